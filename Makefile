@@ -1,0 +1,49 @@
+# Every command of the project; each installs on first use.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RECIPE ?= flows/recipes/pocket.yaml
+
+.PHONY: help install run-flow test check format bench ui lock stage-digests
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP)  ## create .venv from pinned versions; nothing to do when it is up to date
+
+$(STAMP): pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mixstitch needs Python 3.11 or newer, found " + sys.version.split()[0] + ": set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint deploy/constraints.txt torch
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint deploy/constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+run-flow: install  ## run the pocket experiment end to end (RECIPE=... for another)
+	$(BIN)/mixstitch run $(RECIPE)
+
+test: install  ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: install  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy flows tasks models storage deploy
+
+format: install  ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## print the measured claims: loop speed, overhead, memory
+	$(BIN)/python -m tests.bench
+
+ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
+	$(BIN)/python -m deploy.serve
+
+stage-digests: install  ## record the code digests of the stages after a version bump
+	$(BIN)/python -m tests.stage_digests
+
+lock: install  ## write the installed versions into deploy/constraints.txt
+	{ head -1 deploy/constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > deploy/constraints.tmp
+	mv deploy/constraints.tmp deploy/constraints.txt

@@ -1,0 +1,65 @@
+"""The README.md written beside a stitched model's weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.stitched import StitchedForCausalLM
+
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [mixstitch, branch-train-stitch]
+---
+
+# {title}
+
+A hub language model with {num_experts} expert(s) stitched into it (Branch-Train-Stitch, arXiv 2502.00075).
+The hub and every expert run side by side as streams of the same architecture, all frozen; trained stitch
+layers pass hidden states between them, and the next token is read from the hub.
+
+| | |
+|---|---|
+| streams | hub, {expert_names} |
+| inner architecture | `{model_type}`, {num_layers} layers, width {hidden_size}, vocabulary {vocab_size} |
+| stitches | {places} |
+| weights | {num_weights:,} stored, of which {num_trainable:,} in the stitches (the only ones that train) |
+| weight type | {dtype} |
+
+## Load
+
+```python
+import models  # Mixstitch: registers the architecture with transformers; no remote code
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+```
+
+It generates and evaluates like any causal language model. One forward pass costs about as much as
+{num_streams} passes of the hub.
+"""
+
+
+def write_model_card(model: StitchedForCausalLM, folder: str | Path) -> Path:
+    """Write `README.md` for `model` into `folder` and return its path."""
+    config = model.config
+    inner = config.base_config
+    card = CARD.format(
+        title=f"Stitched {inner.model_type}: {', '.join(config.expert_names)}",
+        num_experts=len(config.expert_names),
+        num_streams=config.num_streams,
+        expert_names=", ".join(config.expert_names),
+        model_type=inner.model_type,
+        num_layers=inner.num_hidden_layers,
+        hidden_size=inner.hidden_size,
+        vocab_size=inner.vocab_size,
+        places=", ".join(f"{place.kind} after layer {place.layer}" for place in model.places),
+        num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        num_trainable=model.num_trainable,
+        dtype=str(model.dtype).removeprefix("torch."),
+    )
+    path = Path(folder) / "README.md"
+    path.write_text(card, encoding="utf-8")
+    return path

@@ -1,0 +1,165 @@
+"""The seed model: a Llama-2 architecture from scratch, or pretrained weights, and what training it costs."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+
+def seed_config(
+    vocab_size: int,
+    hidden_size: int,
+    num_layers: int,
+    num_heads: int,
+    num_kv_heads: int | None = None,
+    max_length: int = 2048,
+    ffn_multiple: int = 256,
+    tie_embeddings: bool = False,
+    bos_token_id: int | None = None,
+    eos_token_id: int | None = None,
+    pad_token_id: int | None = None,
+) -> LlamaConfig:
+    """Llama-2 configuration (arXiv 2307.09288): RMSNorm eps 1e-5, RoPE theta 10000, SwiGLU, no biases.
+
+    The feed-forward width is 2/3 * 4d rounded up to a multiple of `ffn_multiple` (256 in Llama 2, which gives
+    11008 for d = 4096). `num_kv_heads` below `num_heads` is grouped-query attention; None means as many.
+    `max_length` is in tokens. Raises ValueError for sizes that do not divide or are not positive.
+    """
+    num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+    sizes = {
+        "vocab_size": vocab_size,
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+        "num_kv_heads": num_kv_heads,
+        "max_length": max_length,
+        "ffn_multiple": ffn_multiple,
+    }
+    for field, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{field} is {value}; allowed: at least 1")
+    if hidden_size % (2 * num_heads):
+        raise ValueError(
+            f"hidden_size is {hidden_size}; allowed: a multiple of 2 * num_heads = {2 * num_heads}, since "
+            "rotary embedding turns pairs of channels within a head"
+        )
+    if num_heads % num_kv_heads:
+        raise ValueError(f"num_kv_heads is {num_kv_heads}; allowed: a divisor of num_heads = {num_heads}")
+    ffn_width = 2 * 4 * hidden_size // 3
+    return LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        intermediate_size=-(-ffn_width // ffn_multiple) * ffn_multiple,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        num_key_value_heads=num_kv_heads,
+        max_position_embeddings=max_length,
+        rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        tie_word_embeddings=tie_embeddings,
+        bos_token_id=bos_token_id,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+    )
+
+
+def new_seed_model(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+    """Randomly initialised model on the CPU in fp32: the same weights for the same seed.
+
+    The global random state is as before afterwards. It is used in between, so do not call this from two
+    threads at once.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """Load a pretrained causal LM, or a saved `StitchedForCausalLM`, from a folder or the Hugging Face Hub.
+
+    Only safetensors are read and no code of the checkpoint is run. `dtype` None keeps the checkpoint's own.
+    Raises ValueError naming what was looked for where it is missing, unreadable or incomplete, or where the
+    Hub cannot be reached.
+    """
+    looked_for = str(path_or_name)
+    is_folder = Path(path_or_name).expanduser().is_dir()
+    is_hub_name = isinstance(path_or_name, str) and not looked_for.startswith((".", "/", "~"))
+    if not is_folder and not is_hub_name:
+        raise ValueError(
+            f"model {looked_for!r} is not there; allowed: a folder with config.json and safetensors"
+        )
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(Path(path_or_name).expanduser()) if is_folder else looked_for,
+            dtype="auto" if dtype is None else dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"model {looked_for!r} could not be loaded; allowed: a folder with config.json and safetensors, "
+            f"or the name of a Hugging Face Hub model with safetensors (which needs the network): {error}"
+        ) from error
+    model, report = loaded
+    if report["missing_keys"]:  # transformers fills them with random numbers and only warns
+        missing = sorted(report["missing_keys"])
+        raise ValueError(
+            f"model {looked_for!r} is incomplete: {len(missing)} weights are missing, {missing[0]!r} first; "
+            "allowed: a checkpoint that holds every weight of its architecture"
+        )
+    return model
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """(total, non_embedding): all weights, and those outside token embeddings and the output head.
+
+    A tied weight counts once.
+    """
+    total = sum(parameter.numel() for parameter in model.parameters())
+    embedding = {id(weight): weight.numel() for weight in [*_token_tables(model), *_output_head(model)]}
+    return total, total - sum(embedding.values())
+
+
+def train_flops_per_token(config_or_model: PreTrainedConfig | PreTrainedModel, length: int) -> float:
+    """Floating-point operations to train on one token in a sequence of `length` tokens.
+
+    PaLM's count (arXiv 2204.02311, appendix B): 6 N + 12 L H Q T for L layers, H heads of size Q (H Q = d)
+    and T = `length`; attention is counted in full, not halved for causality. N counts the weights that
+    multiply: all but token embeddings, which are looked up, and with the output head, tied or not. Weights
+    that do not train cost 4 rather than 6 (no gradient of their own); for a stitched model this counts all
+    n+1 streams and is an upper bound, since gradients stop at the first stitch.
+    """
+    if length < 1:
+        raise ValueError(f"length is {length}; allowed: at least 1 token")
+    model: Any = config_or_model
+    if isinstance(config_or_model, PreTrainedConfig):
+        with torch.device("meta"):  # counts weights without holding any
+            model = AutoModelForCausalLM.from_config(copy.deepcopy(config_or_model))
+    config: Any = model.config
+    looked_up = {id(table) for table in _token_tables(model)} - {id(head) for head in _output_head(model)}
+    multiplying = [parameter for parameter in model.parameters() if id(parameter) not in looked_up]
+    matmul = sum(parameter.numel() * (6 if parameter.requires_grad else 4) for parameter in multiplying)
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return float(matmul + 12 * config.num_hidden_layers * config.num_attention_heads * head_size * length)
+
+
+def _token_tables(model: nn.Module) -> list[Tensor]:
+    return [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+
+
+def _output_head(model: nn.Module) -> list[Tensor]:
+    head: Any = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    return [] if head is None else [head.weight]

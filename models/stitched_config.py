@@ -1,0 +1,144 @@
+"""What a stitched model is made of: one inner architecture, the experts' names, and how they are stitched."""
+
+# No `from __future__ import annotations`: transformers reads this class's annotations as types.
+
+import copy
+from dataclasses import field
+from typing import Any, ClassVar
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from models.stitch_layer import stitch_places
+
+# A stitched model takes these from its hub, or does not need them: experts may differ in them.
+NOT_ARCHITECTURE = frozenset(
+    {
+        "_attn_implementation",
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "dtype",
+        "eos_token_id",
+        "initializer_range",
+        "pad_token_id",
+        "tie_word_embeddings",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+class StitchedConfig(PreTrainedConfig):
+    """Configuration of `StitchedForCausalLM`.
+
+    base_config: the configuration that hub and experts share (a `PreTrainedConfig`, or its dict).
+    expert_names: the experts' names in the order of their streams; stream 0 is the hub.
+    num_stitches: K, 1 to the number of layers of one stream.
+    gate_dropout: dropout on the gate logits while training, in [0, 1).
+
+    Sizes are read from `base_config`, except `num_hidden_layers` and `layer_types`, which count the layers of
+    all n+1 streams: that is what sizes the KV cache.
+    """
+
+    model_type = "stitched"
+    sub_configs: ClassVar[dict] = {"base_config": AutoConfig}
+    has_no_defaults_at_init: ClassVar[bool] = True
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
+
+    base_config: Any = None  # a dict where it comes from config.json, a PreTrainedConfig ever after
+    expert_names: list[str] = field(default_factory=list)
+    num_stitches: int = 4
+    gate_dropout: float = 0.1
+    use_cache: bool = True
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    pad_token_id: int | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.base_config is None:
+            raise ValueError("base_config is missing: give the configuration that hub and experts share")
+        if isinstance(self.base_config, dict):
+            self.base_config = AutoConfig.for_model(**copy.deepcopy(self.base_config))
+        _check_names(self.expert_names)
+        stitch_places(self.base_config.num_hidden_layers, self.num_stitches)
+        if not 0 <= self.gate_dropout < 1:
+            raise ValueError(f"gate_dropout is {self.gate_dropout}; allowed: 0 up to, but not, 1")
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            if getattr(self, name) is None:
+                setattr(self, name, getattr(self.base_config, name, None))
+        super().__post_init__(**kwargs)
+
+    @property
+    def num_streams(self) -> int:
+        """n + 1: the hub and its experts."""
+        return len(self.expert_names) + 1
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Layers of all streams, (n+1) L: the KV cache has one slot for each."""
+        return self.num_streams * self.base_config.num_hidden_layers
+
+    @property
+    def layer_types(self) -> list[str]:
+        """Attention type of each of the (n+1) L layers; missing where the inner architecture has one type."""
+        return self.num_streams * self.base_config.layer_types
+
+    @property
+    def vocab_size(self) -> int:
+        return self.base_config.vocab_size
+
+    @property
+    def hidden_size(self) -> int:
+        return self.base_config.hidden_size
+
+    @property
+    def num_attention_heads(self) -> int:
+        return self.base_config.num_attention_heads
+
+    @property
+    def num_key_value_heads(self) -> int:
+        return self.base_config.num_key_value_heads
+
+    @property
+    def head_dim(self) -> int:
+        return self.base_config.head_dim
+
+    @property
+    def max_position_embeddings(self) -> int:
+        return self.base_config.max_position_embeddings
+
+    @property
+    def sliding_window(self) -> int | None:
+        return self.base_config.sliding_window
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise ValueError("experts is empty: give at least one expert")
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name == "hub":
+            raise ValueError(
+                f"expert name is {name!r}; allowed: any text that is not empty and not 'hub', "
+                "which names the hub's own stream"
+            )
+    if len(set(names)) != len(names):
+        raise ValueError(f"expert names are {names}; allowed: each name once")
+
+
+def check_same_architecture(hub: PreTrainedConfig, expert: PreTrainedConfig, name: str) -> None:
+    """Raise ValueError naming the expert, the field and both values where an expert differs from the hub.
+
+    Everything that decides the shape or the arithmetic of a stream must be equal; see `NOT_ARCHITECTURE` for
+    what may differ.
+    """
+    hub_fields = {"model_type": hub.model_type, **hub.to_dict()}
+    expert_fields = {"model_type": expert.model_type, **expert.to_dict()}
+    for key in [*hub_fields, *(key for key in expert_fields if key not in hub_fields)]:
+        if key in NOT_ARCHITECTURE:
+            continue
+        if hub_fields.get(key) != expert_fields.get(key):
+            raise ValueError(
+                f"expert {name!r}: {key} is {expert_fields.get(key)!r} but the hub's is "
+                f"{hub_fields.get(key)!r}; hub and experts must share architecture, shape and vocabulary"
+            )

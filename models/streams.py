@@ -1,0 +1,115 @@
+"""Run decoder-only transformers models side by side, with stitches between their layers.
+
+Embeddings, masks, rotary embedding and decoder layers are transformers' own; only the order in which they are
+called is ours. A stream is the base model of a causal LM (`LlamaModel`, say).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedConfig
+from transformers.masking_utils import create_masks_for_generate
+
+PARTS = ("embed_tokens", "layers", "norm", "rotary_emb")
+
+
+def run_streams(
+    decoders: Sequence[Any],
+    stitches: Mapping[int, nn.Module],
+    input_ids: Tensor,
+    attention_mask: Tensor | dict[str, Tensor] | None = None,
+    position_ids: Tensor | None = None,
+    past_key_values: Cache | None = None,
+    **kwargs: Any,
+) -> list[Tensor]:
+    """Last hidden states of all streams, before the final norm: one (batch, length, d) a decoder.
+
+    `stitches` maps a number of layers to the stitch that follows them. `attention_mask` is (batch, length), 1
+    for tokens to attend to, or masks already made by transformers. All decoders share one configuration, so
+    mask and rotary embedding are made once.
+    """
+    config: PreTrainedConfig = decoders[0].config
+    states = [decoder.embed_tokens(input_ids) for decoder in decoders]
+    if position_ids is None:
+        num_seen = past_key_values.get_seq_length() if past_key_values is not None else 0
+        position_ids = (torch.arange(input_ids.shape[1], device=input_ids.device) + num_seen).unsqueeze(0)
+    masks: Any = attention_mask
+    if not isinstance(masks, dict):
+        masks = create_masks_for_generate(
+            config=config,
+            inputs_embeds=states[0],
+            attention_mask=masks,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+        )
+    position_embeddings = decoders[0].rotary_emb(states[0], position_ids)
+    for index in range(config.num_hidden_layers):
+        mask = masks[config.layer_types[index]] if isinstance(masks, dict) else masks
+        states = [
+            decoder.layers[index](
+                state,
+                attention_mask=mask,
+                position_ids=position_ids,
+                position_embeddings=position_embeddings,
+                past_key_values=past_key_values,
+                **kwargs,
+            )
+            for decoder, state in zip(decoders, states, strict=True)
+        ]
+        if index + 1 in stitches:
+            states = stitches[index + 1](states)
+    return states
+
+
+def language_model_head(hub: Any, hidden: Tensor) -> Tensor:
+    """Logits (batch, length, vocabulary) from the hub's last hidden states before its final norm."""
+    logits = hub.get_output_embeddings()(hub.base_model.norm(hidden))
+    softcap = getattr(hub.config, "final_logit_softcapping", None)
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+
+
+def number_cache_slots(decoder: Any, stream: int, num_layers: int) -> None:
+    """Give the decoder's layers the KV cache slots stream * L + layer: one cache holds all streams."""
+    for index, layer in enumerate(decoder.layers):
+        for module in layer.modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = stream * num_layers + index
+
+
+def check_runs_as_streams(hub: Any) -> None:
+    """Raise ValueError unless `run_streams` and `language_model_head` give the hub's own logits.
+
+    Architectures that do more than embed, decode, normalise and project (a scaled logit, say) are refused
+    here rather than stitched wrongly.
+    """
+    architecture = type(hub).__name__
+    missing = [part for part in PARTS if not hasattr(hub.base_model, part)]
+    if missing or hub.get_output_embeddings() is None:
+        raise ValueError(
+            f"hub is a {architecture}, which has no {', '.join(missing) or 'language model head'}; allowed: "
+            f"a decoder-only causal LM whose base model has {', '.join(PARTS)}"
+        )
+    if len(inspect.signature(hub.base_model.rotary_emb.forward).parameters) != 2:
+        raise ValueError(
+            f"hub is a {architecture}, whose rotary embedding differs by layer; allowed: one for all layers"
+        )
+    num_tokens = min(8, hub.config.vocab_size)
+    probe = torch.arange(num_tokens, device=hub.device).unsqueeze(0)
+    was_training = hub.training
+    hub.eval()
+    with torch.no_grad():
+        own = hub(input_ids=probe, use_cache=False).logits
+        ours = language_model_head(hub, run_streams([hub.base_model], {}, probe)[0])
+    hub.train(was_training)
+    tolerance = 8 * torch.finfo(own.dtype).eps * own.abs().max().item()
+    difference = (own - ours).abs().max().item()
+    if not difference <= tolerance:
+        raise ValueError(
+            f"hub is a {architecture}, whose forward pass does more than embed, decode, normalise and "
+            f"project: its logits differ by {difference:.2g} from theirs; it cannot be stitched"
+        )

@@ -1,0 +1,247 @@
+"""Artifact store: one folder a result, addressed by its stage key, whole or absent.
+
+A folder is built under `work/` and renamed into `artifacts/` when its manifest is written. What a stage
+keeps under `progress/` while it works survives a crash and is dropped when the stage is done; what it
+writes under `logs/` (timings, traces) is kept and verified but does not count towards the digest that
+later stages build on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from storage.fingerprint import digest_file, digest_value, stage_key
+from storage.home import Home
+
+MANIFEST = "manifest.json"
+KEY_CHARACTERS = 16
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "lm_eval", "scikit-learn", "prefect", "mlflow")
+log = logging.getLogger("mixstitch.storage")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished result of a stage: where it lies, what identifies it, and its few decisive numbers."""
+
+    stage: str
+    name: str
+    key: str
+    digest: str
+    path: Path
+    facts: dict
+    provenance: dict
+    hit: bool = False
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def label(self) -> str:
+        return f"{self.stage}/{self.name}" if self.name else self.stage
+
+
+class ArtifactStore:
+    """Finds or builds artifacts; safe for several threads and processes in one home."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+
+    def folder(self, stage: str, name: str, key: str) -> Path:
+        return self.home.artifacts / stage / "-".join(filter(None, (name, key[:KEY_CHARACTERS])))
+
+    def find(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The artifact of this key, its files verified by size and digest; None where absent or damaged."""
+        folder = self.folder(stage, name, key)
+        if not (folder / MANIFEST).exists():
+            return None
+        manifest = _read_manifest(folder / MANIFEST)
+        damage = "its manifest is unreadable" if manifest is None else first_damage(folder, manifest)
+        if manifest is None or damage:
+            log.warning("%s is damaged (%s): it will be rebuilt", folder, damage)
+            return None
+        return replace(_artifact(folder, manifest), hit=True)
+
+    def produce(
+        self,
+        stage: str,
+        version: int,
+        settings: dict,
+        inputs: dict[str, str],
+        build: Callable[[Path], dict],
+        name: str = "",
+    ) -> Artifact:
+        """The artifact of this key, built by `build(folder) -> facts` unless it is already there.
+
+        `settings` and `facts` are JSON values; `inputs` maps a name to a digest.
+        """
+        key = stage_key(stage, version, settings, inputs)
+        started = time.monotonic()
+        with self._locked(stage, name, key):
+            found = self.find(stage, name, key)
+            if found is not None:
+                return replace(found, seconds=time.monotonic() - started)
+            folder = self.folder(stage, name, key)
+            work = self.home.work / f"{stage}-{folder.name}"
+            _clear(work, keep_progress=True)
+            work.mkdir(parents=True, exist_ok=True)
+            try:
+                facts = build(work)
+            except OSError as error:
+                _clear(work, keep_progress=True)
+                if error.errno in (28, 30, 13):  # no space, read-only, no permission
+                    raise ValueError(f"{work}: cannot be written: {error.strerror}") from error
+                raise
+            except BaseException:
+                _clear(work, keep_progress=True)
+                raise
+            shutil.rmtree(work / "progress", ignore_errors=True)
+            seconds = time.monotonic() - started
+            files = _list_files(work)
+            manifest = {
+                "stage": stage,
+                "name": name,
+                "version": version,
+                "key": key,
+                "settings": settings,
+                "inputs": inputs,
+                "facts": facts,
+                "files": files,
+                "digest": digest_value(
+                    {path: entry["sha256"] for path, entry in files.items() if not path.startswith("logs/")}
+                ),
+                "provenance": {**environment(), "seconds": round(seconds, 3), "created": time.time()},
+            }
+            _write_whole(work, manifest, folder)
+            return replace(_artifact(folder, manifest), seconds=seconds)
+
+    @contextmanager
+    def _locked(self, stage: str, name: str, key: str) -> Iterator[None]:
+        lock = FileLock(self.home.locks / f"{stage}-{key[:KEY_CHARACTERS]}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("%s %s is being built by another run: waiting for it", stage, name)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def manifests(self) -> list[dict]:
+        """Every readable manifest in the store, oldest first."""
+        found = [_read_manifest(path) for path in self.home.artifacts.glob(f"*/*/{MANIFEST}")]
+        return sorted((m for m in found if m is not None), key=lambda m: m["provenance"]["created"])
+
+    def load(self, stage: str, folder_name: str) -> Artifact:
+        """The artifact in a named folder, without verifying its files (for reports on past runs).
+
+        Raises ValueError where it is gone or unreadable.
+        """
+        folder = self.home.artifacts / stage / folder_name
+        manifest = _read_manifest(folder / MANIFEST)
+        if manifest is None:
+            raise ValueError(
+                f"{folder}: the artifact is gone or its manifest is unreadable; run the recipe again"
+            )
+        return _artifact(folder, manifest)
+
+
+def first_damage(folder: Path, manifest: dict) -> str | None:
+    """What is wrong with the first file that differs from the manifest; None where all are as written."""
+    for relative, entry in manifest["files"].items():
+        path = folder / relative
+        if not path.exists():
+            return f"{relative} is missing"
+        if path.stat().st_size != entry["bytes"]:
+            return f"{relative} has {path.stat().st_size} bytes, not {entry['bytes']}"
+        if digest_file(path) != entry["sha256"]:
+            return f"{relative} does not match its digest"
+    return None
+
+
+@functools.cache
+def environment() -> dict:
+    """What a result was made with: package versions, code commit, machine."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "absent"
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "commit": _git_commit(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+    }
+
+
+def _git_commit() -> str | None:
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def _artifact(folder: Path, manifest: dict) -> Artifact:
+    return Artifact(
+        stage=manifest["stage"],
+        name=manifest["name"],
+        key=manifest["key"],
+        digest=manifest["digest"],
+        path=folder,
+        facts=manifest["facts"],
+        provenance=manifest["provenance"],
+    )
+
+
+def _read_manifest(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return None
+
+
+def _list_files(folder: Path) -> dict[str, dict]:
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest_file(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _clear(work: Path, keep_progress: bool) -> None:
+    if not work.exists():
+        return
+    for path in work.iterdir():
+        if keep_progress and path.name == "progress":
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not any(work.iterdir()):
+        work.rmdir()
+
+
+def _write_whole(work: Path, manifest: dict, folder: Path) -> None:
+    with (work / MANIFEST).open("w", encoding="utf-8") as stream:
+        json.dump(manifest, stream, indent=1, ensure_ascii=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    work.rename(folder)

@@ -1,0 +1,38 @@
+"""Digests that say whether two results are the same: of values, of files, of folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+
+
+def canonical_json(value: object) -> str:
+    """JSON text that is equal exactly when the values are; raises TypeError on what has no stable text
+    (sets, paths, objects) and ValueError on NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def digest_value(value: object) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    sha = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            sha.update(chunk)
+    return sha.hexdigest()
+
+
+def digest_files(paths: Iterable[Path]) -> str:
+    """Digest of the contents of files in the order given; their names and places do not count."""
+    return digest_value([digest_file(path) for path in paths])
+
+
+def stage_key(stage: str, version: int, settings: dict, inputs: dict[str, str]) -> str:
+    """What identifies a stage's result: stage, version of its code, settings, digests of its inputs."""
+    return digest_value({"stage": stage, "version": version, "settings": settings, "inputs": inputs})

@@ -1,0 +1,70 @@
+"""The one folder that holds all state, and the layout inside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths under MIXSTITCH_HOME; nothing is kept anywhere else."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """The folder named by MIXSTITCH_HOME (default `.mixstitch` here), made if absent.
+
+        Raises ValueError where it cannot be made or written.
+        """
+        root = Path(os.environ.get("MIXSTITCH_HOME") or ".mixstitch").expanduser().resolve()
+        home = cls(root)
+        try:
+            for folder in (home.artifacts, home.work, home.runs, home.locks):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"MIXSTITCH_HOME={root}: cannot be written ({error.strerror}); name a folder you can write to"
+            ) from error
+        if not os.access(root, os.W_OK | os.X_OK):
+            raise ValueError(f"MIXSTITCH_HOME={root}: no write permission; name a folder you can write to")
+        return home
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.duckdb"
+
+    @property
+    def mlflow_database(self) -> Path:
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def prefect(self) -> Path:
+        return self.root / "prefect"
+
+    @property
+    def ui_record(self) -> Path:
+        """Written while `make ui` runs: process, ports."""
+        return self.root / "ui.json"

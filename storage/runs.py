@@ -1,0 +1,198 @@
+"""Records of runs: what was asked, which stages it used, how it ended; and the run in progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from storage.artifacts import Artifact, ArtifactStore
+from storage.catalog import Catalog
+from storage.home import Home
+from storage.tracking import Tracker
+
+RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed"
+
+
+class Run:
+    """A run in progress. Every stage goes through `stage`, which keeps, catalogs and tracks its result."""
+
+    def __init__(self, home: Home, name: str, experiment: dict, tracking_uri: str | None = None) -> None:
+        self.home = home
+        self.store = ArtifactStore(home)
+        self.catalog = Catalog(home)
+        self.tracker = Tracker(home, tracking_uri)
+        self._lock = threading.Lock()
+        self.run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
+        self._record = {
+            "run_id": self.run_id,
+            "name": name,
+            "status": RUNNING,
+            "process": os.getpid(),
+            "process_started": psutil.Process().create_time(),
+            "started": time.time(),
+            "ended": None,
+            "experiment": experiment,
+            "stages": [],
+            "flow_run_id": None,
+            "mlflow_run_id": None,
+            "error": None,
+        }
+        self._save()
+        self.catalog.record_run(self._record)
+        mlflow_run_id = self.tracker.start_run(self.run_id, name, experiment)
+        self.update(mlflow_run_id=mlflow_run_id)
+
+    def stage(
+        self,
+        stage: str,
+        version: int,
+        settings: dict,
+        inputs: dict[str, str],
+        build: Callable[[Path], dict],
+        name: str = "",
+    ) -> Artifact:
+        """The artifact of a stage, found or built, and written into this run's record."""
+        artifact = self.store.produce(stage, version, settings, inputs, build, name)
+        entry = {
+            "name": artifact.label,
+            "stage": stage,
+            "folder": artifact.path.name,
+            "key": artifact.key,
+            "cache_hit": artifact.hit,
+            "seconds": round(artifact.seconds, 3),
+        }
+        with self._lock:
+            self._record["stages"] = [*self._record["stages"], entry]
+            self._save()
+        self.catalog.record_stage(self.run_id, entry, artifact)
+        self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
+        return artifact
+
+    def update(self, **changes: object) -> None:
+        with self._lock:
+            self._record.update(changes)
+            self._save()
+
+    def finish(self, status: str, error: str | None = None) -> None:
+        self.update(status=status, ended=time.time(), error=error)
+        self.catalog.record_run(self._record)
+        self.tracker.end_run(self._record["mlflow_run_id"], status)
+
+    def summary(self) -> RunSummary:
+        return summarise(self.home, self._record)
+
+    def _save(self) -> None:
+        write_record(self.home, self._record)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What `show` prints: the results of a run, collected from the artifacts it used."""
+
+    run_id: str
+    name: str
+    status: str
+    started: float
+    seconds: float | None
+    error: str | None
+    report: str | None
+    scores: list[dict] = field(default_factory=list)
+    mixtures: dict[str, dict] = field(default_factory=dict)
+    utility: list[dict] = field(default_factory=list)
+    gate: list[dict] = field(default_factory=list)
+    forecast: list[dict] = field(default_factory=list)
+    stages: list[dict] = field(default_factory=list)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def summarise(home: Home, record: dict) -> RunSummary:
+    """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
+    store = ArtifactStore(home)
+    collected: dict = {"scores": [], "mixtures": {}, "utility": [], "gate": [], "forecast": []}
+    report = None
+    for entry in record["stages"]:
+        try:
+            artifact = store.load(entry["stage"], entry["folder"])
+        except ValueError:
+            continue
+        facts = artifact.facts
+        for name in ("scores", "utility", "gate", "forecast"):
+            collected[name].extend(facts.get(name, []))
+        if "mixture" in facts:
+            collected["mixtures"][facts["mixture"]["name"]] = facts["mixture"]["sources"]
+        if entry["stage"] == "report":
+            report = str(artifact.path / facts["page"])
+    ended = record["ended"]
+    return RunSummary(
+        run_id=record["run_id"],
+        name=record["name"],
+        status=record["status"],
+        started=record["started"],
+        seconds=None if ended is None else round(ended - record["started"], 1),
+        error=record["error"],
+        report=report,
+        stages=[{k: s[k] for k in ("name", "key", "cache_hit", "seconds")} for s in record["stages"]],
+        **collected,
+    )
+
+
+def write_record(home: Home, record: dict) -> None:
+    folder = home.runs / record["run_id"]
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"run.json.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+    temporary.replace(folder / "run.json")
+
+
+def read_records(home: Home) -> list[dict]:
+    """Every run's record, oldest first."""
+    records = [json.loads(p.read_text(encoding="utf-8")) for p in home.runs.glob("*/run.json")]
+    return sorted(records, key=lambda record: (record["started"], record["run_id"]))
+
+
+def find_record(home: Home, run: str) -> dict:
+    """The record of a run by id, beginning of an id, or `latest`; ValueError where there is none."""
+    records = read_records(home)
+    if not records:
+        raise ValueError(
+            f"RUN={run}: no run has been made in {home.root} yet; start one with `mixstitch run RECIPE`"
+        )
+    if run == "latest":
+        return records[-1]
+    matching = [record for record in records if record["run_id"].startswith(run)]
+    exact = [record for record in matching if record["run_id"] == run]
+    if len(exact or matching) != 1:
+        known = ", ".join(record["run_id"] for record in records[-5:])
+        what = "is ambiguous" if matching else "is not a run"
+        raise ValueError(f"RUN={run}: {what}; allowed: `latest` or an id such as {known}")
+    return (exact or matching)[0]
+
+
+def is_alive(record: dict) -> bool:
+    """Whether the very process that wrote the record still runs (its number may be another's now)."""
+    try:
+        process = psutil.Process(record["process"])
+        return abs(process.create_time() - record["process_started"]) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def mark_crashed(home: Home) -> list[dict]:
+    """Mark runs that say 'running' but whose process is gone; returns their records."""
+    crashed = [r for r in read_records(home) if r["status"] == RUNNING and not is_alive(r)]
+    catalog = Catalog(home)
+    for record in crashed:
+        record.update(status=CRASHED, ended=time.time(), error="the process ended without a word")
+        write_record(home, record)
+        catalog.record_run(record)
+    return crashed

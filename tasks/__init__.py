@@ -1,0 +1,1 @@
+"""The work of the pipeline, one folder a stage: pure functions, and a thin Prefect task in each `task.py`."""

@@ -1,0 +1,1 @@
+"""What text there is: readers, deduplication, held-out split, items, decontamination, token counts."""

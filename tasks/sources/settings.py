@@ -1,0 +1,100 @@
+"""Settings of the sources stage."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Reader = Literal[
+    "jsonl", "parquet", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
+]
+NEEDS = {"jsonl": "path", "parquet": "path", "text": "path", "huggingface": "dataset"}
+
+
+class SourceSettings(BaseModel):
+    """One source: a name and one reader."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        pattern=NAME_PATTERN, max_length=60, description="Name; identifies the source everywhere."
+    )
+    reader: Reader = Field(description="How its documents are read.")
+    path: str | None = Field(None, description="File or glob, for jsonl (.gz, .zst), parquet and text.")
+    text_field: str = Field("text", description="Field or column that holds a document's text.")
+    dataset: str | None = Field(None, description="Hugging Face dataset, for reader huggingface (streamed).")
+    subset: str | None = Field(None, description="Configuration of the dataset.")
+    split: str = Field("train", description="Split of the dataset.")
+    revision: str | None = Field(None, description="Commit of the dataset; without it the newest is read.")
+    max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
+    max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
+    seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
+
+    @model_validator(mode="after")
+    def _reader_has_what_it_reads(self) -> "SourceSettings":
+        needed = NEEDS.get(self.reader)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"source {self.name!r}: reader {self.reader!r} needs {needed!r}")
+        if self.reader in ("arithmetic", "noise") and not (self.max_documents or self.max_bytes):
+            raise ValueError(f"source {self.name!r}: a generated source needs max_documents or max_bytes")
+        return self
+
+
+def builtin_sources() -> tuple[SourceSettings, ...]:
+    """The sources that exist on every machine, at the size of the pocket experiment."""
+    size = 3_000_000
+    return (
+        SourceSettings(name="python-code", reader="python-code", max_bytes=size),
+        SourceSettings(name="python-docs", reader="python-docs", max_bytes=size),
+        SourceSettings(name="arithmetic", reader="arithmetic", max_bytes=size),
+        SourceSettings(name="noise", reader="noise", max_bytes=size),
+    )
+
+
+class SourcesSettings(BaseModel):
+    """What text there is and how it is prepared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listed: tuple[SourceSettings, ...] = Field(
+        default_factory=builtin_sources, description="The sources, each with a name and a reader."
+    )
+    folder: Path | None = Field(
+        None, description="Folder of .jsonl, .jsonl.gz or .jsonl.zst files, each a source named for its file."
+    )
+    heldout_share: float = Field(
+        0.05, gt=0, lt=0.5, description="Share of documents kept out of training, chosen by document hash."
+    )
+    max_heldout_documents: int = Field(
+        400, gt=0, description="Held-out documents kept a source for tasks and bits per byte (lowest hashes)."
+    )
+    sample_documents: int = Field(
+        256, gt=0, description="Training documents sampled a source for the utility estimate."
+    )
+    sample_characters: int = Field(
+        8_000, ge=200, description="Sampled and held-out documents are cut to so many characters."
+    )
+    tokenizer_sample_bytes: int = Field(
+        1_000_000,
+        ge=10_000,
+        description="Bytes drawn from each source to train the tokenizer (equal shares).",
+    )
+    decontamination_words: int = Field(
+        13, ge=4, le=50, description="A training document with so many words in a row of an item is removed."
+    )
+
+    @field_validator("listed")
+    @classmethod
+    def _names_are_unique(cls, listed: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        names = [source.name for source in listed]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"duplicate source names {repeated}: every source needs a name of its own")
+        return listed
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> "SourcesSettings":
+        if not self.listed and self.folder is None:
+            raise ValueError("no sources: list some under sources.listed, or name a folder in sources.folder")
+        return self
