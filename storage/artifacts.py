@@ -121,7 +121,12 @@ class ArtifactStore:
                 "digest": digest_value(
                     {path: entry["sha256"] for path, entry in files.items() if not path.startswith("logs/")}
                 ),
-                "provenance": {**environment(), "seconds": round(seconds, 3), "created": time.time()},
+                "provenance": {
+                    **environment(),
+                    **facts.pop("provenance", {}),
+                    "seconds": round(seconds, 3),
+                    "created": time.time(),
+                },
             }
             _write_whole(work, manifest, folder)
             return replace(_artifact(folder, manifest), seconds=seconds)

@@ -24,6 +24,8 @@ RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed
 class Run:
     """A run in progress. Every stage goes through `stage`, which keeps, catalogs and tracks its result."""
 
+    is_planned = False
+
     def __init__(self, home: Home, name: str, experiment: dict, tracking_uri: str | None = None) -> None:
         self.home = home
         self.store = ArtifactStore(home)
@@ -75,6 +77,10 @@ class Run:
         self.catalog.record_stage(self.run_id, entry, artifact)
         self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
         return artifact
+
+    def log_series(self, label: str, rows: list[dict]) -> None:
+        """Metrics by step of a stage at work, for MLflow: each row holds `step` and numbers."""
+        self.tracker.log_series(self.tracker.start_stage(self._record["mlflow_run_id"], label), rows)
 
     def update(self, **changes: object) -> None:
         with self._lock:

@@ -41,6 +41,19 @@ class SourceSettings(BaseModel):
         return self
 
 
+class TokenizerSettings(BaseModel):
+    """The tokenizer that everything is counted and trained with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pretrained: str | None = Field(
+        None, description="Folder or Hugging Face name of a tokenizer; without it one is trained."
+    )
+    vocab_size: int = Field(
+        2048, ge=320, le=262_144, description="Vocabulary of a trained byte-level BPE tokenizer."
+    )
+
+
 def builtin_sources() -> tuple[SourceSettings, ...]:
     """The sources that exist on every machine, at the size of the pocket experiment."""
     size = 3_000_000
@@ -75,6 +88,7 @@ class SourcesSettings(BaseModel):
     sample_characters: int = Field(
         8_000, ge=200, description="Sampled and held-out documents are cut to so many characters."
     )
+    tokenizer: TokenizerSettings = Field(default_factory=TokenizerSettings, description="The tokenizer.")
     tokenizer_sample_bytes: int = Field(
         1_000_000,
         ge=10_000,

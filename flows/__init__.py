@@ -1,0 +1,1 @@
+"""The wiring: the whole pipeline on one page (`flows.experiment`), recipes, and the command line."""

@@ -1,0 +1,73 @@
+"""Prefect, MLflow and torch set up for one home: local, private, quiet.
+
+Import this before any of them. A server that `make ui` keeps running is used; otherwise Prefect starts one for
+the time of the run, on the same database.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+from storage.home import Home
+
+FIXED = {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "mixstitch",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: a busy machine slows training far less
+}
+
+
+def prepare_environment() -> None:
+    """Set what the libraries read when they are imported; what the user has set stays."""
+    for name, value in FIXED.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def prefect_settings(home: Home) -> Iterator[None]:
+    """Prefect with its database in this home, and the home's server where one runs."""
+    from prefect.settings import (
+        PREFECT_API_DATABASE_CONNECTION_URL,
+        PREFECT_API_URL,
+        PREFECT_HOME,
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+        temporary_settings,
+    )
+
+    url = ui_url(home)
+    updates = {
+        PREFECT_HOME: home.prefect,
+        PREFECT_API_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}",
+        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
+    }
+    home.prefect.mkdir(parents=True, exist_ok=True)
+    if url is not None:
+        updates[PREFECT_API_URL] = url
+        with temporary_settings(updates=updates):
+            yield
+    else:
+        with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
+            yield
+
+
+def ui_url(home: Home) -> str | None:
+    """API of the Prefect server that `make ui` keeps for this home; None where none runs."""
+    try:
+        record = json.loads(home.ui_record.read_text(encoding="utf-8"))
+        alive = abs(psutil.Process(record["process"]).create_time() - record["process_started"]) < 1.0
+    except (OSError, json.JSONDecodeError, psutil.NoSuchProcess):
+        return None
+    return record["prefect_api"] if alive else None

@@ -1,0 +1,110 @@
+"""The whole pipeline on one page: from sources to a stitched model, its scores, a forecast and a report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.environment import prefect_settings, prepare_environment
+from flows.running import running
+from flows.settings import Experiment
+from storage.home import Home
+from storage.runs import Run, RunSummary, find_record, summarise
+from tasks.evaluation.task import check_specialisation, evaluate_model
+from tasks.mixture.task import group_tasks, solve_mixture
+from tasks.preference.task import forecast_preference
+from tasks.report.task import write_report
+from tasks.sources.task import prepare_sources
+from tasks.stitching.task import compose_models, train_stitches
+from tasks.training.task import plan_budget, train_expert, train_seed
+from tasks.utility.task import estimate_utility
+
+__all__ = ["Experiment", "experiment_flow", "run_experiment"]
+
+
+@flow(
+    name="experiment",
+    flow_run_name="{experiment.name}",
+    task_runner=ThreadPoolTaskRunner(max_workers=16),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def experiment_flow(experiment: Experiment = Experiment()) -> str:
+    """What to train on, how to combine the specialists, and what people will think of the result."""
+    with running(experiment) as run:
+        pipeline(run, experiment)
+    return run.run_id
+
+
+def pipeline(run: Run, experiment: Experiment) -> None:
+    """Every stage in its order; each is skipped where its result is there already."""
+    e = experiment
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    utility = estimate_utility(run, e.utility, corpus)
+
+    listed = {expert.name: expert.tasks for expert in e.experts.listed}
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    budget = plan_budget(
+        run, e.budget, e.model, e.training, corpus, len(own_tasks), e.stitching.num_stitches, e.seed
+    )
+    mixtures = {"seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)}
+    seed = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)
+
+    at_work: list[Any] = []
+    for name, tasks in own_tasks.items():
+        mixture = solve_mixture(
+            run, name, e.mixture, corpus, utility, budget.expert, tasks, {"seed": mixtures["seed"]}
+        )
+        mixtures[name] = mixture
+        in_turn = (
+            at_work[-e.training.parallel_experts :][:1] if len(at_work) >= e.training.parallel_experts else []
+        )
+        at_work.append(
+            train_expert.submit(
+                run, name, e.training, corpus, mixture, seed, mixtures["seed"], e.seed, wait_for=in_turn
+            )
+        )
+    experts = {name: future.result() for name, future in zip(own_tasks, at_work, strict=True)}
+    lineage = dict(mixtures)
+    mixtures["stitched"] = solve_mixture(
+        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), lineage
+    )
+
+    scores = {
+        name: evaluate_model(run, name, model, corpus, e.evaluation)
+        for name, model in [("seed", seed), *experts.items()]
+    }
+    gate = check_specialisation(run, own_tasks, corpus, mixtures, dict(scores), e.experts.gate)
+
+    stitched = train_stitches(
+        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, lineage, e.seed
+    )
+    combined = {method: compose_models(run, method, seed, experts) for method in e.stitching.compositions}
+    for name, model in {**combined, "stitched": stitched}.items():
+        scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
+
+    forecast = forecast_preference(run, e.preference, scores)
+    write_report(
+        run,
+        title=e.name,
+        corpus=corpus,
+        utility=utility,
+        mixtures=mixtures,
+        models={"seed": seed, **experts, **combined, "stitched": stitched},
+        scores=scores,
+        gate=gate,
+        forecast=forecast,
+    )
+
+
+def run_experiment(experiment: Experiment) -> RunSummary:
+    """Run an experiment in the home of the environment and return what came of it.
+
+    Raises ValueError for what is wrong with the experiment or its inputs.
+    """
+    prepare_environment()
+    home = Home.from_environment()
+    with prefect_settings(home):
+        run_id = experiment_flow(experiment)
+    return summarise(home, find_record(home, run_id))

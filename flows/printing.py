@@ -1,0 +1,136 @@
+"""What the commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from storage.runs import RunSummary
+
+LOWER_IS_BETTER = ("bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity")
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
+    """(task, metric) -> model -> score, one metric a task: bits per byte, or accuracy."""
+    found: dict[tuple[str, str], dict[str, dict]] = {}
+    chosen: dict[str, str] = {}
+    for score in scores:
+        metric = chosen.setdefault(score["task"], score["metric"])
+        if score["metric"] == metric:
+            found.setdefault((score["task"], metric), {})[score["model"]] = score
+    return found
+
+
+def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
+    """The models with the best value."""
+    values = [score["value"] for score in by_model.values()]
+    best = min(values) if metric in LOWER_IS_BETTER else max(values)
+    return {model for model, score in by_model.items() if score["value"] == best}
+
+
+def print_summary(summary: RunSummary) -> None:
+    """The headline table, the forecast, and where the report is."""
+    console = Console(width=None if Console().is_terminal else 140)
+    models = list(dict.fromkeys(score["model"] for score in summary.scores))
+    if models:
+        table = Table(
+            title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
+        )
+        table.add_column("task")
+        table.add_column("metric")
+        for model in models:
+            table.add_column(model, justify="right")
+        for (task, metric), by_model in headline(summary.scores).items():
+            best = best_models(by_model, metric)
+            table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
+        console.print(table)
+    for row in summary.forecast:
+        missing = row["missing"]
+        text = (
+            f"no forecast, lacks {', '.join(missing) if isinstance(missing, list) else missing}"
+            if missing
+            else f"{row['rating']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            + (" (extrapolates)" if row["extrapolates"] else "")
+        )
+        console.print(f"human rating of {row['model']}: {text}", highlight=False)
+    hits = sum(stage["cache_hit"] for stage in summary.stages)
+    took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
+    print(
+        f"run    {summary.run_id}: {summary.status}{took}, {hits} of {len(summary.stages)} stages from the store"
+    )
+    if summary.error:
+        print(f"error  {summary.error}")
+    if summary.report:
+        print(f"report {summary.report}")
+
+
+def _cell(score: dict | None, is_best: bool) -> str:
+    if score is None:
+        return "-"
+    text = f"{score['value']:.3f}"
+    if score["stderr"] is not None:
+        text += f" ± {score['stderr']:.3f}"
+    return f"[bold]{text}[/bold]" if is_best else text
+
+
+def print_runs(records: list[dict], as_json: bool) -> None:
+    rows = [
+        {
+            "run_id": record["run_id"],
+            "name": record["name"],
+            "status": record["status"],
+            "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["started"])),
+            "seconds": None if record["ended"] is None else round(record["ended"] - record["started"], 1),
+            "stages": len(record["stages"]),
+        }
+        for record in records
+    ]
+    print_json(rows) if as_json else _print_rows("runs", rows)
+
+
+def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(compared)
+        return
+    print(f"first  {compared['first']}\nsecond {compared['second']}")
+    for part in ("settings", "scores", "weights"):
+        _print_rows(part, compared[part])
+
+
+def print_plan(planned: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(planned)
+        return
+    _print_rows(f"plan of {planned['name']}", planned["stages"])
+    for line in planned["notes"]:
+        print(line)
+
+
+def _print_rows(title: str, rows: list[dict]) -> None:
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console(width=None if Console().is_terminal else 160).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,115 @@
+"""Recipes: experiments as YAML files, with overrides, refused with one clear message where they are wrong."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from flows.settings import Experiment
+
+SHIPPED = Path(__file__).with_name("recipes")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the project, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def load_recipe(recipe: str, overrides: list[str] | tuple[str, ...] = ()) -> Experiment:
+    """The experiment of a YAML file (or a shipped recipe's name), with overrides like `mixture.epoch_cap=2`.
+
+    Raises ValueError naming file, field, value and what is allowed.
+    """
+    path = shipped_recipes().get(recipe, Path(recipe))
+    content = _read_yaml(path)
+    for override in overrides:
+        _apply(content, override)
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{path}: " + "; ".join(_explain(detail) for detail in error.errors())) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path}: no such recipe; allowed: a YAML file, or one of {', '.join(shipped_recipes())}"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as text: {error}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds {type(content).__name__}; allowed: settings, as `name: value` lines")
+    return content
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    """Set one value: `a.b=c`, or `a.0.b=c` inside a list; c is read as YAML."""
+    path, separator, text = override.partition("=")
+    if not separator or not path.strip():
+        raise ValueError(f"-o {override!r}: allowed: setting.name=value, for example -o mixture.epoch_cap=2")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"-o {override!r}: the value is not valid YAML") from error
+    *parents, last = path.strip().split(".")
+    place: Any = content
+    for depth, name in enumerate(parents):
+        if isinstance(place, list):
+            place = place[_position(place, name, override)]
+            continue
+        following = place.setdefault(name, {})
+        if following is None:
+            following = place[name] = {}
+        if not isinstance(following, dict | list):
+            raise ValueError(
+                f"-o {override!r}: {'.'.join(parents[: depth + 1])} is a value and holds no settings"
+            )
+        place = following
+    if isinstance(place, list):
+        place[_position(place, last, override)] = value
+    else:
+        place[last] = value
+
+
+def _position(place: list, name: str, override: str) -> int:
+    if not name.isdigit() or int(name) >= len(place):
+        raise ValueError(f"-o {override!r}: {name!r} is no position; allowed: 0 to {len(place) - 1}")
+    return int(name)
+
+
+def _explain(detail: Any) -> str:
+    """One sentence for one thing that pydantic refuses."""
+    location = [str(part) for part in detail["loc"]]
+    where = ".".join(location) or "experiment"
+    if detail["type"] == "extra_forbidden":
+        allowed = _fields_at(location[:-1])
+        near = difflib.get_close_matches(location[-1], allowed, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        return f"{where}: no such setting{hint}; allowed: {', '.join(allowed)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = detail.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return f"{where}: {message}{shown}"
+
+
+def _fields_at(location: list[str]) -> list[str]:
+    model: Any = Experiment
+    for part in location:
+        if part.isdigit():
+            continue
+        field = model.model_fields[part].annotation
+        arguments = [
+            a for a in getattr(field, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)
+        ]
+        model = arguments[0] if arguments else field
+    return list(model.model_fields)

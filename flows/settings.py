@@ -1,0 +1,156 @@
+"""The experiment file: one settings model a stage, each with defaults that work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.mixture.settings import MixtureSettings
+from tasks.preference.settings import PreferenceSettings
+from tasks.sources.settings import NAME_PATTERN, SourcesSettings
+from tasks.stitching.settings import StitchingSettings
+from tasks.training.settings import BudgetSettings, GateSettings, ModelSettings, TrainingSettings
+from tasks.utility.settings import UtilitySettings
+
+
+class ExpertSettings(BaseModel):
+    """An expert is defined by the tasks it serves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name of the expert.")
+    tasks: tuple[str, ...] = Field(min_length=1, description="Benchmarks that it serves, by name.")
+
+
+class ExpertsSettings(BaseModel):
+    """Which experts are branched from the seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listed: tuple[ExpertSettings, ...] = Field(
+        (), description="The experts; empty: tasks are grouped by what data serves them."
+    )
+    count: int = Field(
+        3, ge=1, le=16, description="Experts to make where none are listed, at most one a task."
+    )
+    gate: GateSettings | None = Field(
+        None, description="Checked before stitching; empty: reported, not enforced."
+    )
+
+    @field_validator("listed")
+    @classmethod
+    def _names_differ(cls, listed: tuple[ExpertSettings, ...]) -> tuple[ExpertSettings, ...]:
+        names = [expert.name for expert in listed]
+        reserved = sorted({"seed", "hub", "soup", "stitched"}.intersection(names))
+        if reserved or len(set(names)) < len(names):
+            raise ValueError(
+                f"experts are named {names}; allowed: names that differ, and none of seed, hub, soup, stitched"
+            )
+        return listed
+
+
+class TrackingSettings(BaseModel):
+    """Where runs are tracked for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mlflow_uri: str | None = Field(
+        None, description="URL of an MLflow server; empty: a database in the home. No passwords: use MLflow's "
+        "environment variables."
+    )  # fmt: skip
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _holds_no_password(cls, uri: str | None) -> str | None:
+        if uri is not None and "@" in uri:
+            raise ValueError(
+                "mlflow_uri must hold no user or password: they would be written into the run's record; set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+            )
+        return uri
+
+
+class Experiment(BaseModel):
+    """What to train on, how to combine the specialists, and what people will think of the result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        "pocket",
+        pattern=NAME_PATTERN,
+        max_length=40,
+        description="Name of the experiment.",
+        json_schema_extra={"position": 0},
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Seed of everything random.", json_schema_extra={"position": 1}
+    )
+    budget: BudgetSettings = Field(
+        default_factory=BudgetSettings, description="Tokens to train on.", json_schema_extra={"position": 2}
+    )
+    sources: SourcesSettings = Field(
+        default_factory=SourcesSettings, description="What text there is.", json_schema_extra={"position": 3}
+    )
+    evaluation: EvaluationSettings = Field(
+        default_factory=EvaluationSettings,
+        description="The benchmarks that utility is for and scores are made of.",
+        json_schema_extra={"position": 4},
+    )
+    utility: UtilitySettings = Field(
+        default_factory=UtilitySettings,
+        description="How useful each source is for each benchmark.",
+        json_schema_extra={"position": 5},
+    )
+    mixture: MixtureSettings = Field(
+        default_factory=MixtureSettings,
+        description="How much of each source.",
+        json_schema_extra={"position": 6},
+    )
+    experts: ExpertsSettings = Field(
+        default_factory=ExpertsSettings,
+        description="Which experts are branched from the seed.",
+        json_schema_extra={"position": 7},
+    )
+    model: ModelSettings = Field(
+        default_factory=ModelSettings,
+        description="The seed model's architecture.",
+        json_schema_extra={"position": 8},
+    )
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings, description="The training loop.", json_schema_extra={"position": 9}
+    )
+    stitching: StitchingSettings = Field(
+        default_factory=StitchingSettings,
+        description="Stitch layers and what they are compared with.",
+        json_schema_extra={"position": 10},
+    )
+    preference: PreferenceSettings = Field(
+        default_factory=PreferenceSettings,
+        description="The forecast of human ratings.",
+        json_schema_extra={"position": 11},
+    )
+    tracking: TrackingSettings = Field(
+        default_factory=TrackingSettings,
+        description="Where runs are tracked.",
+        json_schema_extra={"position": 12},
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Experiment:
+        pretrained, tokenizer = self.model.pretrained, self.sources.tokenizer.pretrained
+        if pretrained is not None and tokenizer is None:
+            raise ValueError(
+                f"model.pretrained={pretrained!r} needs its own tokenizer: set sources.tokenizer.pretrained"
+            )
+        if pretrained is None and self.stitching.num_stitches > self.model.num_layers:
+            raise ValueError(
+                f"stitching.num_stitches={self.stitching.num_stitches} is more than "
+                f"model.num_layers={self.model.num_layers}; allowed: 1 to {self.model.num_layers}"
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return json.loads(self.model_dump_json())

@@ -1,0 +1,73 @@
+"""Evaluation of a saved model on a prepared corpus: its benchmarks' test items and its held-out text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.sources.items import Benchmark, read_items
+
+if TYPE_CHECKING:
+    from tasks.evaluation.scores import Scores
+
+
+def evaluate_on_corpus(
+    model_folder: Path, name: str, corpus: Path, facts: dict[str, Any], settings: EvaluationSettings
+) -> Scores:
+    """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts."""
+    import models
+    from tasks.evaluation.evaluating import evaluate
+    from tasks.sources.tokenization import load_tokenizer
+
+    benchmarks: list[Any] = [
+        Benchmark(
+            task,
+            about["kind"],
+            about["source"],
+            about["metric"],
+            read_items(corpus / "tasks" / f"{task}.test.jsonl"),
+        )
+        for task, about in facts["tasks"].items()
+        if about["kind"] != "harness"
+    ]
+    return evaluate(
+        models.load_causal_lm(model_folder),
+        load_tokenizer(corpus / "tokenizer"),
+        [*benchmarks, *settings.lm_eval_tasks],
+        name=name,
+        heldout=heldout_texts(corpus, facts, settings.bits_per_byte_bytes),
+        batch_size=settings.batch_size,
+        max_length=settings.max_length,
+        task_folder=settings.task_folder,
+        dev_share=settings.dev_share,
+        max_items=settings.max_items,
+    )
+
+
+def heldout_texts(corpus: Path, facts: dict[str, Any], max_bytes: int) -> dict[str, list[str]]:
+    """Held-out documents by source, as many as fit into `max_bytes`, one at least; none where a source has none."""
+    texts = {}
+    for source in facts["sources"]:
+        kept: list[str] = []
+        size = 0
+        for row in read_items(corpus / "heldout" / f"{source}.jsonl"):
+            size += len(row["text"].encode())
+            if kept and size > max_bytes:
+                break
+            kept.append(row["text"])
+        if kept:
+            texts[source] = kept
+    return texts
+
+
+def harness_texts(settings: EvaluationSettings) -> dict[str, dict[str, list[str]]]:
+    """Dev and test texts of the tasks that lm-evaluation-harness brings along, by task."""
+    if not settings.lm_eval_tasks and settings.task_folder is None:
+        return {}
+    from tasks.evaluation.harness_tasks import lm_eval_items
+
+    found = lm_eval_items(
+        settings.lm_eval_tasks, settings.task_folder, settings.dev_share, settings.max_items
+    )
+    return {items.task: {"dev": list(items.dev_texts), "test": list(items.test_texts)} for items in found}

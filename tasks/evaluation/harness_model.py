@@ -1,0 +1,165 @@
+"""A causal language model as lm-evaluation-harness sees it, and what of the process it must not change."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import datasets
+import lm_eval.api.task
+import lm_eval.models.huggingface
+import numpy as np
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Request = tuple[Any, list[int], list[int]]
+
+
+class HarnessModel(HFLM):
+    """The harness' model without progress bars, for continuations and documents of any length."""
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        return super().loglikelihood(requests, disable_tqdm=True)
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
+        return super().generate_until(requests, disable_tqdm=True)
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
+        return [nats for nats, _ in self.document_loglikelihoods([request.args[0] for request in requests])]
+
+    def document_loglikelihoods(self, documents: Sequence[str]) -> list[tuple[float, int]]:
+        """(log-likelihood in nats, tokens) of each document: every token is predicted once.
+
+        The first window begins with the BOS (or else EOS) token; each next one sees the token before it, and
+        the last sees as much as fits. The windows of all documents are sorted by length and scored together;
+        the harness' own loop takes them in order and shows a bar for each batch.
+        """
+        windows: list[Request] = []
+        owners: list[int] = []
+        for owner, document in enumerate(documents):
+            tokens = self.tok_encode(document, add_special_tokens=False)
+            for window in get_rolling_token_windows(tokens, self.prefix_token_id, self.max_length, 1):
+                context, continuation = make_disjoint_window(window)
+                windows.append((None, context, continuation))
+                owners.append(owner)
+        totals, counts = [0.0] * len(documents), [0] * len(documents)
+        for owner, window, (nats, _) in zip(
+            owners, windows, self._loglikelihood_tokens(windows), strict=True
+        ):
+            totals[owner] += nats
+            counts[owner] += len(window[2])
+        return list(zip(totals, counts, strict=True))
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[Request], disable_tqdm: bool = True, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """Cut continuations that are longer than the model's window into parts, and sum them up again."""
+        parts: list[Request] = []
+        owners: list[int] = []
+        for owner, (key, context, continuation) in enumerate(requests):
+            if not continuation:
+                raise ValueError(
+                    f"the continuation {key[1]!r} has no token of its own after {key[0][-80:]!r}; "
+                    "allowed: text that the tokenizer does not merge into the context"
+                )
+            whole = context + continuation
+            for start in range(len(context), len(whole), self.max_length):
+                end = min(start + self.max_length, len(whole))
+                parts.append((key, whole[max(0, end - self.max_length - 1) : start], whole[start:end]))
+                owners.append(owner)
+        totals: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
+        for owner, (nats, greedy) in zip(
+            owners, super()._loglikelihood_tokens(parts, True, override_bs), strict=True
+        ):
+            totals[owner] = totals[owner][0] + nats, totals[owner][1] and greedy
+        return totals
+
+
+def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
+    """ValueError where the model is no transformers model, or the tokenizer or the length does not fit it."""
+    if not isinstance(model, PreTrainedModel):
+        raise ValueError(
+            f"model is a {type(model).__name__}; allowed: a causal language model of transformers"
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        raise ValueError(f"tokenizer is a {type(tokenizer).__name__}; allowed: a tokenizer of transformers")
+    embeddings: Any = model.get_input_embeddings()
+    vocabulary = embeddings.weight.shape[0]
+    if len(tokenizer) > vocabulary:
+        raise ValueError(
+            f"tokenizer has {len(tokenizer)} tokens but the model embeds {vocabulary}; "
+            "allowed: the tokenizer that the model was trained with"
+        )
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        raise ValueError("tokenizer has neither a BOS nor an EOS token; allowed: one to begin documents with")
+    longest = getattr(model.config, "max_position_embeddings", None)
+    if max_length is not None and longest is not None and not 1 <= max_length <= longest:
+        raise ValueError(f"max_length is {max_length}; allowed: 1 to {longest}, the model's own length")
+
+
+@contextmanager
+def harness_model(
+    model: Any, tokenizer: Any, batch_size: int, max_length: int | None
+) -> Iterator[HarnessModel]:
+    """The model wrapped for the harness, evaluating; its mode, random states and logging return after.
+
+    Log-probabilities are computed in float32. Raises ValueError where model, tokenizer or length do not fit.
+    """
+    check_model(model, tokenizer, max_length)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; allowed: at least 1")
+    if tokenizer.pad_token is None:
+        tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
+    modes = [(module, module.training) for module in model.modules()]
+    with quiet_harness(), kept_random_states():
+        try:
+            yield HarnessModel(
+                pretrained=model,
+                tokenizer=tokenizer,
+                batch_size=batch_size,
+                max_length=max_length,
+                softmax_dtype=torch.float32,
+            )
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+
+@contextmanager
+def quiet_harness() -> Iterator[None]:
+    """Only errors of the harness are logged, and neither it nor `datasets` shows progress bars."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    had_bars = datasets.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
+    lm_eval.api.task.tqdm = lambda items, **_: tqdm(items, disable=True)  # it has no switch for this one
+    try:
+        yield
+    finally:
+        lm_eval.api.task.tqdm = tqdm
+        logger.setLevel(level)
+        if had_bars:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def kept_random_states() -> Iterator[None]:
+    """Fixed seeds inside, for tasks that sample; the states of before afterwards."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)

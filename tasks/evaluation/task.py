@@ -1,0 +1,110 @@
+"""Stage `evaluation`: every model on the same benchmarks, and the check that the experts are experts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.task import Progress, show_table, stage_task
+from tasks.training.settings import GateSettings
+from tasks.training.specialisation import specialisation
+
+VERSION = 1
+SCORING_FIELDS = {
+    "lm_eval_tasks",
+    "dev_share",
+    "max_items",
+    "batch_size",
+    "max_length",
+    "bits_per_byte_bytes",
+}
+HELDOUT = "heldout:"
+
+
+@stage_task(name="evaluation", task_run_name="evaluate-{name}")
+def evaluate_model(
+    run: Run, name: str, model: Artifact, corpus: Artifact, settings: EvaluationSettings
+) -> Artifact:
+    """Scores of one model on the test items of every task, and its bits per byte on every source."""
+    progress = Progress(run, f"evaluation/{name}")
+    inputs = {"sources": corpus.digest, "model": model.digest}
+    identity = settings.model_dump(mode="json", include=SCORING_FIELDS)
+
+    def build(folder: Path) -> dict:
+        from tasks.evaluation.corpus import evaluate_on_corpus
+
+        progress.say("scoring")
+        scores = evaluate_on_corpus(model.path / "model", name, corpus.path, corpus.facts, settings)
+        scores.save(folder)
+        return {"scores": scores.rows()}
+
+    artifact = run.stage("evaluation", VERSION, identity, inputs, build, name)
+    show_table(lambda: artifact.facts["scores"], key=f"scores-{name}", description=f"Scores of {name}")
+    return artifact
+
+
+def bits_per_byte_of(scores: Artifact) -> dict[str, float]:
+    """Bits per byte by source, from a model's scores."""
+    return {
+        row["task"].removeprefix(HELDOUT): row["value"]
+        for row in scores.facts["scores"]
+        if row["metric"] == "bits_per_byte" and row["task"].startswith(HELDOUT)
+    }
+
+
+@stage_task(name="specialisation", task_run_name="specialisation")
+def check_specialisation(
+    run: Run,
+    experts: Mapping[str, tuple[str, ...]],
+    corpus: Artifact,
+    mixtures: Mapping[str, Artifact],
+    scores: Mapping[str, Artifact],
+    gate: GateSettings | None,
+) -> Artifact:
+    """What experts and mixtures must show before anything is stitched.
+
+    mixtures: of seed, experts and stitches. scores: of seed and experts. Raises ValueError where a bound is
+    broken and a gate is given.
+    """
+    bounds = (gate or GateSettings()).model_dump(mode="json")
+    inputs = {"sources": corpus.digest}
+    inputs |= {f"mixture {name}": artifact.digest for name, artifact in mixtures.items()}
+    inputs |= {f"scores {name}": artifact.digest for name, artifact in scores.items()}
+
+    def build(folder: Path) -> dict:
+        rows = specialisation(
+            experts,
+            corpus.facts["tasks"],
+            {
+                name: {
+                    source: share["weight"] for source, share in artifact.facts["mixture"]["sources"].items()
+                }
+                for name, artifact in mixtures.items()
+            },
+            {name: bits_per_byte_of(artifact) for name, artifact in scores.items()},
+            **bounds,
+        )
+        (folder / "gate.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        return {"gate": rows}
+
+    identity = {"experts": {name: list(tasks) for name, tasks in experts.items()}, **bounds}
+    artifact = run.stage("specialisation", VERSION, identity, inputs, build)
+    show_table(
+        lambda: artifact.facts["gate"],
+        key="specialisation",
+        description="What experts and mixtures must show before stitching",
+    )
+    broken = [row for row in artifact.facts.get("gate", []) if not row["holds"]]
+    if broken and gate is not None:
+        raise ValueError(
+            "experts.gate: not stitched, as "
+            + "; ".join(
+                f"{r['subject']}: {r['check']} is {r['value']:.3f}, bound {r['bound']:.3f}" for r in broken
+            )
+            + "; a larger budget, other mixture settings or other bounds may help"
+        )
+    return artifact

@@ -1,0 +1,107 @@
+"""Mixtures that need no utility: uniform, proportional, UniMax and weights chosen by hand.
+
+UniMax (Chung et al. 2023, arXiv 2304.09151): visit the sources from the smallest on, give each an equal part
+of what is left, but no more than its cap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
+from tasks.mixture.capped_simplex import Array, fill, settle
+from tasks.mixture.mixture import Mixture, planned
+
+
+def unimax(tokens: Mapping[str, int], budget: int, epoch_cap: float) -> Mixture:
+    """As even as the epoch cap allows. tokens: tokens a source holds.
+
+    Raises ValueError where the cap does not allow the budget, naming the largest that it does.
+    """
+    return heuristic("unimax", tokens, budget, epoch_cap)
+
+
+def uniform(tokens: Mapping[str, int], budget: int, epoch_cap: float = math.inf) -> Mixture:
+    """The same weight for every source. No cap unless given; with one it is the same as `unimax`."""
+    return heuristic("uniform", tokens, budget, epoch_cap)
+
+
+def proportional(tokens: Mapping[str, int], budget: int, epoch_cap: float = math.inf) -> Mixture:
+    """Weights in proportion to the tokens, so the same epochs everywhere. No cap unless given."""
+    return heuristic("proportional", tokens, budget, epoch_cap)
+
+
+def manual(
+    weights: Mapping[str, float], tokens: Mapping[str, int], budget: int, epoch_cap: float = math.inf
+) -> Mixture:
+    """Weights by hand, divided by their sum; one for every source. No cap unless given.
+
+    Raises ValueError naming sources without a weight, weights without a source, and a source whose weight
+    breaks the cap: weights chosen by hand are never moved.
+    """
+    return heuristic("manual", tokens, budget, epoch_cap, weights=weights)
+
+
+def heuristic(
+    method: str,
+    tokens: Mapping[str, int],
+    budget: int,
+    epoch_cap: float,
+    used: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Mixture:
+    """The mixture of `method`, capped along a lineage that has `used` tokens already.
+
+    What the cap takes from a source goes to the others in proportion to their weights.
+    """
+    sizes = check_sizes(tokens)
+    budget, epoch_cap, used = check_budget(budget), check_cap(epoch_cap), used or {}
+    limit = capacity(sizes, budget, epoch_cap, used)
+    upper = upper_bounds(sizes, limit, budget)
+    match method:
+        case "unimax":
+            w = _unimax_weights(upper)
+        case "uniform":
+            w = fill(np.ones(len(sizes)), upper)
+        case "proportional":
+            w = fill(np.array(list(sizes.values()), float), upper)
+        case "manual":
+            w = _manual_weights(weights or {}, sizes, upper, limit, budget, epoch_cap)
+        case _:
+            raise ValueError(f"method={method!r}: must be uniform, proportional, unimax or manual")
+    cap = None if math.isinf(epoch_cap) else epoch_cap
+    return planned(w, sizes, budget, limit, used, {"method": method, "epoch_cap": cap})
+
+
+def _unimax_weights(upper: Array) -> Array:
+    w, left = np.zeros(len(upper)), 1.0
+    # Bounds ascend as sizes do; along a lineage, as what is left of the sources.
+    for visited, i in enumerate(np.argsort(upper, kind="stable")):
+        w[i] = min(left / (len(upper) - visited), upper[i])
+        left -= w[i]
+    return settle(w, upper)
+
+
+def _manual_weights(
+    weights: Mapping[str, float],
+    sizes: Mapping[str, int],
+    upper: Array,
+    limit: Mapping[str, int],
+    budget: int,
+    epoch_cap: float,
+) -> Array:
+    check_names("manual", weights, sizes)
+    w = np.array([float(weights[name]) for name in sizes])
+    if not (np.isfinite(w).all() and w.min() >= 0 and w.sum() > 0):
+        raise ValueError(f"manual={dict(weights)}: weights must be finite, at least 0 and not all 0")
+    w = w / w.sum()
+    for name, share, bound in zip(sizes, w, upper, strict=True):
+        if math.floor(share * budget) > limit[name]:
+            raise ValueError(
+                f"manual: weight {share:.4g} of {name!r} is {share * budget:,.0f} of {budget:,} tokens, but "
+                f"epoch_cap={epoch_cap:g} leaves {limit[name]:,}; its weight can be at most {bound:.4g}"
+            )
+    return w

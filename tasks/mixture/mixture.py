@@ -1,0 +1,80 @@
+"""A mixture: how much of each source, in weights, whole tokens and epochs, and how that was reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tasks.mixture.budget import whole_tokens
+from tasks.mixture.capped_simplex import Array
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights (sum 1), whole tokens (sum the budget) and epochs of this stage, each by source name.
+
+    certificate: JSON-ready facts: method, budget, epoch_cap, effective_sources (1 / sum of squared weights),
+    binding (sources at their bound), lineage_epochs (with the stages before), and what the method adds.
+    """
+
+    weights: dict[str, float]
+    tokens: dict[str, int]
+    epochs: dict[str, float]
+    certificate: dict[str, Any] = field(default_factory=dict)
+
+    def to_facts(self, name: str) -> dict[str, Any]:
+        """As the catalog keeps it: {"name", "sources": {source: {"weight", "tokens", "epochs"}}}."""
+        return {
+            "name": name,
+            "sources": {
+                source: {
+                    "weight": self.weights[source],
+                    "tokens": self.tokens[source],
+                    "epochs": self.epochs[source],
+                }
+                for source in self.weights
+            },
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON-ready values."""
+        return {
+            "weights": self.weights,
+            "tokens": self.tokens,
+            "epochs": self.epochs,
+            "certificate": self.certificate,
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Mixture:
+        """From what `to_json` gave."""
+        return cls(
+            dict(told["weights"]), dict(told["tokens"]), dict(told["epochs"]), dict(told["certificate"])
+        )
+
+
+def effective_sources(weights: Array) -> float:
+    """1 / sum of squared weights: 1 for one source, d for d alike."""
+    return float(1 / (weights @ weights))
+
+
+def planned(
+    w: Array,
+    tokens: Mapping[str, int],
+    budget: int,
+    limit: Mapping[str, int],
+    used: Mapping[str, float],
+    certificate: dict[str, Any],
+) -> Mixture:
+    """The mixture of weights w, in the order of `tokens`, with whole tokens up to `limit`."""
+    weights = {name: float(weight) for name, weight in zip(tokens, w, strict=True)}
+    plan = whole_tokens(weights, budget, limit)
+    facts = {
+        "budget": budget,
+        "effective_sources": effective_sources(w),
+        "binding": sorted(name for name in plan if 0 < plan[name] == limit[name] < budget),
+        "lineage_epochs": {name: (plan[name] + used.get(name, 0)) / size for name, size in tokens.items()},
+    }
+    epochs = {name: plan[name] / size for name, size in tokens.items()}
+    return Mixture(weights, plan, epochs, certificate | facts)

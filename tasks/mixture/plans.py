@@ -1,0 +1,237 @@
+"""The mixtures of one experiment: seed, experts and stitch layers, with epochs counted along the lineage.
+
+An expert is defined by the tasks it serves (its own). With U the utility and O the own tasks,
+
+    R_ij = U_ij - mean over k not in O of U_ik        (j in O; R = U where every task is own)
+
+is the relative utility. What is of no use to any task has R near 0, above sources that serve the others, so
+R alone would fill an expert with junk: only sources whose mean R over O, or whose R for one of its tasks, is
+significantly above 0 and not negligible beside the best source's are admitted. Among those UtiliMax is
+solved on R, clipped to [0, 1], with the risk weight at which 1 / sum of squared weights is the wanted number.
+A share of the tokens replays the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.mixture.budget import capacity, check_budget, check_names, check_sizes, upper_bounds
+from tasks.mixture.capped_simplex import Array, fill
+from tasks.mixture.heuristics import heuristic
+from tasks.mixture.mixture import Mixture, effective_sources, planned
+from tasks.mixture.portfolio import aligned, solved_facts, utilimax
+from tasks.mixture.settings import MixtureSettings
+from tasks.mixture.solver import Solution, solve
+
+Positions = NDArray[np.intp]
+LOWEST_RISK, HIGHEST_RISK = 1e-6, 1e3
+RISK_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class _Targeted:
+    """A solution whose effective number of sources is as near to the wanted one as can be, and its risk."""
+
+    solution: Solution
+    risk: float
+    facts: dict[str, Any]
+
+
+def seed_plan(
+    utility: pd.DataFrame, tokens: Mapping[str, int], budget: int, settings: MixtureSettings
+) -> Mixture:
+    """The seed's mixture: the method of the settings, over all tasks.
+
+    utility: sources x tasks in [0, 1]; tokens: tokens each source holds; budget: tokens of the stage. Raises
+    ValueError for names that do not match and for a budget that the cap does not allow.
+    """
+    if settings.method == "utilimax":
+        return utilimax(utility, tokens, budget, settings.epoch_cap, settings.risk)
+    return _baseline(tokens, budget, settings, {})
+
+
+def stitch_plan(
+    utility: pd.DataFrame,
+    tokens: Mapping[str, int],
+    budget: int,
+    settings: MixtureSettings,
+    used: Mapping[str, float],
+) -> Mixture:
+    """The stitch layers' mixture: the method of the settings over all tasks, on what the lineage left.
+
+    used: tokens by source that the seed and the greediest expert consumed. With UtiliMax the risk weight is
+    the one at which the effective number of sources is settings.stitch_effective_sources. Raises as
+    `seed_plan`.
+    """
+    if settings.method != "utilimax":
+        return _baseline(tokens, budget, settings, used)
+    sizes, budget = check_sizes(tokens), check_budget(budget)
+    values = aligned("utility", utility, sizes).to_numpy(float)
+    limit = capacity(sizes, budget, settings.epoch_cap, used)
+    found = _with_effective_sources(
+        values, upper_bounds(sizes, limit, budget), settings.stitch_effective_sources
+    )
+    facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **found.facts}
+    return planned(found.solution.w, sizes, budget, limit, used, facts)
+
+
+def expert_plan(
+    utility: pd.DataFrame,
+    errors: pd.DataFrame,
+    own: Sequence[str],
+    seed: Mixture,
+    tokens: Mapping[str, int],
+    budget: int,
+    settings: MixtureSettings,
+    used: Mapping[str, float],
+) -> Mixture:
+    """The mixture of an expert for the tasks `own`, on what the lineage (the seed: `used` tokens) left.
+
+    utility, errors: sources x tasks, values in [0, 1] and their standard errors. Where the admitted sources
+    cannot hold the budget, further ones are admitted by descending utility for the own tasks. Where the
+    replay of the seed's mixture passes a source's cap, the excess goes to the free sources in proportion to
+    their weights. The certificate names admitted sources, relative utility and its errors, and the number of
+    sources reached. Raises ValueError for unknown or no own tasks, and as `seed_plan`.
+    """
+    sizes, budget = check_sizes(tokens), check_budget(budget)
+    values = aligned("utility", utility, sizes)
+    spread = _aligned_errors(errors, values)
+    unknown = sorted(set(own) - set(values.columns))
+    if unknown or not own:
+        raise ValueError(
+            f"tasks of an expert: {list(own)}: unknown {unknown}; "
+            f"name at least one of {sorted(values.columns)}"
+        )
+    check_names("the seed's mixture", seed.weights, sizes)
+    limit = capacity(sizes, budget, settings.epoch_cap, used)
+    upper = upper_bounds(sizes, limit, budget)
+
+    own = [task for task in values.columns if task in set(own)]
+    relative = relative_utility(values, own)
+    cells = np.column_stack([relative.mean(axis=1), relative])
+    cell_errors = np.column_stack(
+        [_relative_error(spread, own, tasks) for tasks in (own, *([t] for t in own))]
+    )
+    usefulness = values[own].mean(axis=1).to_numpy()
+    admitted, added = _admitted(cells, cell_errors, usefulness, upper, settings)
+    found = _with_effective_sources(
+        np.clip(relative.to_numpy()[admitted], 0, 1), upper[admitted], settings.expert_effective_sources
+    )
+    before_replay = np.zeros(len(sizes))
+    before_replay[admitted] = found.solution.w
+    replayed = np.array([seed.weights[name] for name in sizes])
+    mixed = (1 - settings.replay_share) * before_replay + settings.replay_share * replayed
+    w = fill(mixed, upper)
+    names = np.array(list(sizes))
+    facts = {
+        "method": "relative utility",
+        "epoch_cap": settings.epoch_cap,
+        "own_tasks": own,
+        "admitted": sorted(names[admitted].tolist()),
+        "admitted_for_capacity": sorted(names[added].tolist()),
+        "relative_utility": dict(zip(sizes, cells[:, 0].tolist(), strict=True)),
+        "relative_utility_errors": dict(zip(sizes, cell_errors[:, 0].tolist(), strict=True)),
+        "replay_share": settings.replay_share,
+        "capped_in_replay": sorted(names[mixed > upper + 1e-12].tolist()),
+        "before_replay": dict(zip(sizes, before_replay.tolist(), strict=True)),
+        **found.facts,
+    }
+    return planned(w, sizes, budget, limit, used, facts)
+
+
+def relative_utility(utility: pd.DataFrame, own: Sequence[str]) -> pd.DataFrame:
+    """R (sources x own tasks): utility for the own tasks less the source's mean over the other tasks."""
+    others = [task for task in utility.columns if task not in set(own)]
+    mean_of_others = utility[others].mean(axis=1) if others else 0.0
+    return utility[list(own)].sub(mean_of_others, axis=0)
+
+
+def _relative_error(errors: pd.DataFrame, own: Sequence[str], tasks: Sequence[str]) -> Array:
+    """Standard error of mean R over `tasks`, some of the own; the utility's cells count as independent."""
+    others = [task for task in errors.columns if task not in set(own)]
+    variance = (errors[list(tasks)] ** 2).sum(axis=1) / len(tasks) ** 2
+    if others:
+        variance = variance + (errors[others] ** 2).sum(axis=1) / len(others) ** 2
+    return np.sqrt(variance.to_numpy(float))
+
+
+def _admitted(
+    relative: Array, errors: Array, usefulness: Array, upper: Array, settings: MixtureSettings
+) -> tuple[Positions, Positions]:
+    """Positions of the admitted sources, and of those among them that are there to hold the budget.
+
+    relative and errors (sources, 1 + own tasks): R on average over the own tasks, then for each of them.
+    """
+    open_sources = upper > 0
+    reachable = np.where(open_sources[:, None], relative, -np.inf)
+    bar = np.maximum(
+        settings.admission_errors * errors, settings.admission_share * np.maximum(reachable.max(axis=0), 0)
+    )
+    chosen = (reachable > bar).any(axis=1)
+    if not chosen.any():
+        chosen[int(reachable[:, 0].argmax())] = True
+    added = []
+    for i in np.argsort(-usefulness, kind="stable"):
+        if upper[chosen].sum() >= 1:
+            break
+        if open_sources[i] and not chosen[i]:
+            chosen[i] = True
+            added.append(int(i))
+    return np.flatnonzero(chosen), np.array(added, dtype=np.intp)
+
+
+def _with_effective_sources(values: Array, upper: Array, wanted: float) -> _Targeted:
+    """Bisects the risk weight: the effective number of sources grows with it, from concentrated to even."""
+    from scipy.optimize import brentq
+
+    solved: dict[float, Solution] = {}
+
+    def excess(log_risk: float) -> float:
+        solved[log_risk] = solve(values, upper, math.exp(log_risk))
+        return effective_sources(solved[log_risk].w) - wanted
+
+    low, high = math.log(LOWEST_RISK), math.log(HIGHEST_RISK * len(upper))
+    fewest, most = excess(low) + wanted, excess(high) + wanted
+    if fewest >= wanted or most - fewest < RISK_TOLERANCE:
+        chosen = low
+    elif most <= wanted:
+        chosen = high
+    else:
+        chosen = float(brentq(excess, low, high, xtol=RISK_TOLERANCE))
+        excess(chosen)
+    solution, risk = solved[chosen], math.exp(chosen)
+    facts = {
+        "effective_sources_wanted": wanted,
+        "effective_sources_solved": effective_sources(solution.w),
+        "effective_sources_attainable": [fewest, most],
+        **solved_facts(solution, risk),
+    }
+    return _Targeted(solution, risk, facts)
+
+
+def _baseline(
+    tokens: Mapping[str, int], budget: int, settings: MixtureSettings, used: Mapping[str, float]
+) -> Mixture:
+    weights = settings.manual or None
+    return heuristic(settings.method, tokens, budget, settings.epoch_cap, used, weights)
+
+
+def _aligned_errors(errors: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
+    check_names("errors of the utility", dict.fromkeys(errors.index), dict.fromkeys(values.index))
+    if set(errors.columns) != set(values.columns):
+        raise ValueError(
+            f"errors of the utility: tasks {sorted(errors.columns)} are not those of the utility, "
+            f"{sorted(values.columns)}"
+        )
+    spread = errors.loc[values.index, values.columns]
+    cells = spread.to_numpy(float)
+    if not (np.isfinite(cells).all() and (cells >= 0).all()):
+        raise ValueError("errors of the utility: every standard error must be finite and at least 0")
+    return spread

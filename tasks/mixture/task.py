@@ -1,0 +1,115 @@
+"""Stage `mixture`: what the seed, each expert and the stitches train on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.mixture.lineage import lineage_use
+from tasks.mixture.settings import MixtureSettings
+from tasks.task import show_table, stage_task
+
+VERSION = 1
+
+
+@stage_task(name="mixture", task_run_name="mixture-{name}")
+def solve_mixture(
+    run: Run,
+    name: str,
+    settings: MixtureSettings,
+    corpus: Artifact,
+    utility: Artifact,
+    budget: int,
+    own_tasks: tuple[str, ...] = (),
+    lineage: Mapping[str, Artifact] | None = None,
+) -> Artifact:
+    """The mixture called `name`: the seed's; an expert's where `own_tasks` are given; else the stitches'.
+
+    lineage: the mixtures trained on before, by name: `seed` first, then the experts.
+    """
+    earlier = dict(lineage or {})
+    inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
+    identity = {
+        "name": name,
+        "budget": budget,
+        "own_tasks": list(own_tasks),
+        **settings.model_dump(mode="json"),
+    }
+
+    def build(folder: Path) -> dict:
+        from tasks.mixture.mixture import Mixture
+        from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
+        from tasks.utility.matrix import UtilityMatrix
+
+        matrix = UtilityMatrix.load(utility.path)
+        tokens = {source: count["tokens"] for source, count in corpus.facts["sources"].items()}
+        used = used_before(earlier)
+        if name == "seed":
+            mixture = seed_plan(matrix.values, tokens, budget, settings)
+        elif own_tasks:
+            seed = Mixture.from_json(read_mixture(earlier["seed"]))
+            mixture = expert_plan(
+                matrix.values, matrix.errors, own_tasks, seed, tokens, budget, settings, used
+            )
+        else:
+            mixture = stitch_plan(matrix.values, tokens, budget, settings, used)
+        (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
+        return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
+
+    artifact = run.stage("mixture", VERSION, identity, inputs, build, name)
+    show_table(
+        lambda: [
+            {"source": source, **share} for source, share in artifact.facts["mixture"]["sources"].items()
+        ],
+        key=f"mixture-{name}",
+        description=f"Mixture of {name}",
+    )
+    return artifact
+
+
+@stage_task(name="experts", task_run_name="group-tasks")
+def group_tasks(
+    run: Run, listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact, utility: Artifact
+) -> dict[str, tuple[str, ...]]:
+    """The tasks that each expert serves: as listed, or else grouped by what data serves them.
+
+    Raises ValueError for a listed task that does not exist.
+    """
+    known = list(corpus.facts["tasks"])
+    for name, tasks in listed.items():
+        unknown = sorted(set(tasks) - set(known))
+        if unknown:
+            raise ValueError(
+                f"experts.listed: expert {name!r}: no tasks {unknown}; allowed: {', '.join(known)}"
+            )
+    if listed:
+        return listed
+
+    def build(folder: Path) -> dict:
+        from tasks.mixture.experts import auto_experts
+        from tasks.utility.matrix import UtilityMatrix
+
+        groups = auto_experts(UtilityMatrix.load(utility.path).values, min(count, len(known)))
+        (folder / "experts.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
+        return {"experts": {name: list(tasks) for name, tasks in groups.items()}}
+
+    artifact = run.stage("experts", VERSION, {"count": count}, {"utility": utility.digest}, build)
+    return {name: tuple(tasks) for name, tasks in artifact.facts["experts"].items()}
+
+
+def used_before(lineage: Mapping[str, Artifact]) -> dict[str, int]:
+    """Tokens by source read by a lineage of mixtures: `seed`, then experts."""
+    plans = {name: tokens_of(artifact) for name, artifact in lineage.items()}
+    return lineage_use(plans.pop("seed", None), list(plans.values()))
+
+
+def tokens_of(mixture: Artifact) -> dict[str, int]:
+    return {source: share["tokens"] for source, share in mixture.facts["mixture"]["sources"].items()}
+
+
+def read_mixture(artifact: Artifact) -> dict:
+    """The JSON form of a mixture artifact, certificate included."""
+    return json.loads((artifact.path / "mixture.json").read_text(encoding="utf-8"))

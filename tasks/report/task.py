@@ -1,0 +1,46 @@
+"""Stage `report`: one HTML page about a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.task import Progress, stage_task
+
+VERSION = 1
+
+
+@stage_task(name="report", task_run_name="report")
+def write_report(
+    run: Run,
+    title: str,
+    corpus: Artifact,
+    utility: Artifact,
+    mixtures: Mapping[str, Artifact],
+    models: Mapping[str, Artifact],
+    scores: Mapping[str, Artifact],
+    gate: Artifact,
+    forecast: Artifact,
+) -> Artifact:
+    """The page, made anew where anything that it shows has changed."""
+    progress = Progress(run, "report")
+    inputs = {
+        "sources": corpus.digest,
+        "utility": utility.digest,
+        "gate": gate.digest,
+        "forecast": forecast.digest,
+    }
+    for kind, artifacts in (("mixture", mixtures), ("model", models), ("scores", scores)):
+        inputs |= {f"{kind} {name}": artifact.digest for name, artifact in artifacts.items()}
+
+    def build(folder: Path) -> dict:
+        from tasks.report.page import ReportData, write_page
+
+        progress.say("drawing")
+        data = ReportData(title, corpus, utility, mixtures, models, scores, gate, forecast)
+        write_page(data, folder / "report.html")
+        return {"page": "report.html"}
+
+    return run.stage("report", VERSION, {"title": title}, inputs, build)

@@ -1,0 +1,236 @@
+"""From readers to token files: split, tasks, decontamination, tokenizer, token counts, in this order.
+
+The order avoids two circles: tasks are made from held-out documents before anything is decontaminated against
+them, and the tokenizer is trained on what is left after that. Between the passes documents lie in a spool on
+disk, so memory does not grow with the corpus.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.sources.decontamination import ItemIndex
+from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
+from tasks.sources.items import Benchmark, dev_texts, split_dev_test, write_items
+from tasks.sources.readers import read_documents
+from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
+
+Report = Callable[[str], None]
+MakeBenchmarks = Callable[[Mapping[str, list[str]]], list[Benchmark]]
+
+
+@dataclass
+class Counts:
+    """What became of a source's documents."""
+
+    documents: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    duplicates: int = 0
+    heldout_documents: int = 0
+    contaminated: dict[str, int] = field(default_factory=dict)
+    removed: int = 0
+
+
+class LowestHashes:
+    """The `limit` documents with the lowest hashes: a sample that does not depend on their order."""
+
+    def __init__(self, limit: int, characters: int) -> None:
+        self.limit = limit
+        self.characters = characters
+        self._kept: list[tuple[int, str]] = []  # a heap with the highest hash first
+
+    def add(self, digest: bytes, text: str) -> None:
+        entry = (-int.from_bytes(digest, "big"), text[: self.characters])
+        if len(self._kept) < self.limit:
+            heapq.heappush(self._kept, entry)
+        elif entry > self._kept[0]:
+            heapq.heapreplace(self._kept, entry)
+
+    def rows(self) -> list[dict]:
+        """{"id", "text"} in the order of the hashes."""
+        return [{"id": f"{-number:032x}", "text": text} for number, text in sorted(self._kept, reverse=True)]
+
+
+def prepare(
+    sources: Sequence[SourceSettings],
+    settings: SourcesSettings,
+    make_benchmarks: MakeBenchmarks,
+    harness_texts: Mapping[str, Mapping[str, list[str]]],
+    dev_share: float,
+    folder: Path,
+    report: Report,
+) -> dict:
+    """Read all sources into `folder` (tokens, held-out documents, samples, tasks, tokenizer); returns the facts.
+
+    make_benchmarks: held-out texts by source -> the benchmarks. harness_texts: further tasks that a harness
+    brings along, each with its "dev" and "test" texts. Raises ValueError for what is wrong with an input and
+    for a source of which nothing is left.
+    """
+    spool = folder / "progress"
+    for name in ("progress", "heldout", "samples", "tasks", "tokens"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    counts = {source.name: Counts() for source in sources}
+    heldout = _read_and_split(sources, settings, spool, counts, report)
+    for name, rows in heldout.items():
+        write_items(folder / "heldout" / f"{name}.jsonl", rows)
+    tasks, item_texts = _write_tasks(
+        make_benchmarks({name: [row["text"] for row in rows] for name, rows in heldout.items()}),
+        harness_texts,
+        dev_share,
+        folder,
+    )
+    index = ItemIndex(item_texts, settings.decontamination_words)
+    sample = _decontaminate(counts, index, settings, spool, folder, report)
+    report("making the tokenizer")
+    tokenizer = make_tokenizer(settings.tokenizer, sample)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    for name, count in counts.items():
+        path = folder / "tokens" / f"{name}.bin"
+        count.tokens = write_tokens(tokenizer, _spooled(spool / f"{name}.clean"), path)
+        report(f"{name}: {count.tokens:,} tokens")
+    facts = {
+        "sources": {name: vars(count) for name, count in counts.items()},
+        "tasks": tasks,
+        "items_too_short_to_look_for": index.num_too_short,
+        "vocab_size": len(tokenizer),
+        "token_dtype": token_dtype(len(tokenizer)).str,
+        "metrics": {f"tokens/{name}": count.tokens for name, count in counts.items()},
+    }
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    return facts
+
+
+def _read_and_split(
+    sources: Sequence[SourceSettings],
+    settings: SourcesSettings,
+    spool: Path,
+    counts: dict[str, Counts],
+    report: Report,
+) -> dict[str, list[dict]]:
+    """Spool the training documents and return the held-out rows by source."""
+    heldout = {}
+    seen_path = spool / "seen.db"
+    seen_path.unlink(missing_ok=True)
+    with SeenDocuments(seen_path) as seen:
+        for source in sources:
+            count = counts[source.name]
+            kept = LowestHashes(settings.max_heldout_documents, settings.sample_characters)
+            with (spool / source.name).open("w", encoding="utf-8") as stream:
+                for text in read_documents(source):
+                    digest = document_hash(text)
+                    if not seen.add(digest):
+                        count.duplicates += 1
+                    elif is_heldout(digest, settings.heldout_share):
+                        count.heldout_documents += 1
+                        kept.add(digest, text)
+                    else:
+                        stream.write(json.dumps(text) + "\n")
+            heldout[source.name] = kept.rows()
+            report(f"{source.name}: read, {count.heldout_documents} documents held out")
+    seen_path.unlink()
+    return heldout
+
+
+def _write_tasks(
+    benchmarks: list[Benchmark],
+    harness_texts: Mapping[str, Mapping[str, list[str]]],
+    dev_share: float,
+    folder: Path,
+) -> tuple[dict[str, dict], dict[str, list[str]]]:
+    """Write each task's dev and test items; returns what there is, and the texts to keep out of training."""
+    names = [benchmark.name for benchmark in benchmarks] + list(harness_texts)
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"evaluation: more than one task is named {repeated}; task names must differ")
+    tasks, texts = {}, {}
+    for benchmark in benchmarks:
+        dev, test = split_dev_test(benchmark, dev_share)
+        write_items(folder / "tasks" / f"{benchmark.name}.dev.jsonl", dev.items)
+        write_items(folder / "tasks" / f"{benchmark.name}.test.jsonl", test.items)
+        tasks[benchmark.name] = {
+            "kind": benchmark.kind,
+            "source": benchmark.source,
+            "metric": benchmark.metric,
+            "dev": len(dev.items),
+            "test": len(test.items),
+        }
+        texts[benchmark.name] = dev_texts(benchmark)
+    for name, sides in harness_texts.items():
+        dev_items = [{"text": text} for text in sides["dev"]]
+        write_items(folder / "tasks" / f"{name}.dev.jsonl", dev_items)
+        tasks[name] = {
+            "kind": "harness",
+            "source": None,
+            "metric": None,
+            "dev": len(sides["dev"]),
+            "test": len(sides["test"]),
+        }
+        texts[name] = [*sides["dev"], *sides["test"]]
+    (folder / "tasks.json").write_text(json.dumps(tasks, indent=1), encoding="utf-8")
+    return tasks, texts
+
+
+def _decontaminate(
+    counts: dict[str, Counts],
+    index: ItemIndex,
+    settings: SourcesSettings,
+    spool: Path,
+    folder: Path,
+    report: Report,
+) -> Iterator[str]:
+    """Spool the clean documents and write the utility samples; returns texts to train a tokenizer on."""
+    for name, count in counts.items():
+        sample = LowestHashes(settings.sample_documents, settings.sample_characters)
+        with (spool / f"{name}.clean").open("w", encoding="utf-8") as stream:
+            for text in _spooled(spool / name):
+                found = index.tasks_in(text)
+                if found:
+                    count.removed += 1
+                    for task in found:
+                        count.contaminated[task] = count.contaminated.get(task, 0) + 1
+                    continue
+                count.documents += 1
+                count.bytes += len(text.encode())
+                sample.add(document_hash(text), text)
+                stream.write(json.dumps(text) + "\n")
+        (spool / name).unlink()
+        if count.documents == 0:
+            raise ValueError(
+                f"source {name!r}: no training document is left ({count.duplicates} duplicates, "
+                f"{count.heldout_documents} held out, {count.removed} with evaluation items); allowed: a source "
+                "with documents of its own"
+            )
+        write_items(folder / "samples" / f"{name}.jsonl", sample.rows())
+        report(f"{name}: {count.documents:,} documents, {count.removed} removed for evaluation items")
+    return _equal_bytes(counts, settings.tokenizer_sample_bytes, spool)
+
+
+def _equal_bytes(counts: dict[str, Counts], limit: int, spool: Path) -> Iterator[str]:
+    """Documents of every source, the same number of bytes from each (all of a source that has fewer).
+
+    They are spread over the whole source: a document is taken whenever less than its share has been taken.
+    """
+    share = min(limit, min(count.bytes for count in counts.values()))
+    for name, count in counts.items():
+        passed = taken = 0
+        for text in _spooled(spool / f"{name}.clean"):
+            size = len(text.encode())
+            if taken * count.bytes <= passed * share:
+                piece = text.encode()[: share - taken].decode(errors="ignore")
+                taken += len(piece.encode())
+                yield piece
+            passed += size
+            if taken >= share:
+                break
+
+
+def _spooled(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8") as stream:
+        for line in stream:
+            yield json.loads(line)

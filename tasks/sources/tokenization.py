@@ -1,0 +1,101 @@
+"""The experiment's tokenizer, and token files: raw integers on disk, read through a memory map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.sources.settings import TokenizerSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+END_OF_TEXT = "<|endoftext|>"
+BATCH_CHARACTERS = 1_000_000
+
+
+def make_tokenizer(settings: TokenizerSettings, texts: Iterable[str]) -> PreTrainedTokenizerBase:
+    """A byte-level BPE trained on `texts`, or the pretrained tokenizer that the settings name.
+
+    The trained one splits numbers into digits (as Llama 2 does), loses no byte, and uses one special token
+    for beginning, end and padding. Raises ValueError where a pretrained tokenizer cannot be loaded.
+    """
+    if settings.pretrained is not None:
+        return load_tokenizer(settings.pretrained)
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=settings.vocab_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
+    """A saved tokenizer by folder or Hub name; ValueError where it cannot be loaded or has no end token."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path_or_name), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tokenizer {str(path_or_name)!r} could not be loaded; allowed: a folder with tokenizer files, or a "
+            f"Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"tokenizer {str(path_or_name)!r} has no end-of-text token; allowed: one that has")
+    return tokenizer
+
+
+def token_dtype(vocab_size: int) -> np.dtype:
+    """Smallest of uint16 and uint32 that holds every token id."""
+    return np.dtype("<u2") if vocab_size <= 1 << 16 else np.dtype("<u4")
+
+
+def write_tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], path: Path) -> int:
+    """Tokenise documents into one file, each followed by the end-of-text token; returns the token count."""
+    dtype = token_dtype(len(tokenizer))
+    total = 0
+    with path.open("wb") as stream:
+        for batch in _batches(documents):
+            encoded = tokenizer(batch, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            flat = [token for ids in encoded for token in (*ids, tokenizer.eos_token_id)]
+            stream.write(np.asarray(flat, dtype=dtype).tobytes())
+            total += len(flat)
+    return total
+
+
+def open_tokens(path: Path, dtype: str) -> np.ndarray:
+    """A token file as a read-only memory-mapped array."""
+    return np.memmap(path, dtype=np.dtype(dtype), mode="r")
+
+
+def _batches(documents: Iterable[str]) -> Iterator[Sequence[str]]:
+    batch: list[str] = []
+    characters = 0
+    for text in documents:
+        batch.append(text)
+        characters += len(text)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

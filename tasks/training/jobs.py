@@ -1,0 +1,151 @@
+"""A training run from folders to a folder: in this process, or in several launched by accelerate.
+
+A job names everything by path, so that the same job file serves a function call, a launched process and a
+machine that has nothing else of ours running.
+
+    accelerate launch --num_processes 4 -m tasks.training.jobs job.json
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tasks.training.settings import TrainingSettings
+
+ROW_PREFIX = "step-row "
+log = logging.getLogger("mixstitch.training")
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One run of the loop.
+
+    model: folder or Hub name of the model to start from. out: folder for the trained model. progress: folder
+    for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
+    source -> tokens the lineage has trained on before. name: decides how the sources are interleaved.
+    """
+
+    model: str
+    out: str
+    progress: str
+    tokens: dict[str, str]
+    token_dtype: str
+    plan: dict[str, int]
+    used: dict[str, int]
+    learning_rate: float
+    name: str
+    seed: int
+    settings: dict
+
+
+def num_sequences(job: TrainingJob) -> int:
+    settings = TrainingSettings(**job.settings)
+    return sum(job.plan.values()) // settings.tokens_per_step * settings.batch_size
+
+
+def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
+    """Train and save the model into `job.out`; returns the outcome as JSON values.
+
+    Raises ValueError where the plan is smaller than one step, RuntimeError where a launched process fails.
+    """
+    settings = TrainingSettings(**job.settings)
+    if num_sequences(job) == 0:
+        raise ValueError(
+            f"{job.name}: a budget of {sum(job.plan.values())} tokens is less than one step of "
+            f"{settings.tokens_per_step}; allowed: a larger budget, or a smaller batch_size or sequence_length"
+        )
+    outcome = _launch(job, settings, report) if settings.processes > 1 else train_job(job, report)
+    logs = Path(job.out).parent / "logs"
+    logs.mkdir(exist_ok=True)
+    shutil.copy(Path(job.progress) / "steps.jsonl", logs / "steps.jsonl")
+    return outcome
+
+
+def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
+    """The part of `run_job` that every process runs."""
+    import torch
+    from accelerate import PartialState
+
+    import models
+    from tasks.sources.tokenization import open_tokens
+    from tasks.training.loop import train
+    from tasks.training.token_order import TokenOrder, sequences_by_source
+
+    settings = TrainingSettings(**job.settings)
+    counts = sequences_by_source(job.plan, num_sequences(job))
+    order = TokenOrder(
+        tokens={source: open_tokens(Path(path), job.token_dtype) for source, path in job.tokens.items()},
+        counts=counts,
+        used={source: tokens // settings.sequence_length for source, tokens in job.used.items()},
+        length=settings.sequence_length,
+        name=job.name,
+        seed=job.seed,
+    )
+    model = models.load_causal_lm(job.model)
+    outcome = train(model, order, settings, job.learning_rate, job.seed, Path(job.progress), report)
+    if PartialState().is_main_process:
+        model.save_pretrained(job.out)
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
+    flops = models.train_flops_per_token(model, settings.sequence_length) * outcome.tokens
+    return {
+        **asdict(outcome),
+        "flops": flops,
+        "device": device,
+        "parameters": models.count_parameters(model)[0],
+        "trained_tokens": {source: count * settings.sequence_length for source, count in counts.items()},
+    }
+
+
+def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict[str, float]], None]) -> dict:
+    import torch
+
+    progress = Path(job.progress)
+    progress.mkdir(parents=True, exist_ok=True)
+    job_file, outcome_file = progress / "job.json", progress / "outcome.json"
+    job_file.write_text(json.dumps(asdict(job)), encoding="utf-8")
+    outcome_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(settings.processes)]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += (
+        ["--multi_gpu"] if torch.cuda.is_available() else ["--cpu", "--num_cpu_threads_per_process", "1"]
+    )
+    command += ["--main_process_port", "0", "-m", "tasks.training.jobs", str(job_file)]
+    last_words: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if line.startswith(ROW_PREFIX):
+                    report(json.loads(line[len(ROW_PREFIX) :]))
+                else:
+                    last_words = [*last_words[-30:], line.rstrip()]
+                    log.debug(line.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode != 0 or not outcome_file.exists():
+        raise RuntimeError(
+            f"{job.name}: training in {settings.processes} processes failed with exit status "
+            f"{process.returncode}:\n" + "\n".join(last_words)
+        )
+    return json.loads(outcome_file.read_text(encoding="utf-8"))
+
+
+def _main() -> None:
+    from accelerate import PartialState
+
+    job = TrainingJob(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    outcome = train_job(job, lambda row: print(f"{ROW_PREFIX}{json.dumps(row)}", flush=True))
+    if PartialState().is_main_process:
+        (Path(job.progress) / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,199 @@
+"""The training loop: any causal LM, next-token cross-entropy, AdamW, warm-up and cosine, on Accelerate.
+
+What trains is what requires a gradient: all of a seed or expert, only the stitches of a stitched model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator
+
+from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
+from tasks.training.settings import TrainingSettings
+from tasks.training.token_order import TokenOrder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+LOG_SECONDS = 1.0
+StepReport = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What a run of the loop did: steps and tokens in all, and seconds and tokens/s of this process alone."""
+
+    steps: int
+    resumed_at: int
+    tokens: int
+    seconds: float
+    final_loss: float
+
+
+def learning_rate_at(step: int, num_steps: int, peak: float, settings: TrainingSettings) -> float:
+    """Rate of step `step` (from 0): linear warm-up to the peak, then cosine down to final_share of it."""
+    warmup = round(settings.warmup_share * num_steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = (step - warmup) / max(1, num_steps - warmup)
+    return peak * (settings.final_share + (1 - settings.final_share) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def make_optimizer(model: torch.nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW over what requires a gradient, with weight decay on matrices only."""
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trainable if w.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [w for w in trainable if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+
+
+def train(
+    model: PreTrainedModel,
+    order: TokenOrder,
+    settings: TrainingSettings,
+    peak_learning_rate: float,
+    seed: int,
+    progress: Path,
+    report: StepReport,
+) -> TrainingOutcome:
+    """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
+
+    `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
+    a second, and the same rows are appended to progress/steps.jsonl. Raises FloatingPointError where the loss
+    is no longer finite.
+    """
+    num_steps = len(order) // settings.batch_size
+    share = settings.batch_size // settings.processes
+    micro = settings.micro_batch_size or share
+    accelerator = Accelerator(
+        mixed_precision="bf16" if settings.precision == "bf16" else "no",
+        gradient_accumulation_steps=share // micro,
+    )
+    model.train()
+    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings))
+    bare: Any = accelerator.unwrap_model(wrapped)
+    trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
+    checkpoint = latest_checkpoint(progress)
+    if checkpoint is not None:
+        restore_checkpoint(checkpoint, trainable, optimizer.optimizer)
+    first = checkpoint.step if checkpoint else 0
+    log = _StepLog(progress / "steps.jsonl", first, num_steps, settings, report, accelerator.is_main_process)
+    saved = started = time.monotonic()
+    loss_value = math.nan
+    for step in range(first, num_steps):
+        rate = learning_rate_at(step, num_steps, peak_learning_rate, settings)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        # Dropout is drawn anew from (seed, step, process), so a resumed run draws what it would have drawn.
+        torch.manual_seed((seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
+        begin = step * settings.batch_size + accelerator.process_index * share
+        loss_sum, norm = torch.zeros((), device=accelerator.device), None
+        for offset in range(0, share, micro):
+            ids = torch.from_numpy(order.batch(range(begin + offset, begin + offset + micro)))
+            ids = ids.to(accelerator.device, non_blocking=True)
+            with accelerator.accumulate(wrapped):
+                loss = wrapped(input_ids=ids, labels=ids, use_cache=False).loss
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
+                optimizer.step()
+                optimizer.zero_grad()
+            loss_sum += loss.detach() * (micro / share)
+        if accelerator.num_processes > 1:
+            loss_sum = accelerator.reduce(loss_sum, "mean")
+        log.add(step, loss_sum, norm, rate)
+        if log.due or step + 1 == num_steps:
+            loss_value = log.flush()
+        if time.monotonic() - saved > settings.checkpoint_seconds and step + 1 < num_steps:
+            if accelerator.is_main_process:
+                save_checkpoint(progress, step + 1, trainable, optimizer.optimizer)
+            saved = time.monotonic()
+    model.eval()
+    return TrainingOutcome(
+        steps=num_steps,
+        resumed_at=first,
+        tokens=num_steps * settings.tokens_per_step,
+        seconds=time.monotonic() - started,
+        final_loss=loss_value,
+    )
+
+
+class _StepLog:
+    """Averages the loss between reports, and keeps every report on disk."""
+
+    def __init__(
+        self,
+        path: Path,
+        first: int,
+        num_steps: int,
+        settings: TrainingSettings,
+        report: StepReport,
+        is_main: bool,
+    ) -> None:
+        self._path, self._first, self._num_steps, self._report = path, first, num_steps, report
+        self._tokens_per_step, self._is_main = settings.tokens_per_step, is_main
+        self._rows: list[tuple[int, torch.Tensor, torch.Tensor | None, float]] = []
+        self._started = self._flushed = time.monotonic()
+        if is_main:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _keep_rows_before(path, first)
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self._flushed >= LOG_SECONDS
+
+    def add(self, step: int, loss: torch.Tensor, norm: torch.Tensor | None, rate: float) -> None:
+        self._rows.append((step, loss, norm, rate))
+
+    def flush(self) -> float:
+        """Report the mean loss since the last report, and return it."""
+        now = time.monotonic()
+        step, _, norm, rate = self._rows[-1]
+        loss = float(torch.stack([row[1] for row in self._rows]).mean())
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"loss is {loss} at step {step + 1}: training has diverged; a lower learning rate may help"
+            )
+        speed = len(self._rows) * self._tokens_per_step / (now - self._flushed)
+        average = (step + 1 - self._first) * self._tokens_per_step / (now - self._started)
+        row = {
+            "step": step + 1,
+            "steps": self._num_steps,
+            "loss": loss,
+            "learning_rate": rate,
+            "gradient_norm": float(norm) if norm is not None else math.nan,
+            "tokens_per_second": speed,
+            "seconds_left": (self._num_steps - step - 1) * self._tokens_per_step / average,
+        }
+        if self._is_main:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+            self._report(row)
+        self._rows, self._flushed = [], now
+        return loss
+
+
+def _keep_rows_before(path: Path, first: int) -> None:
+    """Drop what was logged after the checkpoint that is gone on from: those steps are done again."""
+    if path.exists():
+        rows = [
+            line
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if json.loads(line)["step"] <= first
+        ]
+        path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")

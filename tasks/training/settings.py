@@ -1,0 +1,118 @@
+"""Settings of the seed model, of training and of the token budget."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ModelSettings(BaseModel):
+    """Architecture of the seed model: Llama 2 from scratch, or pretrained weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pretrained: str | None = Field(
+        None,
+        description="Folder or Hugging Face name of a causal LM to start from; it needs its own tokenizer in "
+        "sources.tokenizer.pretrained, and the sizes below are not used.",
+    )
+    hidden_size: int = Field(128, ge=16, description="Width d of the hidden states.")
+    num_layers: int = Field(4, ge=1, description="Decoder layers.")
+    num_heads: int = Field(4, ge=1, description="Attention heads; twice as many must divide hidden_size.")
+    num_kv_heads: int | None = Field(None, ge=1, description="Key and value heads; empty: as many as heads.")
+    ffn_multiple: int = Field(
+        32, ge=1, description="Feed-forward width is 8/3 d rounded up to this multiple."
+    )
+    tie_embeddings: bool = Field(True, description="Whether the output head shares the token embeddings.")
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "ModelSettings":
+        if self.pretrained is None and self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is not a multiple of 2 * num_heads = {2 * self.num_heads}"
+            )
+        if self.num_kv_heads is not None and self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_kv_heads {self.num_kv_heads} does not divide num_heads {self.num_heads}")
+        return self
+
+
+class TrainingSettings(BaseModel):
+    """The loop that seed, experts and stitches are trained with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sequence_length: int = Field(256, ge=16, description="Tokens in a packed sequence.")
+    batch_size: int = Field(16, ge=1, description="Sequences in an optimiser step, over all processes.")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="Sequences in one forward pass of one process; empty: the whole share."
+    )
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate of the seed.")
+    expert_learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of the experts.")
+    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm up linearly.")
+    final_share: float = Field(0.1, ge=0, le=1, description="Cosine decay ends at this share of the peak.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay, on matrices only.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW beta1.")
+    beta2: float = Field(0.95, ge=0, lt=1, description="AdamW beta2.")
+    epsilon: float = Field(1e-8, ge=0, description="AdamW epsilon.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs the forward pass in autocast.")
+    processes: int = Field(1, ge=1, le=64, description="Processes, launched by accelerate where above 1.")
+    parallel_experts: int = Field(1, ge=1, le=16, description="Experts trained at the same time.")
+    checkpoint_seconds: float = Field(20.0, gt=0, description="Seconds between checkpoints.")
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> "TrainingSettings":
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of processes {self.processes}")
+        share = self.batch_size // self.processes
+        if self.micro_batch_size is not None and share % self.micro_batch_size:
+            raise ValueError(
+                f"micro_batch_size {self.micro_batch_size} does not divide the {share} sequences of a process"
+            )
+        return self
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.sequence_length
+
+
+class BudgetSettings(BaseModel):
+    """How many tokens are trained on in all, and how they are shared out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: int = Field(
+        1_500_000, gt=0, description="Tokens in all: seed, experts and stitches. Not used with minutes."
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Aim for the whole run on this machine; the token budget follows from its measured speed.",
+    )
+    training_share: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="Share of the minutes that goes to training; the rest is everything else.",
+    )
+    seed_share: float = Field(0.5, gt=0, lt=1, description="Share of the tokens that the seed trains on.")
+    stitch_share: float = Field(0.12, gt=0, lt=1, description="Share of the tokens that stitches train on.")
+
+    @model_validator(mode="after")
+    def _something_for_experts(self) -> "BudgetSettings":
+        if self.seed_share + self.stitch_share >= 1:
+            raise ValueError("seed_share + stitch_share must be below 1: experts share what is left")
+        return self
+
+
+class GateSettings(BaseModel):
+    """What experts and mixtures must show before anything is stitched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_share: float = Field(
+        0.6, ge=0, le=1, description="Least share of an expert's mixture from the sources of its own tasks."
+    )
+    junk_sources: tuple[str, ...] = Field(
+        ("noise",), description="Sources that no mixture but the seed's (the paper's) may use."
+    )
+    junk_share: float = Field(0.02, ge=0, le=1, description="Most of such sources in those mixtures.")

@@ -1,0 +1,191 @@
+"""Stages `seed` and `expert`: one training run each, on its mixture's token plan."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.mixture.task import tokens_of, used_before
+from tasks.task import Progress, stage_task
+from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
+from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
+
+VERSION = 1
+
+
+@stage_task(name="budget", task_run_name="budget")
+def plan_budget(
+    run: Run,
+    settings: BudgetSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    corpus: Artifact,
+    num_experts: int,
+    num_stitches: int,
+    seed: int,
+) -> Budget:
+    """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once."""
+    if settings.minutes is None:
+        return split_budget(settings.tokens, settings, num_experts, training.tokens_per_step)
+    progress = Progress(run, "speed")
+    vocab_size = corpus.facts["vocab_size"]
+    identity = {
+        "model": model.model_dump(mode="json"),
+        "training": training_identity(training, training.learning_rate),
+        "vocab_size": vocab_size,
+        "num_experts": num_experts,
+        "num_stitches": num_stitches,
+        "machine": platform.node(),
+    }
+
+    def build(folder: Path) -> dict:
+        progress.say("measuring training tokens/s")
+        speeds = measure_speeds(model, training, vocab_size, num_experts, num_stitches, seed)
+        progress.say(", ".join(f"{name} {speed:,.0f} tokens/s" for name, speed in speeds.items()))
+        (folder / "logs").mkdir()
+        (folder / "logs" / "speeds.json").write_text(json.dumps(speeds), encoding="utf-8")
+        return {"metrics": {f"{name}_tokens_per_second": speed for name, speed in speeds.items()}}
+
+    measured = run.stage("speed", VERSION, identity, {}, build).facts["metrics"]
+    tokens = tokens_in_time(
+        settings,
+        settings.minutes,
+        measured["dense_tokens_per_second"],
+        measured["stitched_tokens_per_second"],
+    )
+    return split_budget(tokens, settings, num_experts, training.tokens_per_step)
+
+
+@stage_task(name="seed", task_run_name="train-seed")
+def train_seed(
+    run: Run,
+    model: ModelSettings,
+    settings: TrainingSettings,
+    corpus: Artifact,
+    mixture: Artifact,
+    seed: int,
+) -> Artifact:
+    """The seed model: new or pretrained weights, trained on the seed's mixture."""
+    progress = Progress(run, "seed")
+    identity = {
+        "model": model.model_dump(mode="json"),
+        "training": training_identity(settings, settings.learning_rate),
+        "seed": seed,
+    }
+
+    def build(folder: Path) -> dict:
+        start = model.pretrained or _new_model(model, settings, corpus, seed, folder / "progress" / "start")
+        return run_training(
+            folder, progress, start, "seed", settings, settings.learning_rate, corpus, mixture, {}, seed
+        )
+
+    inputs = {"sources": corpus.digest, "mixture": mixture.digest}
+    return run.stage("seed", VERSION, identity, inputs, build)
+
+
+@stage_task(name="expert", task_run_name="train-expert-{name}")
+def train_expert(
+    run: Run,
+    name: str,
+    settings: TrainingSettings,
+    corpus: Artifact,
+    mixture: Artifact,
+    seed_model: Artifact,
+    seed_mixture: Artifact,
+    seed: int,
+) -> Artifact:
+    """An expert: the seed's weights, trained on along the expert's own mixture."""
+    progress = Progress(run, f"expert/{name}")
+    rate = settings.expert_learning_rate
+    identity = {"name": name, "training": training_identity(settings, rate), "seed": seed}
+
+    def build(folder: Path) -> dict:
+        start = str(seed_model.path / "model")
+        return run_training(
+            folder, progress, start, name, settings, rate, corpus, mixture, {"seed": seed_mixture}, seed
+        )
+
+    inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
+    return run.stage("expert", VERSION, identity, inputs, build, name)
+
+
+def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
+    """What of the settings decides the weights: not how often checkpoints are written, or how many run at once."""
+    kept = settings.model_dump(
+        mode="json",
+        exclude={"checkpoint_seconds", "parallel_experts", "learning_rate", "expert_learning_rate"},
+    )
+    return {**kept, "learning_rate": learning_rate}
+
+
+def run_training(
+    folder: Path,
+    progress: Progress,
+    start: str,
+    name: str,
+    settings: TrainingSettings,
+    learning_rate: float,
+    corpus: Artifact,
+    mixture: Artifact,
+    lineage: Mapping[str, Artifact],
+    seed: int,
+) -> dict:
+    """Train `start` into folder/model and return the facts of the stage.
+
+    lineage: the mixtures trained on before, by name.
+    """
+    from tasks.training.jobs import TrainingJob, run_job
+
+    plan = tokens_of(mixture)
+    outcome = run_job(
+        TrainingJob(
+            model=start,
+            out=str(folder / "model"),
+            progress=str(folder / "progress"),
+            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
+            token_dtype=corpus.facts["token_dtype"],
+            plan=plan,
+            used=used_before(lineage),
+            learning_rate=learning_rate,
+            name=name,
+            seed=seed,
+            settings=settings.model_dump(mode="json"),
+        ),
+        progress.step,
+    )
+    metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
+    provenance = {
+        "seed": seed,
+        "tokens": outcome["tokens"],
+        "flops": outcome["flops"],
+        "device": outcome["device"],
+    }
+    return {"metrics": metrics, "trained_tokens": outcome["trained_tokens"], "provenance": provenance}
+
+
+def _new_model(
+    model: ModelSettings, settings: TrainingSettings, corpus: Artifact, seed: int, folder: Path
+) -> str:
+    import models
+    from tasks.sources.tokenization import load_tokenizer
+
+    tokenizer = load_tokenizer(corpus.path / "tokenizer")
+    config = models.seed_config(
+        vocab_size=len(tokenizer),
+        hidden_size=model.hidden_size,
+        num_layers=model.num_layers,
+        num_heads=model.num_heads,
+        num_kv_heads=model.num_kv_heads,
+        max_length=settings.sequence_length,
+        ffn_multiple=model.ffn_multiple,
+        tie_embeddings=model.tie_embeddings,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    models.new_seed_model(config, seed).save_pretrained(folder)
+    return str(folder)

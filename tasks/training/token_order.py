@@ -1,0 +1,86 @@
+"""The order in which a training run reads its sources: fixed by the token plan, the lineage and a seed.
+
+Sequence number n of a run is the same on every machine and after every resume. Within a source, windows of
+`length` tokens are visited in a new random order each epoch; a run that continues a lineage goes on where its
+ancestors stopped, so nothing is read twice before everything was read once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def sequences_by_source(plan: Mapping[str, int], num_sequences: int) -> dict[str, int]:
+    """Whole sequences a source from tokens a source: largest remainder, summing to `num_sequences`."""
+    total = sum(plan.values())
+    exact = {name: tokens * num_sequences / total for name, tokens in plan.items()}
+    counts = {name: int(share) for name, share in exact.items()}
+    left = num_sequences - sum(counts.values())
+    for name in sorted(exact, key=lambda name: (counts[name] - exact[name], name))[:left]:
+        counts[name] += 1
+    return counts
+
+
+class TokenOrder:
+    """The sequences of one training run.
+
+    tokens: source -> 1-d array of token ids. counts: sequences to read from each. used: sequences that the
+    lineage has read from each before. name: which run this is; it decides how sources are interleaved. seed:
+    the experiment's; it decides the order within a source, the same for the whole lineage.
+    """
+
+    def __init__(
+        self,
+        tokens: Mapping[str, np.ndarray],
+        counts: Mapping[str, int],
+        used: Mapping[str, int],
+        length: int,
+        name: str,
+        seed: int,
+    ) -> None:
+        self._tokens, self._length, self._seed = tokens, length, seed
+        self._names = sorted(counts)
+        drawn = np.repeat(np.arange(len(self._names)), [counts[source] for source in self._names])
+        _generator(seed, "interleave", name).shuffle(drawn)
+        self._source_of = drawn
+        self._rank = np.zeros(len(drawn), dtype=np.int64)
+        for index, source in enumerate(self._names):
+            mine = drawn == index
+            self._rank[mine] = np.arange(mine.sum()) + used.get(source, 0)
+        self._epoch_orders: dict[tuple[str, int], tuple[np.ndarray, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._source_of)
+
+    def sequence(self, number: int) -> np.ndarray:
+        """Token ids (length,) int64 of sequence `number`; a short source wraps around."""
+        source = self._names[self._source_of[number]]
+        tokens = self._tokens[source]
+        num_windows = max(1, len(tokens) // self._length)
+        epoch, position = divmod(int(self._rank[number]), num_windows)
+        order, shift = self._order(source, epoch, num_windows)
+        begin = int(order[position]) * self._length + shift
+        if begin + self._length <= len(tokens):
+            return np.asarray(tokens[begin : begin + self._length], dtype=np.int64)
+        places = np.arange(begin, begin + self._length) % len(tokens)
+        return np.asarray(tokens[places], dtype=np.int64)
+
+    def batch(self, numbers: range) -> np.ndarray:
+        """Token ids (len(numbers), length)."""
+        return np.stack([self.sequence(number) for number in numbers])
+
+    def _order(self, source: str, epoch: int, num_windows: int) -> tuple[np.ndarray, int]:
+        key = (source, epoch)
+        if key not in self._epoch_orders:
+            generator = _generator(self._seed, "epoch", source, str(epoch))
+            shift = int(generator.integers(self._length)) if epoch else 0
+            self._epoch_orders[key] = (generator.permutation(num_windows), shift)
+        return self._epoch_orders[key]
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    digest = hashlib.sha256("\0".join(names).encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
