@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.environment import prefect_settings, prepare_environment
 from flows.running import running
 from flows.settings import Experiment
+from storage.artifacts import Artifact
 from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise
 from tasks.evaluation.task import check_specialisation, evaluate_model
@@ -48,40 +49,32 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     budget = plan_budget(
         run, e.budget, e.model, e.training, corpus, len(own_tasks), e.stitching.num_stitches, e.seed
     )
-    mixtures = {"seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)}
-    seed = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)
+    seed_mixture: Artifact = solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)
+    seed: Artifact = train_seed(run, e.model, e.training, corpus, seed_mixture, e.seed)
 
-    at_work: list[Any] = []
-    for name, tasks in own_tasks.items():
-        mixture = solve_mixture(
-            run, name, e.mixture, corpus, utility, budget.expert, tasks, {"seed": mixtures["seed"]}
-        )
-        mixtures[name] = mixture
-        in_turn = (
-            at_work[-e.training.parallel_experts :][:1] if len(at_work) >= e.training.parallel_experts else []
-        )
-        at_work.append(
-            train_expert.submit(
-                run, name, e.training, corpus, mixture, seed, mixtures["seed"], e.seed, wait_for=in_turn
-            )
-        )
-    experts = {name: future.result() for name, future in zip(own_tasks, at_work, strict=True)}
-    lineage = dict(mixtures)
-    mixtures["stitched"] = solve_mixture(
-        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), lineage
-    )
-
-    scores = {
-        name: evaluate_model(run, name, model, corpus, e.evaluation)
-        for name, model in [("seed", seed), *experts.items()]
+    lineage = {"seed": seed_mixture}
+    expert_mixtures: dict[str, Artifact] = {
+        name: solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, lineage)
+        for name, tasks in own_tasks.items()
     }
-    gate = check_specialisation(run, own_tasks, corpus, mixtures, dict(scores), e.experts.gate)
+    experts = train_experts(run, e, corpus, expert_mixtures, seed, seed_mixture)
+    lineage |= expert_mixtures
+    stitch_mixture = solve_mixture(run, "stitched", e.mixture, corpus, utility, budget.stitch, (), lineage)
+    mixtures = {**lineage, "stitched": stitch_mixture}
 
-    stitched = train_stitches(
-        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, lineage, e.seed
+    models = {"seed": seed, **experts}
+    scores: dict[str, Artifact] = {
+        name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
+    }
+    gate = check_specialisation(run, own_tasks, corpus, mixtures, scores, e.experts.gate)
+
+    combined: dict[str, Artifact] = {
+        method: compose_models(run, method, seed, experts) for method in e.stitching.compositions
+    }
+    combined["stitched"] = train_stitches(
+        run, e.stitching, e.training, corpus, stitch_mixture, seed, experts, lineage, e.seed
     )
-    combined = {method: compose_models(run, method, seed, experts) for method in e.stitching.compositions}
-    for name, model in {**combined, "stitched": stitched}.items():
+    for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
 
     forecast = forecast_preference(run, e.preference, scores)
@@ -91,11 +84,38 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         corpus=corpus,
         utility=utility,
         mixtures=mixtures,
-        models={"seed": seed, **experts, **combined, "stitched": stitched},
+        models=models | combined,
         scores=scores,
         gate=gate,
         forecast=forecast,
     )
+
+
+def train_experts(
+    run: Run,
+    e: Experiment,
+    corpus: Artifact,
+    mixtures: dict[str, Artifact],
+    seed: Artifact,
+    seed_mixture: Artifact,
+) -> dict[str, Artifact]:
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time."""
+    at_work: list[Any] = []
+    for name, mixture in mixtures.items():
+        at_work.append(
+            train_expert.submit(
+                run,
+                name,
+                e.training,
+                corpus,
+                mixture,
+                seed,
+                seed_mixture,
+                e.seed,
+                wait_for=at_work[: max(0, len(at_work) + 1 - e.training.parallel_experts)],
+            )
+        )
+    return {name: future.result() for name, future in zip(mixtures, at_work, strict=True)}
 
 
 def run_experiment(experiment: Experiment) -> RunSummary:

@@ -197,10 +197,12 @@ def _group_rows(
     members = {task.task_name for task in group.get_all_tasks()}
     by_size = {config.metric: config.weight_by_size for config in group.aggregate_metric_list or []}
     for key, value in results.get(group.name, {}).items():
-        metric = key.split(",")[0]
+        metric, _, chosen_filter = key.partition(",")
         if metric not in by_size or not isinstance(value, int | float | np.number):
             continue
-        parts = [row for row in rows if row["task"] in members and row["metric"] == metric]
+        names = (metric, f"{metric}:{chosen_filter}")
+        parts = [row for row in rows if row["task"] in members and row["metric"] in names]
         weights = [row["n"] if by_size[metric] else 1 for row in parts]
         error = weighted_mean_error([row["stderr"] for row in parts], weights) if parts else math.nan
-        yield _row(name, group.name, metric, float(value), error, sum(row["n"] for row in parts))
+        shown = parts[0]["metric"] if parts else metric
+        yield _row(name, group.name, shown, float(value), error, sum(row["n"] for row in parts))

@@ -134,18 +134,20 @@ def harness_model(
 
 @contextmanager
 def quiet_harness() -> Iterator[None]:
-    """Only errors of the harness are logged, and neither it nor `datasets` shows progress bars."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    had_bars = datasets.is_progress_bar_enabled()
-    logger.setLevel(logging.ERROR)
+    """Only errors of harness and Hub are logged, and neither the harness nor `datasets` shows progress bars."""
+    loggers = [logging.getLogger("lm_eval"), logging.getLogger("huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    had_bars, bar = datasets.is_progress_bar_enabled(), lm_eval.api.task.tqdm
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     lm_eval.api.task.tqdm = lambda items, **_: tqdm(items, disable=True)  # it has no switch for this one
     try:
         yield
     finally:
-        lm_eval.api.task.tqdm = tqdm
-        logger.setLevel(level)
+        lm_eval.api.task.tqdm = bar
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if had_bars:
             datasets.enable_progress_bars()
 

@@ -195,7 +195,7 @@ def _read_text(source: SourceSettings, path: Path) -> str:
 
 def _read_huggingface(source: SourceSettings) -> Iterator[str]:
     import datasets
-    import httpx
+    import httpx2
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     where = f"source {source.name!r}: Hugging Face dataset {source.dataset!r}"
@@ -208,7 +208,7 @@ def _read_huggingface(source: SourceSettings) -> Iterator[str]:
     except (
         ConnectionError,
         OSError,
-        httpx.HTTPError,
+        httpx2.HTTPError,
         HfHubHTTPError,
         OfflineModeIsEnabled,
         datasets.exceptions.DatasetsError,

@@ -21,6 +21,10 @@ ITEM_FIELDS = {
 }  # what decides the items, beside their files
 
 
+class HubUnreachable(ValueError):
+    """Which commit of a dataset is the newest cannot be known now."""
+
+
 def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
     """What each source is read from, as a digest: of its files, or of the dataset's commit."""
     inputs = {}
@@ -35,14 +39,14 @@ def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
 def _dataset_commit(source: SourceSettings) -> str:
     if source.revision is not None:
         return source.revision
-    import httpx
+    import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return HfApi().dataset_info(str(source.dataset)).sha or ""
-    except (OSError, httpx.HTTPError, HfHubHTTPError) as error:
-        raise ValueError(
+    except (OSError, httpx2.HTTPError, HfHubHTTPError) as error:
+        raise HubUnreachable(
             f"source {source.name!r}: the newest commit of Hugging Face dataset {source.dataset!r} could not be "
             f"asked for ({type(error).__name__}); allowed: a network connection, or a commit in `revision`"
         ) from error

@@ -21,9 +21,9 @@ def gates_by_domain(
 ) -> list[dict]:
     """Rows of {domain, stitch, layer, kind, stream, gate_mean, gate_std, contribution, share}.
 
-    model: a `models.StitchedForCausalLM`. documents: domain -> held-out texts, of which the first that fill 8 sequences of `length` tokens are read;
-    a domain with less than one sequence is read whole. share: the stream's part of all contributions at its
-    stitch (`StitchedForCausalLM.gate_statistics`).
+    model: a `models.StitchedForCausalLM`. documents: domain -> held-out texts, of which the first that fill 8
+    sequences of `length` tokens are read; a domain with less than one sequence is read whole. share: the
+    stream's part of all contributions at its stitch (see `StitchedForCausalLM.gate_statistics`).
     """
     rows = []
     for domain, texts in documents.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.training.architecture import seed_architecture
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
 WARM_UP_STEPS = 2
@@ -71,17 +72,7 @@ def measure_speeds(
     if model.pretrained is not None:
         dense = models.load_causal_lm(model.pretrained)
     else:
-        config = models.seed_config(
-            vocab_size=vocab_size,
-            hidden_size=model.hidden_size,
-            num_layers=model.num_layers,
-            num_heads=model.num_heads,
-            num_kv_heads=model.num_kv_heads,
-            max_length=training.sequence_length,
-            ffn_multiple=model.ffn_multiple,
-            tie_embeddings=model.tie_embeddings,
-        )
-        dense = models.new_seed_model(config, seed)
+        dense = models.new_seed_model(seed_architecture(model, training, vocab_size), seed)
     stitched = models.StitchedForCausalLM.from_models(
         dense, {str(number): dense for number in range(num_experts)}, num_stitches=num_stitches
     )

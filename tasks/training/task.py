@@ -11,6 +11,7 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.mixture.task import tokens_of, used_before
 from tasks.task import Progress, stage_task
+from tasks.training.architecture import seed_architecture
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
@@ -174,18 +175,6 @@ def _new_model(
     from tasks.sources.tokenization import load_tokenizer
 
     tokenizer = load_tokenizer(corpus.path / "tokenizer")
-    config = models.seed_config(
-        vocab_size=len(tokenizer),
-        hidden_size=model.hidden_size,
-        num_layers=model.num_layers,
-        num_heads=model.num_heads,
-        num_kv_heads=model.num_kv_heads,
-        max_length=settings.sequence_length,
-        ffn_multiple=model.ffn_multiple,
-        tie_embeddings=model.tie_embeddings,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    config = seed_architecture(model, settings, len(tokenizer), tokenizer.eos_token_id)
     models.new_seed_model(config, seed).save_pretrained(folder)
     return str(folder)

@@ -238,6 +238,26 @@ def test_a_folder_of_task_yamls_with_local_data_runs(task_folder: Path) -> None:
     ]
 
 
+def test_a_group_has_the_error_of_its_weighted_mean(task_folder: Path) -> None:
+    letters = (task_folder / "letters.yaml").read_text()
+    (task_folder / "few.yaml").write_text(
+        letters.replace("task: letters", "task: few").replace("data.", "few.")
+    )
+    rows = (task_folder / "data.jsonl").read_text().splitlines()[:5]  # golds b c b c b: .6
+    (task_folder / "few.jsonl").write_text("\n".join(rows))
+    (task_folder / "both.yaml").write_text(
+        "group: both\ntask: [letters, few]\naggregate_metric_list: [{metric: acc, weight_by_size: true}]\n"
+    )
+    for name in ("letters", "few"):  # members of a group are read with paths as they stand
+        path = task_folder / f"{name}.yaml"
+        path.write_text(path.read_text().replace("test: ", f"test: {task_folder}/", 1))
+    scores = evaluate(BigramModel(), ABC, ["both"], task_folder=task_folder)
+    row = scores.frame.set_index("task").loc["both"]
+    assert (row["n"], row["value"]) == (25, pytest.approx((10 + 3) / 25))
+    errors = math.sqrt(0.25 / 19), math.sqrt(0.24 / 4)
+    assert row["stderr"] == pytest.approx(math.hypot(20 / 25 * errors[0], 5 / 25 * errors[1]))
+
+
 def test_only_test_items_of_lm_eval_tasks_are_scored(task_folder: Path) -> None:
     (items,) = lm_eval_items(task_folder=task_folder, dev_share=0.4, max_items=15)
     assert len(items.dev_texts) + len(items.test_texts) == 15

@@ -1,0 +1,81 @@
+"""What training will cost, before it is started: FLOPs, memory, and time from the matrix speed of this machine."""
+
+from __future__ import annotations
+
+import time
+
+from tasks.training.architecture import seed_architecture
+from tasks.training.settings import ModelSettings, TrainingSettings
+
+BYTES_PER_TRAINED_WEIGHT = 16  # fp32 weight, gradient and the two moments of AdamW
+BYTES_PER_FROZEN_WEIGHT = 4
+
+
+def model_shape(model: ModelSettings, training: TrainingSettings, vocab_size: int) -> tuple[int, float]:
+    """(parameters, training FLOPs a token) of a seed model from scratch."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    import models
+
+    config = seed_architecture(model, training, vocab_size)
+    with torch.device("meta"):
+        counted = AutoModelForCausalLM.from_config(config)
+    return models.count_parameters(counted)[0], models.train_flops_per_token(config, training.sequence_length)
+
+
+def stitched_shape(
+    model: ModelSettings,
+    training: TrainingSettings,
+    vocab_size: int,
+    num_experts: int,
+    num_stitches: int,
+) -> tuple[int, int, float]:
+    """(trained parameters, frozen parameters, training FLOPs a token) of seed and experts stitched."""
+    import torch
+
+    import models
+
+    config = models.StitchedConfig(
+        base_config=seed_architecture(model, training, vocab_size),
+        expert_names=[str(number) for number in range(num_experts)],
+        num_stitches=num_stitches,
+    )
+    with torch.device("meta"):
+        counted = models.StitchedForCausalLM(config)
+    flops = models.train_flops_per_token(counted, training.sequence_length)
+    return counted.num_trainable, models.count_parameters(counted)[0] - counted.num_trainable, flops
+
+
+def training_bytes(
+    trained: int, frozen: int, model: ModelSettings, training: TrainingSettings, num_streams: int = 1
+) -> int:
+    """Memory of weights, optimiser and activations of one process, in bytes.
+
+    Activations by Korthikanti et al. 2022 (arXiv 2205.05198), eq. 1, at 4 bytes an element instead of 2:
+    2 s b h (34 + 5 a s / h) a layer, without recomputation.
+    """
+    share = training.batch_size // training.processes
+    sequences = training.micro_batch_size or share
+    length, width, heads = training.sequence_length, model.hidden_size, model.num_heads
+    layer = 2 * length * sequences * width * (34 + 5 * heads * length / width)
+    return int(
+        BYTES_PER_TRAINED_WEIGHT * trained
+        + BYTES_PER_FROZEN_WEIGHT * frozen
+        + num_streams * model.num_layers * layer
+    )
+
+
+def matmul_flops_per_second(size: int = 512, seconds: float = 0.3) -> float:
+    """FLOP/s of fp32 matrix products on this machine, measured for a moment: an upper bound for training."""
+    import torch
+
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    if torch.cuda.is_available():
+        left, right = left.cuda(), right.cuda()
+    float((left @ right).sum())
+    started, products = time.monotonic(), 0
+    while time.monotonic() - started < seconds:
+        float((left @ right).sum())
+        products += 1
+    return 2 * size**3 * products / (time.monotonic() - started)

@@ -1,0 +1,114 @@
+"""The user's own utility: a CSV in long (source, task, value[, stderr]) or wide form (source, then tasks)."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.utility.matrix import UtilityMatrix
+
+LONG = ["source", "task", "value"]
+
+
+def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> UtilityMatrix:
+    """The table's utility for exactly these sources and tasks.
+
+    A cell without a standard error counts as exact (0). Raises ValueError naming file and line for what
+    cannot be read, values outside [0, 1], cells that stand twice or are missing, and for names: the missing,
+    the unknown and the allowed ones.
+    """
+    header, rows = _read(path)
+    long = set(LONG) <= set(header)
+    if not long and header[0] != "source":
+        raise ValueError(
+            f"{path}:1: columns {header}: must be source, task, value and optionally stderr, or source and "
+            "one column a task"
+        )
+    allowed = [*LONG, "stderr"] if long else ["source", *tasks]
+    unknown = sorted(set(header) - set(allowed))
+    if unknown:
+        kind = "columns" if long else "tasks"
+        raise ValueError(f"{path}:1: unknown {kind} {unknown}; the {kind} are {allowed[0 if long else 1 :]}")
+
+    values: dict[tuple[str, str], float] = {}
+    errors: dict[tuple[str, str], float] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        cells = [(row["task"], row["value"], row.get("stderr", ""))] if long else _wide_cells(header, row)
+        for task, value, error in cells:
+            key = (row["source"], task)
+            if key in values:
+                raise ValueError(
+                    f"{path}:{line}: source {key[0]!r} and task {task!r} stand in line {lines[key]} already"
+                )
+            values[key] = _number(path, line, f"value for task {task!r}", value, 1.0)
+            errors[key] = _number(path, line, f"stderr for task {task!r}", error or "0", math.inf)
+            lines[key] = line
+    _check_names(path, "sources", {source for source, _ in values}, sources)
+    _check_names(path, "tasks", {task for _, task in values}, tasks)
+    missing = [(source, task) for source in sources for task in tasks if (source, task) not in values]
+    if missing:
+        raise ValueError(
+            f"{path}: no value for {missing[:5]} and {max(len(missing) - 5, 0)} more (source, task)"
+        )
+    matrix = pd.DataFrame(
+        [[values[s, t] for t in tasks] for s in sources], index=list(sources), columns=list(tasks)
+    )
+    spread = pd.DataFrame(
+        [[errors[s, t] for t in tasks] for s in sources], index=list(sources), columns=list(tasks)
+    )
+    return UtilityMatrix(matrix, spread, {"method": "table", "file": path.name, "stderr": "stderr" in header})
+
+
+def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"utility.table={path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 (byte {error.start})") from error
+    reader = csv.reader(text.splitlines())
+    header = [name.strip() for name in next(reader, [])]
+    if len(header) < 2 or len(set(header)) < len(header):
+        raise ValueError(
+            f"{path}:1: columns {header}: there must be at least two, each with a name of its own"
+        )
+    rows = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise ValueError(f"{path}:{reader.line_num}: {len(cells)} cells under {len(header)} columns")
+        stripped = [cell.strip() for cell in cells]
+        rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
+    if not rows:
+        raise ValueError(f"{path}: no row below the header")
+    return header, rows
+
+
+def _wide_cells(header: list[str], row: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    return ((task, row[task], "") for task in header[1:])
+
+
+def _number(path: Path, line: int, what: str, cell: str, highest: float) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not (0 <= number <= highest and math.isfinite(number)):
+        limits = "from 0 to 1" if highest == 1 else "finite and at least 0"
+        raise ValueError(f"{path}:{line}: {what} is {cell!r}: must be a number {limits}")
+    return number
+
+
+def _check_names(path: Path, what: str, given: set[str], allowed: Sequence[str]) -> None:
+    missing, unknown = sorted(set(allowed) - given), sorted(given - set(allowed))
+    if missing or unknown:
+        raise ValueError(
+            f"{path}: {what} do not match: missing {missing}, unknown {unknown}; "
+            f"the {what} are {sorted(allowed)}"
+        )
