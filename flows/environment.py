@@ -51,7 +51,7 @@ def prefect_settings(home: Home) -> Iterator[None]:
     url = ui_url(home)
     updates = {
         PREFECT_HOME: home.prefect,
-        PREFECT_API_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}",
+        PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home),
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
     }
     home.prefect.mkdir(parents=True, exist_ok=True)
@@ -64,11 +64,20 @@ def prefect_settings(home: Home) -> Iterator[None]:
             yield
 
 
+def prefect_database(home: Home) -> str:
+    """Where Prefect keeps what it knows of the runs of this home: the same for every server of it."""
+    return f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
+
+
 def ui_url(home: Home) -> str | None:
     """API of the Prefect server that `make ui` keeps for this home; None where none runs."""
     try:
         record = json.loads(home.ui_record.read_text(encoding="utf-8"))
-        alive = abs(psutil.Process(record["process"]).create_time() - record["process_started"]) < 1.0
+        process = psutil.Process(record["process"])
+        alive = abs(process.create_time() - record["process_started"]) < 1.0
+        alive = (
+            alive and process.status() != psutil.STATUS_ZOMBIE
+        )  # killed, and nobody has asked how it ended
     except (OSError, json.JSONDecodeError, psutil.NoSuchProcess):
         return None
     return record["prefect_api"] if alive else None

@@ -24,6 +24,7 @@ from tasks.sources.builtin import (
 )
 from tasks.sources.settings import SourceSettings, SourcesSettings
 
+TEXT_PIECE_CHARACTERS = 1 << 20
 JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 
@@ -105,7 +106,7 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
                 yield from _read_parquet(source, path)
         case "text":
             for path in input_files(source):
-                yield _read_text(source, path)
+                yield from _read_text(source, path)
         case "huggingface":
             yield from _read_huggingface(source)
         case "python-code":
@@ -184,13 +185,24 @@ def _read_parquet(source: SourceSettings, path: Path) -> Iterator[str]:
         raise ValueError(f"source {source.name!r}: {path}: not a readable Parquet file: {error}") from error
 
 
-def _read_text(source: SourceSettings, path: Path) -> str:
+def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
+    """A file is one document; a large one is cut at line ends, so that none is held in memory whole."""
+    kept: list[str] = []
+    size = 0
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open(encoding="utf-8", newline="") as stream:
+            for line in stream:
+                kept.append(line)
+                size += len(line)
+                if size >= TEXT_PIECE_CHARACTERS:
+                    yield "".join(kept)
+                    kept, size = [], 0
     except UnicodeDecodeError as error:
-        raise ValueError(f"source {source.name!r}: {path}: not UTF-8 (byte {error.start})") from error
+        raise ValueError(f"source {source.name!r}: {path}: not UTF-8 ({error.reason})") from error
     except OSError as error:
         raise ValueError(f"source {source.name!r}: {path}: cannot be read: {error.strerror}") from error
+    if kept:
+        yield "".join(kept)
 
 
 def _read_huggingface(source: SourceSettings) -> Iterator[str]:

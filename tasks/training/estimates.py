@@ -52,13 +52,13 @@ def training_bytes(
 ) -> int:
     """Memory of weights, optimiser and activations of one process, in bytes.
 
-    Activations by Korthikanti et al. 2022 (arXiv 2205.05198), eq. 1, at 4 bytes an element instead of 2:
-    2 s b h (34 + 5 a s / h) a layer, without recomputation.
+    Activations by Korthikanti et al. 2022 (arXiv 2205.05198), eq. 1 without its last term, since fused attention
+    keeps no score matrix: 34 s b h bytes a layer in 16 bits, twice that in 32, without recomputation.
     """
     share = training.batch_size // training.processes
     sequences = training.micro_batch_size or share
-    length, width, heads = training.sequence_length, model.hidden_size, model.num_heads
-    layer = 2 * length * sequences * width * (34 + 5 * heads * length / width)
+    precision = 1 if training.precision == "bf16" else 2
+    layer = 34 * precision * training.sequence_length * sequences * model.hidden_size
     return int(
         BYTES_PER_TRAINED_WEIGHT * trained
         + BYTES_PER_FROZEN_WEIGHT * frozen

@@ -1,15 +1,17 @@
-"""A training run from folders to a folder: in this process, or in several launched by accelerate.
+"""A training run from folders to a folder: in this process, or in several that torch launches.
 
 A job names everything by path, so that the same job file serves a function call, a launched process and a
-machine that has nothing else of ours running.
+machine that has nothing else of ours running. Accelerate finds its processes by the environment that torchrun
+sets; its own launcher starts several CPU processes only through MPI.
 
-    accelerate launch --num_processes 4 -m tasks.training.jobs job.json
+    torchrun --nproc_per_node 4 -m tasks.training.jobs job.json
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -111,14 +113,14 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
     job_file, outcome_file = progress / "job.json", progress / "outcome.json"
     job_file.write_text(json.dumps(asdict(job)), encoding="utf-8")
     outcome_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(settings.processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += (
-        ["--multi_gpu"] if torch.cuda.is_available() else ["--cpu", "--num_cpu_threads_per_process", "1"]
-    )
-    command += ["--main_process_port", "0", "-m", "tasks.training.jobs", str(job_file)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", str(settings.processes), "-m", "tasks.training.jobs", str(job_file)]
+    on_cpu = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path)}
     last_words: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:

@@ -84,6 +84,10 @@ def train(
         mixed_precision="bf16" if settings.precision == "bf16" else "no",
         gradient_accumulation_steps=share // micro,
     )
+    if accelerator.num_processes != settings.processes:
+        raise RuntimeError(
+            f"training.processes is {settings.processes} but {accelerator.num_processes} were launched"
+        )
     model.train()
     wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings))
     bare: Any = accelerator.unwrap_model(wrapped)

@@ -55,7 +55,7 @@ class TrainingSettings(BaseModel):
     epsilon: float = Field(1e-8, ge=0, description="AdamW epsilon.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs the forward pass in autocast.")
-    processes: int = Field(1, ge=1, le=64, description="Processes, launched by accelerate where above 1.")
+    processes: int = Field(1, ge=1, le=64, description="Processes, launched by torchrun where above 1.")
     parallel_experts: int = Field(1, ge=1, le=16, description="Experts trained at the same time.")
     checkpoint_seconds: float = Field(20.0, gt=0, description="Seconds between checkpoints.")
 

@@ -1,0 +1,1 @@
+"""How Mixstitch runs elsewhere and over time: served deployments, their schedule, work pools, containers."""

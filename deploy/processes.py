@@ -1,0 +1,65 @@
+"""Ports, and the processes that belong to the pages of one home."""
+
+from __future__ import annotations
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from contextlib import suppress
+
+import psutil
+
+from storage.home import Home
+
+HOST = "127.0.0.1"
+MARK = "MIXSTITCH_UI"  # in the environment of every process that `make ui` starts, and of theirs
+END_SECONDS = 15.0
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` where nothing listens on it, otherwise a port that the system chooses."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise RuntimeError(f"no port of {HOST} is free")
+
+
+def answers(url: str) -> bool:
+    """Whether the address answers with success within two seconds."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def processes_of(home: Home) -> list[psutil.Process]:
+    """Every living process that a `make ui` of this home started, directly or not; not this one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get(MARK) == str(home.root)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def end_all(processes: list[psutil.Process]) -> None:
+    """Ask them to end, and end those that do not."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=END_SECONDS)

@@ -1,0 +1,42 @@
+"""A tiny model and corpus to train on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import models
+from tasks.training.settings import TrainingSettings
+from tasks.training.token_order import TokenOrder
+
+VOCABULARY = 64
+
+
+@pytest.fixture
+def new_model():
+    def build(seed: int = 0):
+        config = models.seed_config(VOCABULARY, 32, 2, 2, max_length=32, ffn_multiple=16, tie_embeddings=True)
+        return models.new_seed_model(config, seed)
+
+    return build
+
+
+@pytest.fixture
+def tokens():
+    """Text that can be learned: each token is followed by the next one, with some noise."""
+    generator = np.random.default_rng(0)
+    text = np.cumsum(generator.choice([1, 1, 1, 5], 20_000)) % VOCABULARY
+    return text.astype(np.uint16)
+
+
+@pytest.fixture
+def settings():
+    return TrainingSettings(sequence_length=32, batch_size=8, learning_rate=1e-2)
+
+
+@pytest.fixture
+def token_order(tokens):
+    def build(num_sequences: int):
+        return TokenOrder({"text": tokens}, {"text": num_sequences}, {}, 32, "seed", 0)
+
+    return build

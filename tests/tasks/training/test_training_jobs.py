@@ -1,0 +1,69 @@
+"""A job trains from folders to a folder, in one process or in several, with the same result."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import models
+from tasks.training.jobs import TrainingJob, run_job
+
+
+@pytest.fixture
+def job(new_model, tokens, settings, tmp_path):
+    def build(name: str, **changes):
+        new_model().save_pretrained(tmp_path / "start")
+        tokens.tofile(tmp_path / "text.bin")
+        folder = tmp_path / name
+        folder.mkdir()
+        return TrainingJob(
+            model=str(tmp_path / "start"),
+            out=str(folder / "model"),
+            progress=str(folder / "progress"),
+            tokens={"text": str(tmp_path / "text.bin")},
+            token_dtype="<u2",
+            plan={"text": 4 * settings.tokens_per_step},
+            used={},
+            learning_rate=1e-2,
+            name="seed",
+            seed=0,
+            settings=settings.model_copy(update=changes).model_dump(mode="json"),
+        )
+
+    return build
+
+
+def test_a_plan_of_less_than_a_step_is_refused(job):
+    small = job("small")
+    small.plan["text"] = 100
+    with pytest.raises(ValueError, match="a budget of 100 tokens is less than one step of 256"):
+        run_job(small, lambda row: None)
+
+
+def test_a_job_says_what_it_cost(job):
+    outcome = run_job(job("one"), lambda row: None)
+    assert outcome["tokens"] == 4 * 256
+    assert outcome["trained_tokens"] == {"text": 4 * 256}
+    model = models.load_causal_lm(job("again").model)
+    assert outcome["flops"] == pytest.approx(models.train_flops_per_token(model, 32) * 4 * 256)
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_weights_of_one(job):
+    one, two = job("one"), job("two", processes=2)
+    rows = []
+    run_job(one, lambda row: None)
+    outcome = run_job(two, rows.append)
+    assert outcome["steps"] == 4
+    assert rows[-1]["step"] == 4
+    first, second = (models.load_causal_lm(j.out) for j in (one, two))
+    for (name, weight), other in zip(first.named_parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(weight, other, atol=2e-5, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_is_reported_with_its_last_words(job):
+    broken = job("broken", processes=2)
+    broken.tokens["text"] = "/nowhere.bin"
+    with pytest.raises(RuntimeError, match=r"(?s)failed with exit status.*nowhere\.bin"):
+        run_job(broken, lambda row: None)
