@@ -22,6 +22,7 @@ from flows.retraining import retraining_flow
 
 RECIPE = "pocket"
 DAILY = "0 4 * * *"  # UTC
+POLL_SECONDS = 2.0  # how long a run that was just asked for waits at most
 NAMES = ("experiment/experiment", "retraining/retraining")
 
 
@@ -59,7 +60,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     retraining = retraining_deployment()
     keep_schedule(retraining)
-    serve(experiment_deployment(), retraining, pause_on_shutdown=False, print_starting_message=False)
+    serve(
+        experiment_deployment(),
+        retraining,
+        pause_on_shutdown=False,
+        print_starting_message=False,
+        query_seconds=POLL_SECONDS,
+    )
 
 
 if __name__ == "__main__":

@@ -44,10 +44,10 @@ def print_summary(summary: RunSummary) -> None:
         table = Table(
             title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
         )
-        table.add_column("task")
-        table.add_column("metric")
+        table.add_column("task", overflow="fold")
+        table.add_column("metric", no_wrap=True)
         for model in models:
-            table.add_column(model, justify="right")
+            table.add_column(model, justify="right", overflow="fold")
         for (task, metric), by_model in headline(summary.scores).items():
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))

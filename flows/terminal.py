@@ -1,25 +1,21 @@
-"""The run's log in the terminal: progress lines, warnings, and no traceback for what a user can mend."""
+"""The run's log in the terminal: progress and warnings, and no traceback for what a user can mend."""
 
 from __future__ import annotations
 
 import logging
 
-
-class _WithoutTraceback(logging.Filter):
-    """A ValueError is a message for the user; it is printed once, at the end, by the command line."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, ValueError):
-            return False
-        return "Finished in state Failed" not in record.getMessage()
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 def readable_logs() -> None:
-    """Shape what Prefect's console prints; call it before a flow runs."""
-    import prefect.logging.configuration as configuration
+    """Leave out what the command line says at the end, once: a ValueError, and that a run failed by it.
 
-    configuration.setup_logging()
-    for name in ("prefect", "mixstitch"):
-        for handler in logging.getLogger(name).handlers:
-            handler.addFilter(_WithoutTraceback())
+    Prefect keeps the message as the state of the run, where its pages show it.
+    """
+    for name in RUN_LOGGERS:
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ValueError) and "in state Failed" not in record.getMessage()

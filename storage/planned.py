@@ -23,7 +23,7 @@ class _UnknownFacts(dict):
 class PlannedRun:
     """Stands in for `storage.runs.Run` while planning."""
 
-    is_planned = True
+    uses_prefect = False
 
     def __init__(self, home: Home) -> None:
         self.home = home

@@ -24,7 +24,7 @@ RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed
 class Run:
     """A run in progress. Every stage goes through `stage`, which keeps, catalogs and tracks its result."""
 
-    is_planned = False
+    uses_prefect = True
 
     def __init__(self, home: Home, name: str, experiment: dict, tracking_uri: str | None = None) -> None:
         self.home = home

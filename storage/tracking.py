@@ -34,7 +34,7 @@ class Tracker:
         self._experiment_id = ""
         self._live: dict[str, str] = {}
 
-    def _connect(self) -> MlflowClient:
+    def connect(self) -> MlflowClient:
         """The client, made at first use: that migrates the database, one process at a time."""
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -53,7 +53,7 @@ class Tracker:
         return self._client
 
     def start_run(self, run_id: str, name: str, experiment: dict) -> str:
-        client = self._connect()
+        client = self.connect()
         run = client.create_run(
             self._experiment_id, run_name=run_id, tags={"mixstitch.run": run_id, "mixstitch.name": name}
         )
@@ -64,7 +64,7 @@ class Tracker:
         """Open the nested run of a stage, so that its metrics can be watched while it works."""
         if label not in self._live:
             tags = {"mlflow.parentRunId": parent, "mixstitch.stage": label}
-            run = self._connect().create_run(self._experiment_id, run_name=label, tags=tags)
+            run = self.connect().create_run(self._experiment_id, run_name=label, tags=tags)
             self._live[label] = run.info.run_id
         return self._live[label]
 
@@ -87,7 +87,7 @@ class Tracker:
         """Record a stage's key, place and numbers in its nested run, and close that run."""
         from mlflow.entities import Metric, Param
 
-        client = self._connect()
+        client = self.connect()
         mlflow_run_id = self.start_stage(parent, artifact.label)
         now = int(time.time() * 1000)
         numbers = {f"{k}": v for k, v in artifact.facts.get("metrics", {}).items()}
@@ -110,14 +110,14 @@ class Tracker:
         self._live.pop(artifact.label, None)
 
     def end_run(self, mlflow_run_id: str, status: str) -> None:
-        client = self._connect()
+        client = self.connect()
         for stage_run in self._live.values():
             client.set_terminated(stage_run, STATUS[status])
         client.set_terminated(mlflow_run_id, STATUS[status])
 
     def _batch(self, mlflow_run_id: str, metrics: list[Metric]) -> None:
         for first in range(0, len(metrics), BATCH):
-            self._connect().log_batch(mlflow_run_id, metrics=metrics[first : first + BATCH])
+            self.connect().log_batch(mlflow_run_id, metrics=metrics[first : first + BATCH])
 
 
 def _legal(name: str) -> str:

@@ -1,7 +1,7 @@
 """What the Prefect tasks of all stages share: no second cache, readable names, progress, tables.
 
 The artifact store alone decides what is done again, so Prefect's own cache and results are off. A planned run
-(`Run.is_planned`) does no work, and its tasks are called as plain functions, without Prefect.
+(`uses_prefect` is false) does no work, and its tasks are called as plain functions, without Prefect.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class StageTask(Task):
     """A Prefect task whose first argument is the run."""
 
     def __call__(self, run: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        if run.is_planned:
+        if not run.uses_prefect:
             return self.fn(run, *args, **kwargs)
         return super().__call__(run, *args, **kwargs)
 
     def submit(self, run: Any, *args: Any, wait_for: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-        if run.is_planned:
+        if not run.uses_prefect:
             return _Done(self.fn(run, *args, **kwargs))
         return super().submit(run, *args, wait_for=wait_for, **kwargs)
 

@@ -31,6 +31,8 @@ from tasks.mixture.settings import MixtureSettings
 from tasks.mixture.solver import Solution, solve
 
 Positions = NDArray[np.intp]
+# 1 / (3 * .15^2 + .55^2) = 2.7 effective sources of 4: the stitch mix of arXiv 2502.00075.
+STITCH_EFFECTIVE_SHARE = 1 / (3 * 0.15**2 + 0.55**2) / 4
 LOWEST_RISK, HIGHEST_RISK = 1e-6, 1e3
 RISK_TOLERANCE = 1e-8
 
@@ -67,17 +69,16 @@ def stitch_plan(
     """The stitch layers' mixture: the method of the settings over all tasks, on what the lineage left.
 
     used: tokens by source that the seed and the greediest expert consumed. With UtiliMax the risk weight is
-    the one at which the effective number of sources is settings.stitch_effective_sources. Raises as
+    the one that gives the effective number of sources that the settings ask for. Raises as
     `seed_plan`.
     """
     if settings.method != "utilimax":
         return _baseline(tokens, budget, settings, used)
     sizes, budget = check_sizes(tokens), check_budget(budget)
+    wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
     values = aligned("utility", utility, sizes).to_numpy(float)
     limit = capacity(sizes, budget, settings.epoch_cap, used)
-    found = _with_effective_sources(
-        values, upper_bounds(sizes, limit, budget), settings.stitch_effective_sources
-    )
+    found = _with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
     facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **found.facts}
     return planned(found.solution.w, sizes, budget, limit, used, facts)
 

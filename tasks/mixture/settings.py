@@ -57,12 +57,12 @@ class MixtureSettings(BaseModel):
         lt=1,
         description="And at least this share of the best source's: keeps out what is of no use to any task.",
     )
-    stitch_effective_sources: float = Field(
-        2.7,
+    stitch_effective_sources: float | None = Field(
+        None,
         ge=1,
         allow_inf_nan=False,
-        description="Effective number of sources of the stitch layers' mixture (UtiliMax); the default is "
-        "that of 15/15/15/55 in arXiv 2502.00075.",
+        description="Effective number of sources of the stitch layers' mixture (UtiliMax); empty: 0.675 for each "
+        "source, as the 15/15/15/55 of arXiv 2502.00075 has 2.7 of 4.",
     )
 
     @field_validator("manual")

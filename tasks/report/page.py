@@ -1,20 +1,278 @@
-"""placeholder until written"""
+"""The page: what each section shows, and one HTML file with everything inside."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
+
+import jinja2
+
+from storage.artifacts import Artifact
+from tasks.preference.result import Forecast
+from tasks.report import (
+    corpus_tables,
+    findings,
+    heatmaps,
+    mixture_tables,
+    preference_tables,
+    provenance_tables,
+    score_tables,
+    words,
+)
+from tasks.report.differences import HELDOUT, Score, chance_levels, lower_is_better, read_scores
+from tasks.report.formatting import compact, duration, significant
+from tasks.report.pictures.colours import Look, looks
+from tasks.report.pictures.dots import draw_dots, score_words
+from tasks.report.pictures.losses import draw_losses, read_curve
+from tasks.report.pictures.ratings import draw_ratings
+from tasks.training.specialisation import own_sources
+
+HERE = Path(__file__).parent
+OPEN_PANELS = 8
+Scores = dict[str, dict[tuple[str, str], Score]]
 
 
 @dataclass(frozen=True)
 class ReportData:
+    """What a report is about: the artifacts of a run, mixtures, models and scores by name."""
+
     title: str
-    corpus: Any
-    utility: Any
-    mixtures: Any
-    models: Any
-    scores: Any
-    gate: Any
-    forecast: Any
+    corpus: Artifact
+    utility: Artifact
+    mixtures: Mapping[str, Artifact]
+    models: Mapping[str, Artifact]
+    scores: Mapping[str, Artifact]
+    gate: Artifact
+    forecast: Artifact
+
+    @cached_property
+    def artifacts(self) -> list[Artifact]:
+        """All of them, in the order of the chain."""
+        return [
+            self.corpus,
+            self.utility,
+            *self.mixtures.values(),
+            *self.models.values(),
+            *self.scores.values(),
+            self.gate,
+            self.forecast,
+        ]
+
+    @cached_property
+    def tasks(self) -> dict[str, dict]:
+        return self.corpus.facts["tasks"]
+
+    @cached_property
+    def own_tasks(self) -> dict[str, list[str]]:
+        """expert -> the tasks it serves."""
+        return {
+            name: artifact.facts["own_tasks"]
+            for name, artifact in self.mixtures.items()
+            if artifact.facts.get("own_tasks")
+        }
+
+    @cached_property
+    def domains(self) -> dict[str, list[str]]:
+        """expert -> the sources of its domain."""
+        found = {}
+        for name, tasks in self.own_tasks.items():
+            shares = self.mixtures[name].facts["mixture"]["sources"]
+            weights = {source: cell["weight"] for source, cell in shares.items()}
+            found[name] = own_sources(tasks, self.tasks, weights)
+        return found
+
+    @cached_property
+    def served_by(self) -> dict[str, list[str]]:
+        """task -> experts that serve it."""
+        found: dict[str, list[str]] = {}
+        for name, tasks in self.own_tasks.items():
+            for task in tasks:
+                found.setdefault(task, []).append(name)
+        return found
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        stages = {name: artifact.stage for name, artifact in self.models.items()}
+        others = {name: "composition" for name in (*self.mixtures, *self.scores) if name not in stages}
+        return looks(stages | others)
+
+    @cached_property
+    def combined(self) -> list[str]:
+        """Models that are made from the experts: the stitched one last."""
+        names = [name for name, a in self.models.items() if a.stage in ("composition", "stitched")]
+        return sorted(names, key=lambda name: self.models[name].stage == "stitched")
 
 
-def write_page(data, path):
-    path.write_text("x")
+def write_page(data: ReportData, path: Path) -> None:
+    """Write the report on a run to `path`: HTML that needs no other file and no network."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    path.write_text(environment.get_template("template.html").render(**page_context(data)), encoding="utf-8")
+
+
+def page_context(data: ReportData) -> dict[str, Any]:
+    """Everything that the template shows, by name."""
+    scores = {name: read_scores(a.path, a.facts["scores"]) for name, a in data.scores.items()}
+    headline = findings.headline_metrics(data.tasks, scores)
+    chance = _chance(data)
+    forecast = Forecast.load(data.forecast.path)
+    kept = findings.kept_gains(scores, data.domains, data.combined)
+    return {
+        "title": data.title,
+        "style": (HERE / "style.css").read_text(encoding="utf-8"),
+        **_chain(data),
+        **_corpus(data, headline),
+        **_mixtures(data, scores),
+        **_training(data),
+        **_scores(data, scores, headline, chance, kept),
+        **_gates(data),
+        **_preference(forecast),
+        **_headline(data, scores, headline, chance, kept, forecast),
+        "environment": provenance_tables.environment_rows(data.artifacts),
+        "keys": provenance_tables.key_rows(data.artifacts),
+    }
+
+
+def _headline(
+    data: ReportData,
+    scores: Scores,
+    headline: Mapping[str, str],
+    chance: Mapping[str, float],
+    kept: list[findings.Kept],
+    forecast: Forecast,
+) -> dict[str, Any]:
+    means = findings.benchmark_means(data.tasks, headline, scores, chance)
+    last = data.combined[-1] if data.combined else ""
+    of_last = [part for part in kept if part.combined == last]
+    cost = corpus_tables.totals(data.artifacts)
+    budget = sum(a.facts.get("budget", 0) for a in data.mixtures.values())
+    experts = [name for name, a in data.models.items() if a.stage == "expert"]
+    return {
+        "asked": words.asked(data.corpus.facts["sources"], data.tasks, experts, budget),
+        "answer": [
+            words.on_benchmarks(means),
+            words.on_stitching(findings.kept_together(of_last), len(of_last)),
+            words.on_specialisation(data.gate.facts.get("gate", []), kept),
+            words.on_preference(forecast.rows, forecast.about["confidence"]),
+        ],
+        "figures": [
+            (compact(cost.tokens), "tokens trained on"),
+            (significant(cost.flops), "FLOPs of training"),
+            (duration(cost.seconds), "of work, all stages"),
+            (str(len(data.models)), "models scored" if len(data.models) != 1 else "model scored"),
+        ],
+        "mean_row": score_tables.mean_row(means, scores) if means else None,
+        "left_out": means.left_out if means else [],
+    }
+
+
+def _chance(data: ReportData) -> dict[str, float]:
+    """From the first model whose samples are kept: all have the same items."""
+    for artifact in data.scores.values():
+        levels = chance_levels(artifact.path, data.tasks)
+        if levels:
+            return levels
+    return {}
+
+
+def _chain(data: ReportData) -> dict[str, Any]:
+    return {
+        "chain": corpus_tables.chain(data.artifacts),
+        "stages": corpus_tables.stage_rows(data.artifacts),
+    }
+
+
+def _corpus(data: ReportData, headline: Mapping[str, str]) -> dict[str, Any]:
+    facts = data.corpus.facts
+    return {
+        "sources": corpus_tables.source_rows(facts["sources"]),
+        "too_short": facts.get("items_too_short_to_look_for", 0),
+        "vocab_size": facts.get("vocab_size"),
+        "tasks": corpus_tables.task_rows(data.tasks, headline, data.served_by),
+        "utility": heatmaps.utility_map(data.utility.facts["utility"]),
+        "utility_method": data.utility.facts.get("method", ""),
+    }
+
+
+def _mixtures(data: ReportData, scores: Scores) -> dict[str, Any]:
+    certificates = {name: mixture_tables.read_certificate(a) for name, a in data.mixtures.items()}
+    return {
+        "mixtures": mixture_tables.mixture_bars(
+            data.mixtures, certificates, data.looks, data.corpus.facts["sources"]
+        ),
+        "certificates": mixture_tables.certificate_rows(data.mixtures, certificates),
+        "gate": mixture_tables.gate_rows(data.gate.facts.get("gate", []), scores),
+    }
+
+
+def _training(data: ReportData) -> dict[str, Any]:
+    curves = {}
+    for name, artifact in data.models.items():
+        curve = read_curve(artifact.path, artifact.facts.get("metrics", {}))
+        if curve is not None:
+            curves[name] = curve
+    trained = [name for name, artifact in data.models.items() if artifact.stage != "composition"]
+    return {
+        "losses": draw_losses(curves, data.looks),
+        "without_curve": [name for name in trained if name not in curves],
+    }
+
+
+def _scores(
+    data: ReportData,
+    scores: Scores,
+    headline: Mapping[str, str],
+    chance: Mapping[str, float],
+    kept: list[findings.Kept],
+) -> dict[str, Any]:
+    benchmark_rows, heldout_rows = score_tables.score_rows(scores, headline, chance)
+    panels: tuple[list[Any], list[Any]] = ([], [])
+    for task, metric in headline.items():
+        dots = score_tables.dots_of(task, metric, scores, data.looks)
+        better = "lower is better" if lower_is_better(metric) else "higher is better"
+        label = f"{metric.replace('_', ' ')} ({better})"
+        guess = (chance[task], "guessing") if task in chance and metric.startswith("acc") else None
+        picture = draw_dots(dots, label, score_words(dots), guess)
+        panels[task.startswith(HELDOUT)].append((task.removeprefix(HELDOUT), picture))
+    return {
+        "models": list(scores),
+        "benchmark_rows": benchmark_rows,
+        "heldout_rows": heldout_rows,
+        "benchmark_panels": panels[0],
+        "heldout_panels": panels[1],
+        "open_panels": OPEN_PANELS,
+        "kept": score_tables.kept_rows(kept),
+        "is_paired": all(part.gain.paired and part.moved.paired for part in kept),
+    }
+
+
+def _gates(data: ReportData) -> dict[str, Any]:
+    used = [row for a in data.models.values() for row in a.facts.get("gate_use") or []]
+    return {
+        "gate_maps": heatmaps.gate_maps(used, data.domains),
+        "gate_words": words.on_gates(used, data.domains),
+    }
+
+
+def _preference(forecast: Forecast) -> dict[str, Any]:
+    about = forecast.about
+    dots = preference_tables.correlation_dots(forecast.correlations)
+    label = f"Pearson correlation with the rating, {about['confidence']:.0%} interval"
+    return {
+        "preference": about,
+        "ratings": draw_ratings(forecast.loo, about["confidence"], about.get("unit") or ""),
+        "correlations": draw_dots(dots, label, score_words(dots), width=4.6) if dots else None,
+        "validation": preference_tables.validation_rows(forecast),
+        "forecasts": preference_tables.forecast_rows(forecast),
+        "lacking": preference_tables.lacking(forecast),
+        "loo": preference_tables.loo_rows(forecast.loo),
+        "notes": list(forecast.notes),
+    }

@@ -112,12 +112,13 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
     progress.mkdir(parents=True, exist_ok=True)
     job_file, outcome_file = progress / "job.json", progress / "outcome.json"
     job_file.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    outcome_file.unlink(missing_ok=True)
+    failure_file = progress / "failure.txt"
+    for path in (outcome_file, failure_file):
+        path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(settings.processes), "-m", "tasks.training.jobs", str(job_file)]
     on_cpu = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
     environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path)}
-    last_words: list[str] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
@@ -127,7 +128,6 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
                 if line.startswith(ROW_PREFIX):
                     report(json.loads(line[len(ROW_PREFIX) :]))
                 else:
-                    last_words = [*last_words[-30:], line.rstrip()]
                     log.debug(line.rstrip())
         except BaseException:
             process.terminate()
@@ -135,7 +135,8 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
     if process.returncode != 0 or not outcome_file.exists():
         raise RuntimeError(
             f"{job.name}: training in {settings.processes} processes failed with exit status "
-            f"{process.returncode}:\n" + "\n".join(last_words)
+            f"{process.returncode}: "
+            + (failure_file.read_text(encoding="utf-8") if failure_file.exists() else "it was killed")
         )
     return json.loads(outcome_file.read_text(encoding="utf-8"))
 
@@ -144,7 +145,12 @@ def _main() -> None:
     from accelerate import PartialState
 
     job = TrainingJob(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    outcome = train_job(job, lambda row: print(f"{ROW_PREFIX}{json.dumps(row)}", flush=True))
+    try:
+        outcome = train_job(job, lambda row: print(f"{ROW_PREFIX}{json.dumps(row)}", flush=True))
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+        (Path(job.progress) / "failure.txt").write_text(failure, encoding="utf-8")
+        raise
     if PartialState().is_main_process:
         (Path(job.progress) / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
 

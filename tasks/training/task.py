@@ -161,6 +161,7 @@ def run_training(
     metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
     provenance = {
         "seed": seed,
+        "resumed_at": outcome["resumed_at"],
         "tokens": outcome["tokens"],
         "flops": outcome["flops"],
         "device": outcome["device"],

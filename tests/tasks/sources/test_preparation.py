@@ -164,7 +164,7 @@ def test_numbers_are_split_into_digits_and_no_byte_is_lost(prepared):
 
 
 def test_utility_samples_are_training_documents(prepared):
-    folder, facts = prepared()
+    folder, _ = prepared()
     heldout = {row["text"] for row in read_items(folder / "heldout" / "a.jsonl")}
     sample = {row["text"] for row in read_items(folder / "samples" / "a.jsonl")}
     assert len(sample) == 20

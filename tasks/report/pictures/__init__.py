@@ -1,0 +1,1 @@
+"""Pictures of the report, each drawn into an SVG that stands alone."""

@@ -1,0 +1,42 @@
+"""What tests of several folders share: homes of their own, and shared data where it is there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flows.environment import prepare_environment
+from storage.home import Home
+
+prepare_environment()
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def tracking_database(tmp_path_factory) -> Path:
+    """An MLflow database that has been through its migrations: ten seconds, once."""
+    from storage.tracking import Tracker
+
+    home = Home(tmp_path_factory.mktemp("template"))
+    home.locks.mkdir()
+    Tracker(home).connect()
+    return home.mlflow_database
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, tracking_database) -> Home:
+    """An empty home, named by the environment."""
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
+    home = Home.from_environment()
+    shutil.copy(tracking_database, home.mlflow_database)
+    return home
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder

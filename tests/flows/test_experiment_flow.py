@@ -1,0 +1,145 @@
+"""The whole chain: it completes, is not done twice, survives a kill, and shares a home with another run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from storage.artifacts import ArtifactStore
+from storage.catalog import Catalog
+from storage.home import Home
+from storage.runs import find_record, read_records
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+TINY = str(ROOT / "tests" / "tiny.yaml")
+COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    environment = {**os.environ, "MIXSTITCH_HOME": str(folder)}
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    return output
+
+
+def shown(folder: Path) -> dict:
+    return json.loads(finish(start(folder, "show", "latest", "--json")))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, str]:
+    """The home of a run that nothing interrupted, and what the run printed."""
+    folder = tmp_path_factory.mktemp("whole") / "home"
+    return folder, finish(start(folder, "run", TINY))
+
+
+def test_a_run_prints_its_table_its_id_and_its_report(whole):
+    folder, output = whole
+    summary = shown(folder)
+    assert summary["status"] == "completed"
+    assert summary["run_id"] in output
+    assert Path(summary["report"]).read_text(encoding="utf-8").startswith("<!")
+    assert {score["model"] for score in summary["scores"]} == {"seed", "docs", "math", "soup", "stitched"}
+    assert {"docs-cloze", "arithmetic-answer", "heldout:noise"} <= {s["task"] for s in summary["scores"]}
+    assert all({"model", "task", "metric", "value", "stderr"} <= score.keys() for score in summary["scores"])
+    assert set(summary["mixtures"]) == {"seed", "docs", "math", "stitched"}
+    for shares in summary["mixtures"].values():
+        assert sum(share["weight"] for share in shares.values()) == pytest.approx(1)
+        assert all(share.keys() == {"weight", "tokens", "epochs"} for share in shares.values())
+    assert len(summary["utility"]) == 4 * 2
+    assert [row["model"] for row in summary["forecast"]] == sorted({s["model"] for s in summary["scores"]})
+
+
+def test_mixtures_sum_to_the_budget_and_keep_the_cap_along_the_lineage(whole):
+    mixtures = shown(whole[0])["mixtures"]
+    tokens = {name: sum(share["tokens"] for share in shares.values()) for name, shares in mixtures.items()}
+    assert tokens["seed"] == 24_000 // 2 // 512 * 512
+    for source in mixtures["seed"]:
+        experts = max(mixtures[name][source]["epochs"] for name in ("docs", "math"))
+        assert (
+            mixtures["seed"][source]["epochs"] + experts + mixtures["stitched"][source]["epochs"] <= 4 + 1e-9
+        )
+
+
+def test_the_catalog_finds_the_scores_of_a_run(whole):
+    summary = shown(whole[0])
+    rows = Catalog(Home(whole[0])).query("select * from run_scores where run_id = ?", [summary["run_id"]])
+    assert len(rows) == len(summary["scores"])
+
+
+def test_a_second_run_does_no_stage_again_and_a_plan_says_so(whole):
+    folder, _ = whole
+    planned = json.loads(finish(start(folder, "plan", TINY, "--json")))
+    assert [stage for stage in planned["stages"] if not stage["cached"]] == []
+    began = time.monotonic()
+    finish(start(folder, "run", TINY))
+    assert time.monotonic() - began < 120
+    assert all(stage["cache_hit"] for stage in shown(folder)["stages"])
+
+
+def test_a_plan_of_a_change_says_what_it_reaches(whole):
+    planned = json.loads(finish(start(whole[0], "plan", TINY, "-o", "stitching.num_stitches=2", "--json")))
+    cached = {(s["stage"], s["name"]): s["cached"] for s in planned["stages"]}
+    assert cached["expert", "docs"] is True
+    assert cached["stitched", ""] is False
+    assert cached["evaluation", "stitched"] is False
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path):
+    folder = tmp_path / "home"
+    often = ("-o", "training.checkpoint_seconds=0.001")  # not part of what identifies a result
+    killed = start(folder, "run", TINY, *often)
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("work/seed-*/progress/step-*/step.json")):
+        assert killed.poll() is None, killed.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    record = find_record(Home(folder), "latest")
+    server = record["server"]["process"]
+    assert psutil.pid_exists(server)
+
+    finish(start(folder, "run", TINY, *often))
+    summary = shown(folder)
+    assert summary["scores"] == shown(whole[0])["scores"]
+    hits = {stage["name"]: stage["cache_hit"] for stage in summary["stages"]}
+    assert hits["sources"] and hits["utility"] and not hits["seed"]
+    (seed,) = [m for m in ArtifactStore(Home(folder)).manifests() if m["stage"] == "seed"]
+    assert seed["provenance"]["resumed_at"] > 0
+    assert find_record(Home(folder), record["run_id"])["status"] == "crashed"
+    assert not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE
+
+
+def test_two_runs_at_once_in_one_home_both_finish(tmp_path):
+    folder = tmp_path / "home"
+    both = [start(folder, "run", TINY, "-o", f"training.learning_rate={rate}") for rate in ("0.003", "0.001")]
+    for process in both:
+        finish(process)
+    records = read_records(Home(folder))
+    assert [record["status"] for record in records] == ["completed", "completed"]
+    keys = [{s["name"]: s["key"] for s in record["stages"]} for record in records]
+    assert keys[0]["sources"] == keys[1]["sources"]
+    assert keys[0]["seed"] != keys[1]["seed"]
+    stages = Catalog(Home(folder)).query("select run_id, count(*) as stages from run_stages group by run_id")
+    assert sorted(stages["stages"]) == sorted(len(record["stages"]) for record in records)

@@ -1,0 +1,78 @@
+"""Every shipped recipe is valid; overrides reach every setting; a wrong file gives one clear message."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.recipes import load_recipe, shipped_recipes
+from flows.settings import Experiment
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_is_valid(name):
+    experiment = load_recipe(name)
+    assert experiment.name == name
+    assert Experiment.model_validate(experiment.to_json()) == experiment
+
+
+def test_there_are_the_recipes_that_the_readme_names():
+    assert set(shipped_recipes()) >= {"pocket", "local-text", "gpu-300m"}
+
+
+def test_overrides_are_read_as_yaml_at_any_depth():
+    changes = ["mixture.epoch_cap=2", "sources.listed.0.max_bytes=1000000", "experts.gate=null", "name=other"]
+    experiment = load_recipe("pocket", [*changes, "stitching.compositions=[]"])
+    assert experiment.mixture.epoch_cap == 2
+    assert experiment.sources.listed[0].max_bytes == 1_000_000
+    assert experiment.experts.gate is None
+    assert (experiment.name, experiment.stitching.compositions) == ("other", ())
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            "mixture.epoch_cup=2",
+            r"mixture\.epoch_cup: no such setting \(did you mean epoch_cap\?\); allowed: method",
+        ),
+        ("mixture.epoch_cap=two", r"mixture\.epoch_cap: .*valid number.*given: 'two'"),
+        ("budget.tokens=-5", r"budget\.tokens: .*greater than 0.*given: -5"),
+        ("budget.tokens", "allowed: setting.name=value"),
+        ("name.first=x", "name is a value and holds no settings"),
+        ("sources.listed.9.name=x", "allowed: 0 to 3"),
+        ("sources.listed.1.name=python-code", r"duplicate source names \['python-code'\]"),
+        ("sources.listed.0.reader=csv", r"sources\.listed\.0\.reader: .*'jsonl'"),
+        ("sources.listed.0={name: x, reader: jsonl}", "reader 'jsonl' needs 'path'"),
+        ("utility.method=magic", r"utility\.method: .*'ngram'"),
+        ("model.num_heads=3", "hidden_size 128 is not a multiple of 2"),
+        ("stitching.num_stitches=9", r"num_stitches=9 is more than model\.num_layers=4"),
+        ("experts.listed.0.name=seed", "none of seed, hub"),
+        ("model.pretrained=some/model", r"set sources\.tokenizer\.pretrained"),
+        ("tracking.mlflow_uri=http://me:word@host", "must hold no user or password"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(override, said):
+    with pytest.raises(ValueError, match=said):
+        load_recipe("pocket", [override])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"name: [", "not valid YAML"),
+        (b"- a\n- b\n", "holds list; allowed: settings"),
+        (b"\xff\xfe\x00", "cannot be read as text"),
+        (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        (b"no_such: 1\n", "no_such: no such setting"),
+    ],
+)
+def test_a_broken_recipe_is_named(tmp_path, content, said):
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"recipe\.yaml: .*{said}"):
+        load_recipe(str(path))
+
+
+def test_a_recipe_that_is_not_there_says_which_are():
+    with pytest.raises(ValueError, match=r"nowhere\.yaml: no such recipe; allowed: .*pocket"):
+        load_recipe("nowhere.yaml")

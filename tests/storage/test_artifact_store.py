@@ -1,0 +1,149 @@
+"""A result is whole or absent, found again by its key, and rebuilt where it is damaged."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from storage.artifacts import ArtifactStore
+from storage.fingerprint import canonical_json, stage_key
+from storage.home import Home
+
+
+@pytest.fixture
+def store(home) -> ArtifactStore:
+    return ArtifactStore(home)
+
+
+def counting_build(content: str = "hello"):
+    calls = []
+
+    def build(folder):
+        calls.append(folder)
+        (folder / "result.txt").write_text(content)
+        return {"metrics": {"size": len(content)}}
+
+    return build, calls
+
+
+def produce(store, build, settings=None, version=1, inputs=None):
+    return store.produce("stage", version, settings or {"a": 1}, inputs or {"x": "digest"}, build, "name")
+
+
+def test_the_same_key_is_built_once(store):
+    build, calls = counting_build()
+    first, second = produce(store, build), produce(store, build)
+    assert len(calls) == 1
+    assert (first.hit, second.hit) == (False, True)
+    assert first.digest == second.digest
+    assert second.facts == {"metrics": {"size": 5}}
+    assert (second.path / "result.txt").read_text() == "hello"
+
+
+@pytest.mark.parametrize("change", [{"settings": {"a": 2}}, {"version": 2}, {"inputs": {"x": "other"}}])
+def test_another_setting_version_or_input_is_another_result(store, change):
+    build, calls = counting_build()
+    assert produce(store, build).key != produce(store, build, **change).key
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("damage", ["change", "truncate", "remove", "manifest"])
+def test_a_damaged_result_is_found_out_and_rebuilt(store, damage):
+    build, calls = counting_build()
+    path = produce(store, build).path / "result.txt"
+    if damage == "change":
+        path.write_text("hallo")
+    elif damage == "truncate":
+        path.write_text("hell")
+    elif damage == "remove":
+        path.unlink()
+    else:
+        (path.parent / "manifest.json").write_text("{")
+    rebuilt = produce(store, build)
+    assert not rebuilt.hit
+    assert len(calls) == 2
+    assert (rebuilt.path / "result.txt").read_text() == "hello"
+
+
+def test_a_build_that_fails_leaves_no_result_but_its_progress(store, home):
+    def build(folder):
+        (folder / "progress").mkdir(exist_ok=True)
+        (folder / "progress" / "half").write_text("done so far")
+        (folder / "result.txt").write_text("half")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        produce(store, build)
+    assert not list(home.artifacts.rglob("*.txt"))
+    seen = []
+
+    def go_on(folder):
+        seen.append((folder / "progress" / "half").read_text())
+        seen.append((folder / "result.txt").exists())
+        (folder / "result.txt").write_text("whole")
+        return {}
+
+    done = produce(store, go_on)
+    assert seen == ["done so far", False]
+    assert not (done.path / "progress").exists()
+
+
+def test_two_at_once_build_once(store):
+    build, calls = counting_build()
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(produce(store, build))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert sorted(result.hit for result in results) == [False, True, True, True]
+
+
+def test_logs_do_not_count_towards_the_digest(store):
+    def build_with(seconds):
+        def build(folder):
+            (folder / "result.txt").write_text("same")
+            (folder / "logs").mkdir()
+            (folder / "logs" / "time.txt").write_text(seconds)
+            return {}
+
+        return build
+
+    first = produce(store, build_with("1"), settings={"a": 1})
+    second = produce(store, build_with("2"), settings={"a": 2})
+    assert first.digest == second.digest
+
+
+def test_a_manifest_says_where_a_result_is_from(store):
+    build, _ = counting_build()
+    manifest = json.loads((produce(store, build).path / "manifest.json").read_text())
+    assert manifest["inputs"] == {"x": "digest"}
+    assert manifest["settings"] == {"a": 1}
+    assert {"python", "packages", "commit", "cores", "seconds", "created"} <= manifest["provenance"].keys()
+
+
+def test_a_full_disk_is_one_message(store, home):
+    def build(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ValueError, match="cannot be written: No space left"):
+        produce(store, build)
+    assert not list(home.artifacts.rglob("*"))
+
+
+def test_keys_refuse_what_has_no_stable_text():
+    assert stage_key("s", 1, {"b": 1, "a": 2}, {}) == stage_key("s", 1, {"a": 2, "b": 1}, {})
+    with pytest.raises(TypeError):
+        canonical_json({"a": {1, 2}})
+    with pytest.raises(ValueError):
+        canonical_json({"a": float("nan")})
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=.*cannot be written"):
+        Home.from_environment()

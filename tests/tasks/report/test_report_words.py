@@ -1,0 +1,144 @@
+"""Sentences and numbers: what they say at, within and without errors."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from tasks.report.differences import Difference
+from tasks.report.findings import BenchmarkMeans, Kept
+from tasks.report.formatting import (
+    compact,
+    duration,
+    fixed,
+    listed,
+    num_bytes,
+    plus_minus,
+    share,
+    shortened,
+    significant,
+    with_error,
+)
+from tasks.report.words import on_benchmarks, on_gates, on_preference, on_specialisation, on_stitching
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "text"),
+    [
+        (0.2571, 0.0331, "0.257 ± 0.033"),
+        (2.27240, 0.00664, "2.2724 ± 0.0066"),
+        (12.34, 1.5, "12.3 ± 1.5"),
+        (-0.00483, 0.0024, "−0.0048 ± 0.0024"),
+        (0.5, None, "0.500 (error unknown)"),
+        (0.5, math.nan, "0.500 (error unknown)"),
+        (None, 0.1, "–"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_error_carries(
+    value: float | None, stderr: float | None, text: str
+) -> None:
+    assert with_error(value, stderr) == text
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert [compact(x) for x in (512, 98_304, 999_999, 1_739_799, 2.5e9)] == [
+        "512",
+        "98.3 k",
+        "1 M",
+        "1.74 M",
+        "2.5 B",
+    ]
+    assert [num_bytes(x) for x in (12, 5_112_958)] == ["12 B", "5.11 MB"]
+    assert [duration(x) for x in (0.05, 26.3, 200, 7505)] == ["0.05 s", "26 s", "3 min 20 s", "2 h 05 min"]
+    assert [significant(x) for x in (1.61e12, 1e-6, 0.0634, 4.0, 0)] == [
+        "1.61 × 10¹²",
+        "1 × 10⁻⁶",
+        "0.0634",
+        "4",
+        "0",
+    ]
+    assert [share(x) for x in (0, 0.0004, 0.268)] == ["0", "<0.1%", "26.8%"]
+    assert (plus_minus(1e-6), plus_minus(0.0)) == ("± <0.0001", "± 0.000")
+    assert fixed(-0.0001, 2) == "0.00"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(list("abcdefgh"), 2) == "a, b and 6 more"
+    assert shortened("professional_law_of_long_names", 12) == "professi…mes"
+
+
+def means(best: float, second: float, error: float, chance: float | None) -> BenchmarkMeans:
+    return BenchmarkMeans(
+        ["one", "two"],
+        [],
+        {"stitched": (best, 0.02), "seed": (second, 0.02)},
+        "stitched",
+        {
+            "stitched": Difference(0, 0, True, None),
+            "seed": Difference(best - second, error, True, None),
+        },
+        chance,
+    )
+
+
+def test_the_best_is_called_ahead_only_beyond_two_standard_errors() -> None:
+    assert on_benchmarks(means(0.5, 0.4, 0.04, None)).endswith(
+        "ahead of every other model by more than 2 standard errors."
+    )
+    assert on_benchmarks(means(0.5, 0.4, 0.06, None)).endswith("no other model is distinguishable from it.")
+    assert "0.500 ± 0.020" in on_benchmarks(means(0.5, 0.4, 0.06, None))
+    assert "No benchmark" in on_benchmarks(None)
+
+
+def test_guessing_is_named_where_the_best_does_not_beat_it() -> None:
+    assert "from which it is not distinguishable" in on_benchmarks(means(0.27, 0.2, 0.01, 0.25))
+    told = on_benchmarks(means(0.5, 0.2, 0.01, 0.25))
+    assert "guessing gives 0.250;" in told
+
+
+def kept(moved: float, error: float, share_kept: float | None) -> Kept:
+    gain = Difference(0.2, 0.01 if share_kept else 0.2, True, 20)
+    return Kept("stitched", gain, Difference(moved, error, True, 20), share_kept, 0.4, 0.6, "coder", "code")
+
+
+def test_stitching_sentence_follows_the_sign_and_the_error() -> None:
+    better = on_stitching(kept(0.1, 0.01, 0.5), 2)
+    assert "needs 0.050 ± 0.0050 fewer" in better or "needs 0.0500 ± 0.0050 fewer" in better
+    assert "keeps 50% (95% interval 40% to 60%)" in better
+    assert "0.0500 ± 0.0050 more bits per byte" in on_stitching(kept(-0.1, 0.01, 0.5), 2)
+    within = on_stitching(kept(0.1, 0.06, None), 1)
+    assert "not distinguishable from the seed" in within and "too small to state a share" in within
+    assert "not known" in on_stitching(None, 0)
+
+
+def test_specialisation_names_what_fails_and_which_gains_are_within_errors() -> None:
+    rows = [
+        {"subject": "coder", "check": "own share", "holds": True},
+        {"subject": "seed", "check": "junk", "holds": False},
+    ]
+    assert on_specialisation(rows[:1], []) == "All 1 check of specialisation hold."
+    assert "1 of 2 checks of specialisation fail (seed: junk)" in on_specialisation(rows, [])
+    assert "the gain over the seed of coder on code is not distinguishable from zero" in on_specialisation(
+        rows[:1], [kept(0.1, 0.06, None)]
+    )
+
+
+def test_preference_names_missing_benchmarks_or_the_interval() -> None:
+    row = {"model": "m", "rating": 0.5, "low": 0.3, "high": 0.7, "extrapolates": True, "missing": ""}
+    other = row | {"model": "n", "rating": 0.4, "low": 0.2, "high": 0.35, "extrapolates": False}
+    told = on_preference(pd.DataFrame([row, other]), 0.9)
+    assert "The m model" in told and "0.500 [0.300, 0.700] (90% interval), overlapping with n;" in told
+    assert "not backed by evidence" in told
+    lacking = on_preference(pd.DataFrame([row | {"missing": "MMLU, GSM8K"}]), 0.9)
+    assert "No human rating is forecast" in lacking and "GSM8K and MMLU" in lacking
+
+
+def test_gate_sentence_counts_domains_where_the_own_expert_gives_most() -> None:
+    rows = [
+        {"kind": "experts-into-hub", "stitch": 1, "domain": domain, "stream": stream, "share": part}
+        for domain, parts in {"code": (0.5, 0.3, 0.2), "docs": (0.2, 0.5, 0.3)}.items()
+        for stream, part in zip(("hub", "coder", "writer"), parts, strict=True)
+    ]
+    told = on_gates(rows, {"coder": ["code"], "writer": ["docs"]})
+    assert "1 of 2 cases" in told
+    assert on_gates([], {"coder": ["code"]}) == ""
