@@ -1,0 +1,75 @@
+"""The house rules: imports run one way, pins hold, stages carry versions, every module says what it is for."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.stage_digests import RECORD, current
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("models", "storage", "tasks", "flows", "deploy")
+FORBIDDEN = {
+    "models": {"prefect", "mlflow", "duckdb", "tasks", "flows", "storage", "deploy"},
+    "storage": {"prefect", "torch", "transformers", "tasks", "flows", "models", "deploy"},
+    "tasks": {"flows", "deploy", "mlflow", "duckdb"},
+    "flows": {"deploy", "mlflow", "duckdb"},
+    "deploy": set(),
+}
+MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module or "")
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    folder = path.relative_to(ROOT).parts[0]
+    imported = imports_of(path)
+    assert not imported & FORBIDDEN[folder]
+    if folder == "tasks" and path.name != "task.py":
+        assert "prefect" not in imported
+    if path != ROOT / "storage" / "tracking.py":
+        assert "mlflow" not in imported
+    if path != ROOT / "storage" / "catalog.py":
+        assert "duckdb" not in imported
+    assert "pickle" not in imported
+
+
+def test_every_module_says_in_its_first_line_what_it_is_for():
+    silent = [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    assert silent == []
+
+
+def test_no_module_has_grown_two_jobs():
+    assert [path.name for path in MODULES if len(path.read_text(encoding="utf-8").splitlines()) > 300] == []
+
+
+def test_a_stage_changes_only_with_its_version():
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))
+    now = current()
+    changed = [name for name in now if now[name]["code"] != recorded.get(name, {}).get("code")]
+    assert changed == [], "raise VERSION in their task.py, then run `make stage-digests`"
+    assert now == recorded, "run `make stage-digests`"
+
+
+def test_the_pins_that_the_stack_needs_hold():
+    """FastAPI from 0.155 breaks this import, and SQLAlchemy 2.1 the server's shutdown."""
+    import importlib.metadata
+
+    import prefect.server.api.server
+
+    assert prefect.server.api.server.create_app
+    assert importlib.metadata.version("sqlalchemy").startswith("2.0.")
+    pins = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert all("==" in line for line in pins if line and not line.startswith("#"))
