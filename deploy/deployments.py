@@ -2,32 +2,35 @@
 
     python -m deploy.deployments        (started by deploy.serve, which names home and server in the environment)
 
-Every flow run is a process of its own, with this one's environment. A run whose settings are changed in the
-form starts from the recipe `pocket`.
+Every flow run is a process of its own, with this one's environment. The form of `experiment` shows the recipe
+`pocket` until it is changed; what a user sets for `retraining` is kept.
 """
 
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from prefect import get_client, serve
+from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
 from flows.experiment import experiment_flow
 from flows.recipes import load_recipe
 from flows.retraining import retraining_flow
+from flows.settings import Experiment
 
 RECIPE = "pocket"
 DAILY = "0 4 * * *"  # UTC
 POLL_SECONDS = 2.0  # how long a run that was just asked for waits at most
-NAMES = ("experiment/experiment", "retraining/retraining")
 
 
 def experiment_deployment() -> RunnerDeployment:
-    """Runs the experiment in the form, which shows the recipe `pocket` until it is changed."""
+    """Runs what is in the form."""
     return experiment_flow.to_deployment(  # type: ignore[return-value]
         "experiment",
         parameters={"experiment": load_recipe(RECIPE).to_json()},
@@ -36,7 +39,7 @@ def experiment_deployment() -> RunnerDeployment:
 
 
 def retraining_deployment() -> RunnerDeployment:
-    """Looks at the sources every day, once its schedule is switched on."""
+    """Looks every day, once its schedule is switched on, whether its experiment should be trained again."""
     return retraining_flow.to_deployment(  # type: ignore[return-value]
         "retraining",
         parameters={"experiment": load_recipe(RECIPE).to_json()},
@@ -45,23 +48,39 @@ def retraining_deployment() -> RunnerDeployment:
     )
 
 
-def keep_schedule(deployment: RunnerDeployment) -> None:
-    """Leave the schedule that the server has, so that one which a user switched on or changed stays so."""
+def keep_what_was_set(deployment: RunnerDeployment, also_parameters: bool = False) -> None:
+    """Take over the schedules that the server has for this deployment, so that one which a user switched on,
+    changed or added stays so; and its default parameters too, where they are still an experiment."""
     with get_client(sync_client=True) as client:
         try:
-            client.read_deployment_by_name(deployment.full_name)
+            known = client.read_deployment_by_name(deployment.full_name)
         except ObjectNotFound:
             return
-    deployment.schedules = None
+    fields = set(DeploymentScheduleCreate.model_fields)
+    deployment.schedules = [
+        DeploymentScheduleCreate.model_validate(schedule.model_dump(include=fields))
+        for schedule in known.schedules
+    ]
+    if also_parameters and _is_experiment(known.parameters.get("experiment")):
+        deployment.parameters = known.parameters
+
+
+def _is_experiment(parameter: Any) -> bool:
+    try:
+        Experiment.model_validate(parameter)
+    except ValidationError:
+        return False
+    return True
 
 
 def main() -> None:
     # A shell starts background jobs with SIGINT ignored; it is how this process is told to end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    retraining = retraining_deployment()
-    keep_schedule(retraining)
+    experiment, retraining = experiment_deployment(), retraining_deployment()
+    keep_what_was_set(experiment)
+    keep_what_was_set(retraining, also_parameters=True)
     serve(
-        experiment_deployment(),
+        experiment,
         retraining,
         pause_on_shutdown=False,
         print_starting_message=False,

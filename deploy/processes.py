@@ -30,14 +30,14 @@ def free_port(wanted: int) -> int:
     raise RuntimeError(f"no port of {HOST} is free")
 
 
-def answers(url: str) -> bool:
-    """Whether the address answers with success within two seconds."""
+def ask(url: str) -> bytes | None:
+    """What the address answers, None where that is no success or takes longer than two seconds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
-            return response.status == 200
+            return response.read()
     except (urllib.error.URLError, OSError):
-        return False
+        return None
 
 
 def processes_of(home: Home) -> list[psutil.Process]:

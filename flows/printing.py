@@ -52,15 +52,8 @@ def print_summary(summary: RunSummary) -> None:
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
         console.print(table)
-    for row in summary.forecast:
-        missing = row["missing"]
-        text = (
-            f"no forecast, lacks {', '.join(missing) if isinstance(missing, list) else missing}"
-            if missing
-            else f"{row['rating']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
-            + (" (extrapolates)" if row["extrapolates"] else "")
-        )
-        console.print(f"human rating of {row['model']}: {text}", highlight=False)
+    for line in forecast_lines(summary.forecast):
+        console.print(line, highlight=False)
     hits = sum(stage["cache_hit"] for stage in summary.stages)
     took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
     print(
@@ -70,6 +63,24 @@ def print_summary(summary: RunSummary) -> None:
         print(f"error  {summary.error}")
     if summary.report:
         print(f"report {summary.report}")
+
+
+def forecast_lines(forecast: list[dict]) -> list[str]:
+    """One line a forecast with its interval, and one for all models that lack the same benchmarks."""
+    lines: list[str] = []
+    lacking: dict[str, list[str]] = {}
+    for row in forecast:
+        if row["missing"]:
+            lacking.setdefault(", ".join(row["missing"]), []).append(row["model"])
+            continue
+        beyond = " (beyond the public models: extrapolates)" if row["extrapolates"] else ""
+        lines.append(
+            f"human rating of {row['model']}: {row['rating']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{beyond}"
+        )
+    lines += [
+        f"no human rating for {', '.join(models)}: lacks {missing}" for missing, models in lacking.items()
+    ]
+    return lines
 
 
 def _cell(score: dict | None, is_best: bool) -> str:

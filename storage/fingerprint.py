@@ -33,6 +33,14 @@ def digest_files(paths: Iterable[Path]) -> str:
     return digest_value([digest_file(path) for path in paths])
 
 
+def digest_pretrained(path_or_name: str) -> str:
+    """What identifies pretrained weights or a tokenizer: the contents of a local folder, else the Hub's name."""
+    folder = Path(path_or_name).expanduser()
+    if not folder.is_dir():
+        return path_or_name
+    return digest_files(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
 def stage_key(stage: str, version: int, settings: dict, inputs: dict[str, str]) -> str:
     """What identifies a stage's result: stage, version of its code, settings, digests of its inputs."""
     return digest_value({"stage": stage, "version": version, "settings": settings, "inputs": inputs})

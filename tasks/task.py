@@ -12,7 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect import Task
-from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
@@ -61,6 +66,12 @@ def show_table(rows: Callable[[], list[dict]], key: str, description: str) -> No
     """Publish rows as a table artifact of the Prefect run; outside of one there is nobody to show it to."""
     if in_prefect_run():
         create_table_artifact(rows(), key=artifact_key(key), description=description)
+
+
+def show_text(markdown: Callable[[], str], key: str, description: str) -> None:
+    """Publish a text as a markdown artifact of the Prefect run."""
+    if in_prefect_run():
+        create_markdown_artifact(markdown(), key=artifact_key(key), description=description)
 
 
 def in_prefect_run() -> bool:

@@ -95,7 +95,9 @@ if __name__ == "__main__":
     stale = [
         name
         for name, stage in now.items()
-        if name in before and stage["code"] != before[name]["code"] and stage["version"] <= before[name]["version"]
+        if name in before
+        and stage["code"] != before[name]["code"]
+        and stage["version"] <= before[name]["version"]
     ]
     if stale:
         raise SystemExit(f"the code of {', '.join(stale)} has changed: raise VERSION in its task.py first")

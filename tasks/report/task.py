@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.task import Progress, stage_task
+from tasks.task import Progress, show_text, stage_task
 
 VERSION = 1
 
@@ -43,4 +43,12 @@ def write_report(
         write_page(data, folder / "report.html")
         return {"page": "report.html"}
 
-    return run.stage("report", VERSION, {"title": title}, inputs, build)
+    artifact = run.stage("report", VERSION, {"title": title}, inputs, build)
+    show_text(
+        lambda: (
+            f"# {title}\n\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / 'report.html'}`"
+        ),
+        key="report",
+        description="Where the report is",
+    )
+    return artifact

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.fingerprint import digest_files
+from storage.fingerprint import digest_file, digest_files, digest_pretrained
 from storage.runs import Run
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.sources.readers import input_files, resolve_sources
@@ -30,9 +30,9 @@ def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
     inputs = {}
     for source in sources:
         if source.reader == "huggingface":
-            inputs[source.name] = _dataset_commit(source)
+            inputs[f"source {source.name}"] = _dataset_commit(source)
         elif files := input_files(source):
-            inputs[source.name] = digest_files(files)
+            inputs[f"source {source.name}"] = digest_files(files)
     return inputs
 
 
@@ -53,14 +53,15 @@ def _dataset_commit(source: SourceSettings) -> str:
 
 
 def benchmark_inputs(evaluation: EvaluationSettings) -> dict[str, str]:
-    """Digests of the benchmark files and task files that the settings name."""
+    """Digests of the benchmark files and task files that the settings name, by name: a task is named for its file."""
     inputs = {}
     for field in ("folder", "task_folder"):
         folder: Path | None = getattr(evaluation, field)
         if folder is not None:
             if not folder.is_dir():
                 raise ValueError(f"evaluation.{field}={folder}: no such folder")
-            inputs[f"evaluation.{field}"] = digest_files(sorted(p for p in folder.rglob("*") if p.is_file()))
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                inputs[f"evaluation.{field} {path.relative_to(folder)}"] = digest_file(path)
     return inputs
 
 
@@ -73,7 +74,10 @@ def sources_identity(
     kept["sources"] = [source.model_dump(mode="json", exclude={"path"}) for source in sources]
     kept["evaluation"] = evaluation.model_dump(mode="json", include=ITEM_FIELDS)
     kept["seed"] = seed
-    return kept, {**source_inputs(sources), **benchmark_inputs(evaluation)}
+    inputs = {**source_inputs(sources), **benchmark_inputs(evaluation)}
+    if (pretrained := kept["tokenizer"].pop("pretrained")) is not None:
+        inputs["tokenizer"] = digest_pretrained(pretrained)
+    return kept, inputs
 
 
 @stage_task(name="sources", task_run_name="sources")

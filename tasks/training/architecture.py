@@ -1,13 +1,37 @@
-"""The configuration of the seed model from the settings."""
+"""The configuration of the seed model: from the settings, or that of a pretrained one, checked."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
+
+
+def check_pretrained(path_or_name: str, vocab_size: int, num_stitches: int) -> None:
+    """Raise ValueError where a pretrained model has too few token embeddings or layers; reads its config alone."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(Path(path_or_name).expanduser()), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"model.pretrained={path_or_name!r} could not be read; allowed: a folder with config.json and "
+            f"safetensors, or a Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
+        ) from error
+    if vocab_size > config.vocab_size:
+        raise ValueError(
+            f"model.pretrained={path_or_name!r} has {config.vocab_size} token embeddings but the tokenizer "
+            f"{vocab_size} tokens; allowed: the model's own tokenizer in sources.tokenizer.pretrained"
+        )
+    if num_stitches > config.num_hidden_layers:
+        raise ValueError(
+            f"stitching.num_stitches={num_stitches}: model.pretrained={path_or_name!r} has "
+            f"{config.num_hidden_layers} layers; allowed: 1 to {config.num_hidden_layers}"
+        )
 
 
 def seed_architecture(

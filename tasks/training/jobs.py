@@ -90,7 +90,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         name=job.name,
         seed=job.seed,
     )
-    model = models.load_causal_lm(job.model)
+    model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
     outcome = train(model, order, settings, job.learning_rate, job.seed, Path(job.progress), report)
     if PartialState().is_main_process:
         model.save_pretrained(job.out)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
+from storage.fingerprint import digest_pretrained
 from storage.runs import Run
 from tasks.mixture.task import tokens_of, used_before
 from tasks.task import Progress, stage_task
-from tasks.training.architecture import seed_architecture
+from tasks.training.architecture import check_pretrained, seed_architecture
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
@@ -30,6 +31,8 @@ def plan_budget(
     seed: int,
 ) -> Budget:
     """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once."""
+    if model.pretrained is not None:
+        check_pretrained(model.pretrained, corpus.facts["vocab_size"], num_stitches)
     if settings.minutes is None:
         return split_budget(settings.tokens, settings, num_experts, training.tokens_per_step)
     progress = Progress(run, "speed")
@@ -73,7 +76,7 @@ def train_seed(
     """The seed model: new or pretrained weights, trained on the seed's mixture."""
     progress = Progress(run, "seed")
     identity = {
-        "model": model.model_dump(mode="json"),
+        "model": model.model_dump(mode="json", exclude={"pretrained"}),
         "training": training_identity(settings, settings.learning_rate),
         "seed": seed,
     }
@@ -85,6 +88,8 @@ def train_seed(
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest}
+    if model.pretrained is not None:
+        inputs["pretrained"] = digest_pretrained(model.pretrained)
     return run.stage("seed", VERSION, identity, inputs, build)
 
 

@@ -124,3 +124,18 @@ def test_an_error_inside_a_flow_has_no_traceback_and_marks_the_run_failed(home, 
     assert "Traceback" not in done.stdout + done.stderr
     assert json.loads(mixstitch(home, "runs", "--json").stdout)[0]["status"] == "failed"
     assert not list(home.artifacts.iterdir())
+
+
+def test_a_pretrained_model_that_does_not_fit(refused, tmp_path):
+    import models
+    from tasks.sources.settings import TokenizerSettings
+    from tasks.sources.tokenization import make_tokenizer
+
+    make_tokenizer(TokenizerSettings(vocab_size=320), ["some text"]).save_pretrained(tmp_path / "tokenizer")
+    small = models.new_seed_model(models.seed_config(100, 32, 2, 2, ffn_multiple=16), 0)
+    small.save_pretrained(tmp_path / "model")
+    own_tokenizer = f"sources.tokenizer.pretrained={tmp_path / 'tokenizer'}"
+    said = refused(f"model.pretrained={tmp_path / 'model'}", own_tokenizer)
+    assert "has 100 token embeddings but the tokenizer" in said
+    said = refused(f"model.pretrained={tmp_path / 'nowhere'}", own_tokenizer)
+    assert "model.pretrained=" in said and "could not be read" in said

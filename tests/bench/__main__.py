@@ -1,0 +1,29 @@
+"""Prints the measured claims: `make bench`, or `python -m tests.bench loop_speed overhead memory` for some."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from flows.environment import prepare_environment
+
+BENCHES = ("loop_speed", "overhead", "memory")
+
+
+def main() -> None:
+    prepare_environment()
+    from storage.artifacts import environment
+
+    wanted = sys.argv[1:] or BENCHES
+    unknown = sorted(set(wanted) - set(BENCHES))
+    if unknown:
+        raise SystemExit(f"no bench {unknown}; allowed: {', '.join(BENCHES)}")
+    made_with = environment()
+    print(f"commit {made_with['commit']}, {made_with['system']}, {made_with['cores']} cores", flush=True)
+    for name in wanted:
+        for line in importlib.import_module(f"tests.bench.{name}").measure():
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
