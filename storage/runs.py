@@ -31,6 +31,7 @@ class Run:
         self.store = ArtifactStore(home)
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)
+        self.tracker.connect()
         self._lock = threading.Lock()
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
         self._record = {

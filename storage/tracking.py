@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "mixstitch"
+PROBE_SECONDS = 10
 BATCH = 1000  # the most metrics MLflow takes in one call
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "crashed": "KILLED"}
 
@@ -39,6 +40,8 @@ class Tracker:
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("DO_NOT_TRACK", "true")
+            if not self.uri.startswith("sqlite:"):
+                check_server(self.uri)
             from mlflow.tracking import MlflowClient  # two seconds to import
 
             with FileLock(self.home.locks / "mlflow.lock"):
@@ -118,6 +121,19 @@ class Tracker:
     def _batch(self, mlflow_run_id: str, metrics: list[Metric]) -> None:
         for first in range(0, len(metrics), BATCH):
             self.connect().log_batch(mlflow_run_id, metrics=metrics[first : first + BATCH])
+
+
+def check_server(uri: str) -> None:
+    """Raise ValueError where no MLflow server answers at `uri`; MLflow itself would try for minutes."""
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).raise_for_status()
+    except requests.RequestException as error:
+        raise ValueError(
+            f"tracking.mlflow_uri={uri}: no MLflow server answers there ({type(error).__name__}); allowed: the URL of "
+            "a running one, or none for the database in the home"
+        ) from error
 
 
 def _legal(name: str) -> str:

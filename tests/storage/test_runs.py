@@ -168,3 +168,11 @@ def test_cleaning_takes_nothing_from_a_run_in_progress(home):
 
     run.stage("seed", 1, {}, {}, build)
     assert find_garbage(home, keep=0) == []
+
+
+def test_a_tracking_server_that_is_not_there_is_one_message_and_no_run(home):
+    with pytest.raises(
+        ValueError, match=r"tracking\.mlflow_uri=http://127\.0\.0\.1:9: no MLflow server answers"
+    ):
+        Run(home, "trial", {}, "http://127.0.0.1:9")
+    assert read_records(home) == []
