@@ -21,6 +21,7 @@ FIXED = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file
     "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mixstitch",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # ours also speak outside of flows
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",

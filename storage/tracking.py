@@ -40,7 +40,7 @@ class Tracker:
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("DO_NOT_TRACK", "true")
-            if not self.uri.startswith("sqlite:"):
+            if self.uri.startswith("http"):
                 check_server(self.uri)
             from mlflow.tracking import MlflowClient  # two seconds to import
 

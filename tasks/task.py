@@ -91,6 +91,9 @@ class Progress:
     def say(self, text: str) -> None:
         self._log.info("%s: %s", self._label, text)
 
+    def warn(self, text: str) -> None:
+        self._log.warning("%s: %s", self._label, text)
+
     def step(self, row: dict[str, float]) -> None:
         """A row of the training loop: told at most every few seconds, and at the last step."""
         self._rows.append(

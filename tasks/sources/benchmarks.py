@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def collect_benchmarks(
-    heldout: Mapping[str, list[str]], evaluation: EvaluationSettings, seed: int, report: Callable[[str], None]
+    heldout: Mapping[str, list[str]], evaluation: EvaluationSettings, seed: int, warn: Callable[[str], None]
 ) -> list[Benchmark]:
-    """Made tasks first, then the folder's, whose skipped files are reported.
+    """Made tasks first, then the folder's, with a warning for each file that is skipped.
 
     Raises ValueError for a made task whose source does not exist.
     """
@@ -33,6 +33,6 @@ def collect_benchmarks(
     if evaluation.folder is not None:
         found, warnings = read_benchmark_folder(evaluation.folder, evaluation.max_items)
         for warning in warnings:
-            report(f"warning: {warning}")
+            warn(warning)
         benchmarks += found
     return benchmarks

@@ -96,7 +96,7 @@ def prepare_sources(
         return prepare(
             sources=resolve_sources(settings),
             settings=settings,
-            make_benchmarks=lambda heldout: collect_benchmarks(heldout, evaluation, seed, progress.say),
+            make_benchmarks=lambda heldout: collect_benchmarks(heldout, evaluation, seed, progress.warn),
             harness_texts=harness_texts(evaluation),
             dev_share=evaluation.dev_share,
             folder=folder,
