@@ -14,6 +14,7 @@ from storage.home import Home
 
 HOST = "127.0.0.1"
 MARK = "MIXSTITCH_UI"  # in the environment of every process that `make ui` starts, and of theirs
+FLOW_RUN = "prefect.engine"
 END_SECONDS = 15.0
 
 
@@ -40,17 +41,26 @@ def ask(url: str) -> bytes | None:
         return None
 
 
-def processes_of(home: Home) -> list[psutil.Process]:
-    """Every living process that a `make ui` of this home started, directly or not; not this one."""
+def processes_of(home: Home, module: str = "") -> list[psutil.Process]:
+    """Every living process that a `make ui` of this home started, directly or not; not this one.
+
+    module: only those that run this Python module.
+    """
     found = []
     for process in psutil.process_iter():
         try:
             marked = process.environ().get(MARK) == str(home.root)
+            wanted = marked and (not module or module in process.cmdline())
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+        if wanted and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
+
+
+def end_flow_runs(home: Home) -> None:
+    """Ask the runs to end while their server still takes it down; Prefect itself would kill them silently."""
+    end_all(processes_of(home, FLOW_RUN))
 
 
 def end_all(processes: list[psutil.Process]) -> None:

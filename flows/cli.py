@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -150,5 +151,7 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
+        if os.environ.get("MIXSTITCH_TRACEBACK"):  # for who suspects a fault of ours
+            raise
         print(f"mixstitch: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)

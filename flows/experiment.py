@@ -15,7 +15,7 @@ from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise
 from tasks.evaluation.task import check_specialisation, evaluate_model
 from tasks.mixture.task import group_tasks, solve_mixture
-from tasks.preference.task import forecast_preference
+from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.task import write_report
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
@@ -41,6 +41,7 @@ def experiment_flow(experiment: Experiment = Experiment()) -> str:
 def pipeline(run: Run, experiment: Experiment) -> None:
     """Every stage in its order; each is skipped where its result is there already."""
     e = experiment
+    check_preference(e.preference)
     corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
     utility = estimate_utility(run, e.utility, corpus)
 
@@ -49,30 +50,30 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     budget = plan_budget(
         run, e.budget, e.model, e.training, corpus, len(own_tasks), e.stitching.num_stitches, e.seed
     )
-    seed_mixture: Artifact = solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)
-    seed: Artifact = train_seed(run, e.model, e.training, corpus, seed_mixture, e.seed)
-
-    lineage = {"seed": seed_mixture}
-    expert_mixtures: dict[str, Artifact] = {
-        name: solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, lineage)
-        for name, tasks in own_tasks.items()
+    mixtures: dict[str, Artifact] = {
+        "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)
     }
-    experts = train_experts(run, e, corpus, expert_mixtures, seed, seed_mixture)
-    lineage |= expert_mixtures
-    stitch_mixture = solve_mixture(run, "stitched", e.mixture, corpus, utility, budget.stitch, (), lineage)
-    mixtures = {**lineage, "stitched": stitch_mixture}
+    for name, tasks in own_tasks.items():
+        behind = {"seed": mixtures["seed"]}
+        mixtures[name] = solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
+    behind = dict(mixtures)
+    mixtures["stitched"] = solve_mixture(
+        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind
+    )
 
+    seed: Artifact = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)
+    experts = train_experts(run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed)
     models = {"seed": seed, **experts}
     scores: dict[str, Artifact] = {
         name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
     }
-    gate = check_specialisation(run, own_tasks, corpus, mixtures, scores, e.experts.gate)
+    gate = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, e.experts.gate)
 
     combined: dict[str, Artifact] = {
         method: compose_models(run, method, seed, experts) for method in e.stitching.compositions
     }
     combined["stitched"] = train_stitches(
-        run, e.stitching, e.training, corpus, stitch_mixture, seed, experts, lineage, e.seed
+        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed
     )
     for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
@@ -97,7 +98,6 @@ def train_experts(
     corpus: Artifact,
     mixtures: dict[str, Artifact],
     seed: Artifact,
-    seed_mixture: Artifact,
 ) -> dict[str, Artifact]:
     """Experts as tasks of their own, at most `training.parallel_experts` at a time."""
     at_work: list[Any] = []
@@ -110,7 +110,6 @@ def train_experts(
                 corpus,
                 mixture,
                 seed,
-                seed_mixture,
                 e.seed,
                 wait_for=at_work[: max(0, len(at_work) + 1 - e.training.parallel_experts)],
             )

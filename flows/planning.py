@@ -63,9 +63,8 @@ def _all_stages(e: Experiment, experts: list[str]) -> list[tuple[str, str]]:
         ("utility", ""),
         *([] if e.experts.listed else [("experts", "")]),
         *([("speed", "")] if e.budget.minutes is not None else []),
-        ("mixture", "seed"),
+        *(("mixture", name) for name in ["seed", *experts, "stitched"]),
         ("seed", ""),
-        *(("mixture", name) for name in [*experts, "stitched"]),
         *(("expert", name) for name in experts),
         *(("evaluation", name) for name in ["seed", *experts]),
         ("specialisation", ""),
@@ -99,7 +98,7 @@ def _training_costs(
             speeds[0]["stitched_tokens_per_second"],
         )
     budget = split_budget(tokens, e.budget, num_experts, e.training.tokens_per_step)
-    speed, note = _speed(home)
+    speed, note = _speed(home, e)
     vocab_size = e.sources.tokenizer.vocab_size
     dense, dense_flops = model_shape(e.model, e.training, vocab_size)
     trained, frozen, stitched_flops = stitched_shape(
@@ -124,7 +123,7 @@ def _cost(tokens: int, flops_per_token: float, memory: int, speed: float) -> dic
     return dict(zip(COST_COLUMNS, (tokens, flops, memory / 1e9, flops / speed / 60), strict=True))
 
 
-def _speed(home: Home) -> tuple[float, str]:
+def _speed(home: Home, e: Experiment) -> tuple[float, str]:
     """FLOP/s to expect: what the latest training run of this home reached, or else matrix products here."""
     for manifest in reversed(ArtifactStore(home).manifests()):
         made = manifest["provenance"]
@@ -133,7 +132,8 @@ def _speed(home: Home) -> tuple[float, str]:
                 f"Minutes of training at {made['flops'] / made['seconds']:.3g} FLOP/s, which stage "
                 f"{manifest['stage']} reached here last."
             )
-    measured = matmul_flops_per_second()
+    measured = matmul_flops_per_second(e.training.precision)
     return measured, (
-        f"Minutes of training at {measured:.3g} FLOP/s, the speed of bare matrix products here: a lower bound."
+        f"Minutes of training at {measured:.3g} FLOP/s, the speed of bare matrix products here, "
+        "which training rarely reaches."
     )

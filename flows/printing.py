@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from storage.runs import RunSummary
-
-LOWER_IS_BETTER = ("bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity")
+from tasks.evaluation.metrics import lower_is_better
 
 
 def print_json(value: Any) -> None:
@@ -32,7 +31,7 @@ def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
 def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
     """The models with the best value."""
     values = [score["value"] for score in by_model.values()]
-    best = min(values) if metric in LOWER_IS_BETTER else max(values)
+    best = min(values) if lower_is_better(metric) else max(values)
     return {model for model, score in by_model.items() if score["value"] == best}
 
 

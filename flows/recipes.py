@@ -98,7 +98,10 @@ def _explain(detail: Any) -> str:
         return f"{where}: no such setting{hint}; allowed: {', '.join(allowed)}"
     message = detail["msg"].removeprefix("Value error, ")
     given = detail.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    is_secret = location[-1:] in (["mlflow_uri"], ["base_url"])  # may hold what must not be printed
+    shown = (
+        f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) and not is_secret else ""
+    )
     return f"{where}: {message}{shown}"
 
 

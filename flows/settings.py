@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.evaluation.settings import EvaluationSettings
-from tasks.mixture.settings import MixtureSettings
+from tasks.evaluation.settings import EvaluationSettings, GateSettings
+from tasks.mixture.settings import RESERVED, MixtureSettings
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import NAME_PATTERN, SourcesSettings
 from tasks.stitching.settings import StitchingSettings
-from tasks.training.settings import BudgetSettings, GateSettings, ModelSettings, TrainingSettings
+from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
 
 
@@ -44,10 +44,10 @@ class ExpertsSettings(BaseModel):
     @classmethod
     def _names_differ(cls, listed: tuple[ExpertSettings, ...]) -> tuple[ExpertSettings, ...]:
         names = [expert.name for expert in listed]
-        reserved = sorted({"seed", "hub", "soup", "stitched"}.intersection(names))
+        reserved = sorted(set(RESERVED).intersection(names))
         if reserved or len(set(names)) < len(names):
             raise ValueError(
-                f"experts are named {names}; allowed: names that differ, and none of seed, hub, soup, stitched"
+                f"experts are named {names}; allowed: names that differ, and none of {', '.join(RESERVED)}"
             )
         return listed
 
@@ -65,10 +65,10 @@ class TrackingSettings(BaseModel):
     @field_validator("mlflow_uri")
     @classmethod
     def _holds_no_password(cls, uri: str | None) -> str | None:
-        if uri is not None and "@" in uri:
+        if uri is not None and any(mark in uri for mark in "@?"):
             raise ValueError(
-                "mlflow_uri must hold no user or password: they would be written into the run's record; set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+                "must hold no user, password or query: they would be written into the run's record; set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
             )
         return uri
 
@@ -86,7 +86,11 @@ class Experiment(BaseModel):
         json_schema_extra={"position": 0},
     )
     seed: int = Field(
-        0, ge=0, lt=2**31, description="Seed of everything random.", json_schema_extra={"position": 1}
+        0,
+        ge=0,
+        lt=2**31,
+        description="Seed of the model's weights, of the order of the data and of the tasks made from it.",
+        json_schema_extra={"position": 1},
     )
     budget: BudgetSettings = Field(
         default_factory=BudgetSettings, description="Tokens to train on.", json_schema_extra={"position": 2}
@@ -144,6 +148,16 @@ class Experiment(BaseModel):
         if pretrained is not None and tokenizer is None:
             raise ValueError(
                 f"model.pretrained={pretrained!r} needs its own tokenizer: set sources.tokenizer.pretrained"
+            )
+        gate, names = self.experts.gate, [source.name for source in self.sources.listed]
+        if gate is not None and self.sources.folder is None and not set(gate.junk_sources) <= set(names):
+            unknown = sorted(set(gate.junk_sources) - set(names))
+            raise ValueError(f"experts.gate.junk_sources: no sources {unknown}; allowed: {', '.join(names)}")
+        longest = self.evaluation.max_length
+        if pretrained is None and longest is not None and longest > self.training.sequence_length:
+            raise ValueError(
+                f"evaluation.max_length={longest} is more than the {self.training.sequence_length} tokens "
+                "(training.sequence_length) that the model is made for"
             )
         if pretrained is None and self.stitching.num_stitches > self.model.num_layers:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
@@ -10,8 +11,11 @@ RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 def readable_logs() -> None:
     """Leave out what the command line says at the end, once: a ValueError, and that a run failed by it.
 
-    Prefect keeps the message as the state of the run, where its pages show it.
+    Prefect keeps the message as the state of the run, where its pages show it. With MIXSTITCH_TRACEBACK set nothing is
+    left out.
     """
+    if os.environ.get("MIXSTITCH_TRACEBACK"):
+        return
     for name in RUN_LOGGERS:
         logging.getLogger(name).addFilter(_is_news)
 

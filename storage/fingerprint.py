@@ -33,12 +33,18 @@ def digest_files(paths: Iterable[Path]) -> str:
     return digest_value([digest_file(path) for path in paths])
 
 
+def digest_named(folder: Path) -> str:
+    """Digest of a folder's files, their names and places within it included."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest_value({path.relative_to(folder).as_posix(): digest_file(path) for path in files})
+
+
 def digest_pretrained(path_or_name: str) -> str:
     """What identifies pretrained weights or a tokenizer: the contents of a local folder, else the Hub's name."""
     folder = Path(path_or_name).expanduser()
     if not folder.is_dir():
         return path_or_name
-    return digest_files(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return digest_named(folder)
 
 
 def stage_key(stage: str, version: int, settings: dict, inputs: dict[str, str]) -> str:

@@ -16,6 +16,8 @@ def evaluate_on_corpus(
     model_folder: Path, name: str, corpus: Path, facts: dict[str, Any], settings: EvaluationSettings
 ) -> Scores:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts."""
+    from accelerate import PartialState
+
     import models
     from tasks.evaluation.evaluating import evaluate
     from tasks.sources.tokenization import load_tokenizer
@@ -32,7 +34,7 @@ def evaluate_on_corpus(
         if about["kind"] != "harness"
     ]
     return evaluate(
-        models.load_causal_lm(model_folder),
+        models.load_causal_lm(model_folder).to(PartialState().device),
         load_tokenizer(corpus / "tokenizer"),
         [*benchmarks, *settings.lm_eval_tasks],
         name=name,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.evaluation.harness_model import HarnessModel, harness_model
+from tasks.evaluation.metrics import HELDOUT
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import ratio
 
@@ -50,7 +51,7 @@ def heldout_scores(wrapped: HarnessModel, heldout: dict[str, Sequence[str]], nam
         wrapped.document_loglikelihoods([text for documents in kept.values() for text in documents])
     )
     for source, documents in kept.items():
-        task = f"heldout:{source}"
+        task = f"{HELDOUT}{source}"
         sizes = [len(text.encode("utf-8", "surrogatepass")) for text in documents]
         bits = []
         for number, size in enumerate(sizes):

@@ -77,3 +77,17 @@ class EvaluationSettings(BaseModel):
                 f"duplicate task names {repeated} among evaluation.made and evaluation.lm_eval_tasks"
             )
         return self
+
+
+class GateSettings(BaseModel):
+    """What experts and mixtures must show before anything is stitched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_share: float = Field(
+        0.6, ge=0, le=1, description="Least share of an expert's mixture from the sources of its own tasks."
+    )
+    junk_sources: tuple[str, ...] = Field(
+        ("noise",), description="Sources that no mixture but the seed's (the paper's) may use."
+    )
+    junk_share: float = Field(0.02, ge=0, le=1, description="Most of such sources in those mixtures.")

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
+from storage.fingerprint import digest_named
 from storage.runs import Run
-from tasks.evaluation.settings import EvaluationSettings
+from tasks.evaluation.metrics import bits_per_byte_by_source
+from tasks.evaluation.settings import EvaluationSettings, GateSettings
+from tasks.evaluation.specialisation import specialisation
 from tasks.task import Progress, show_table, stage_task
-from tasks.training.settings import GateSettings
-from tasks.training.specialisation import specialisation
 
 VERSION = 1
 SCORING_FIELDS = {
@@ -22,7 +23,6 @@ SCORING_FIELDS = {
     "max_length",
     "bits_per_byte_bytes",
 }
-HELDOUT = "heldout:"
 
 
 @stage_task(name="evaluation", task_run_name="evaluate-{name}")
@@ -32,6 +32,8 @@ def evaluate_model(
     """Scores of one model on the test items of every task, and its bits per byte on every source."""
     progress = Progress(run, f"evaluation/{name}")
     inputs = {"sources": corpus.digest, "model": model.digest}
+    if settings.task_folder is not None:
+        inputs["task_folder"] = digest_named(settings.task_folder)
     identity = settings.model_dump(mode="json", include=SCORING_FIELDS)
 
     def build(folder: Path) -> dict:
@@ -47,20 +49,12 @@ def evaluate_model(
     return artifact
 
 
-def bits_per_byte_of(scores: Artifact) -> dict[str, float]:
-    """Bits per byte by source, from a model's scores."""
-    return {
-        row["task"].removeprefix(HELDOUT): row["value"]
-        for row in scores.facts["scores"]
-        if row["metric"] == "bits_per_byte" and row["task"].startswith(HELDOUT)
-    }
-
-
 @stage_task(name="specialisation", task_run_name="specialisation")
 def check_specialisation(
     run: Run,
     experts: Mapping[str, tuple[str, ...]],
     corpus: Artifact,
+    utility: Artifact,
     mixtures: Mapping[str, Artifact],
     scores: Mapping[str, Artifact],
     gate: GateSettings | None,
@@ -71,7 +65,7 @@ def check_specialisation(
     broken and a gate is given.
     """
     bounds = (gate or GateSettings()).model_dump(mode="json")
-    inputs = {"sources": corpus.digest}
+    inputs = {"sources": corpus.digest, "utility": utility.digest}
     inputs |= {f"mixture {name}": artifact.digest for name, artifact in mixtures.items()}
     inputs |= {f"scores {name}": artifact.digest for name, artifact in scores.items()}
 
@@ -79,13 +73,14 @@ def check_specialisation(
         rows = specialisation(
             experts,
             corpus.facts["tasks"],
+            utility.facts["utility"],
             {
                 name: {
                     source: share["weight"] for source, share in artifact.facts["mixture"]["sources"].items()
                 }
                 for name, artifact in mixtures.items()
             },
-            {name: bits_per_byte_of(artifact) for name, artifact in scores.items()},
+            {name: bits_per_byte_by_source(artifact.facts["scores"]) for name, artifact in scores.items()},
             **bounds,
         )
         (folder / "gate.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")

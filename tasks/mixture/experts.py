@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.mixture.capped_simplex import Array
 from tasks.mixture.plans import relative_utility
+from tasks.mixture.settings import RESERVED
 
 
 def auto_experts(utility: pd.DataFrame, count: int) -> dict[str, tuple[str, ...]]:
@@ -55,7 +56,8 @@ def _names(values: pd.DataFrame, members: list[tuple[str, ...]]) -> list[str]:
     }
     names: dict[int, str] = {}
     for g in sorted(strength, key=lambda g: (-strength[g].iloc[0], members[g])):
-        free = [str(source) for source in strength[g].index if str(source) not in names.values()]
-        # More experts than sources: number the strongest source's name.
+        taken = {*names.values(), *RESERVED}
+        free = [str(source) for source in strength[g].index if str(source) not in taken]
+        # More experts than sources to name them for: number the strongest one's name.
         names[g] = free[0] if free else f"{strength[g].index[0]}-{g + 1}"
     return [names[g] for g in range(len(members))]

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from storage.artifacts import Artifact
+
 TokensBySource = Mapping[str, int]
+
+
+def tokens_of(mixture: Artifact) -> dict[str, int]:
+    """The token plan of a mixture artifact, by source."""
+    return {source: share["tokens"] for source, share in mixture.facts["mixture"]["sources"].items()}
 
 
 def lineage_use(seed: TokensBySource | None, experts: Sequence[TokensBySource] = ()) -> dict[str, int]:

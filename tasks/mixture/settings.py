@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 Method = Literal["utilimax", "uniform", "proportional", "unimax", "manual"]
 
+RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
+
 
 class MixtureSettings(BaseModel):
     """How much of each source the seed, the experts and the stitch layers are trained on."""
@@ -74,6 +76,14 @@ class MixtureSettings(BaseModel):
         if manual and not sum(manual.values()) > 0:
             raise ValueError("one weight at least must be above 0")
         return manual
+
+    @model_validator(mode="after")
+    def _risk_goes_with_utilimax(self) -> "MixtureSettings":
+        if self.risk is not None and self.method != "utilimax":
+            raise ValueError(
+                f"risk={self.risk} has no effect with method {self.method!r}; allowed: with 'utilimax'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _manual_goes_with_its_weights(self) -> "MixtureSettings":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.mixture.lineage import lineage_use
+from tasks.mixture.lineage import lineage_use, tokens_of
 from tasks.mixture.settings import MixtureSettings
 from tasks.task import show_table, stage_task
 
@@ -46,7 +46,8 @@ def solve_mixture(
 
         matrix = UtilityMatrix.load(utility.path)
         tokens = {source: count["tokens"] for source, count in corpus.facts["sources"].items()}
-        used = used_before(earlier)
+        plans = {name: tokens_of(artifact) for name, artifact in earlier.items()}
+        used = lineage_use(plans.pop("seed", None), list(plans.values()))
         if name == "seed":
             mixture = seed_plan(matrix.values, tokens, budget, settings)
         elif own_tasks:
@@ -98,16 +99,6 @@ def group_tasks(
 
     artifact = run.stage("experts", VERSION, {"count": count}, {"utility": utility.digest}, build)
     return {name: tuple(tasks) for name, tasks in artifact.facts["experts"].items()}
-
-
-def used_before(lineage: Mapping[str, Artifact]) -> dict[str, int]:
-    """Tokens by source read by a lineage of mixtures: `seed`, then experts."""
-    plans = {name: tokens_of(artifact) for name, artifact in lineage.items()}
-    return lineage_use(plans.pop("seed", None), list(plans.values()))
-
-
-def tokens_of(mixture: Artifact) -> dict[str, int]:
-    return {source: share["tokens"] for source, share in mixture.facts["mixture"]["sources"].items()}
 
 
 def read_mixture(artifact: Artifact) -> dict:

@@ -15,6 +15,16 @@ VERSION = 1
 KEPT = ("model", "rating", "low", "high", "extrapolates", "missing")
 
 
+def check_preference(settings: PreferenceSettings) -> None:
+    """Raise ValueError for a table, rating or benchmark that a forecast would fail on, before anything is trained."""
+    import pandas as pd
+
+    from tasks.preference.forecasting import forecast
+
+    quick = settings.model_copy(update={"permutations": 99, "bootstraps": 100})
+    forecast(pd.DataFrame(columns=["model", "task", "metric", "value", "stderr"]), None, quick)
+
+
 @stage_task(name="preference", task_run_name="forecast-preference")
 def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[str, Artifact]) -> Artifact:
     """What people would think of each model of the run, or which benchmarks it lacks for that."""

@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.evaluation.metrics import HELDOUT
 from tasks.report.formatting import is_number
 
 Array = NDArray[np.float64]
-HELDOUT = "heldout:"
-LOWER_IS_BETTER = ("bits_per_byte", "perplexity", "word_perplexity", "byte_perplexity")
 DISTINGUISHABLE = 2.0  # standard errors
 
 
@@ -56,10 +55,6 @@ class Difference:
     def is_distinguishable(self) -> bool:
         """More than 2 standard errors from zero; False where the error is unknown."""
         return self.stderr is not None and abs(self.value) > DISTINGUISHABLE * self.stderr
-
-
-def lower_is_better(metric: str) -> bool:
-    return metric.partition(":")[0] in LOWER_IS_BETTER
 
 
 def is_paired(*scores: Score) -> bool:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.report.differences import (
-    HELDOUT,
     Difference,
     Score,
     difference,
     fieller,
     is_paired,
-    lower_is_better,
     summed,
     summed_covariance,
 )

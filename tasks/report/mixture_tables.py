@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.artifacts import Artifact
-from tasks.report.differences import HELDOUT, Score
+from tasks.evaluation.metrics import HELDOUT
+from tasks.report.differences import Score
 from tasks.report.formatting import (
     MISSING,
     compact,

@@ -11,6 +11,8 @@ from typing import Any
 import jinja2
 
 from storage.artifacts import Artifact
+from tasks.evaluation.metrics import HELDOUT, lower_is_better
+from tasks.evaluation.specialisation import own_sources
 from tasks.preference.result import Forecast
 from tasks.report import (
     corpus_tables,
@@ -22,13 +24,12 @@ from tasks.report import (
     score_tables,
     words,
 )
-from tasks.report.differences import HELDOUT, Score, chance_levels, lower_is_better, read_scores
+from tasks.report.differences import Score, chance_levels, read_scores
 from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.dots import draw_dots, score_words
 from tasks.report.pictures.losses import draw_losses, read_curve
 from tasks.report.pictures.ratings import draw_ratings
-from tasks.training.specialisation import own_sources
 
 HERE = Path(__file__).parent
 OPEN_PANELS = 8
@@ -79,9 +80,7 @@ class ReportData:
         """expert -> the sources of its domain."""
         found = {}
         for name, tasks in self.own_tasks.items():
-            shares = self.mixtures[name].facts["mixture"]["sources"]
-            weights = {source: cell["weight"] for source, cell in shares.items()}
-            found[name] = own_sources(tasks, self.tasks, weights)
+            found[name] = own_sources(tasks, self.tasks, self.utility.facts["utility"])
         return found
 
     @cached_property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.report.differences import DISTINGUISHABLE, HELDOUT, Score, difference, lower_is_better
+from tasks.evaluation.metrics import HELDOUT, lower_is_better
+from tasks.report.differences import DISTINGUISHABLE, Score, difference
 from tasks.report.findings import BenchmarkMeans, Kept, ModelScores
 from tasks.report.formatting import (
     MISSING,

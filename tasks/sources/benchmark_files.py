@@ -2,10 +2,11 @@
 
     choices + answer_idx, with question, context, premise or sentence   choice (cloze: a sentence with a _)
     sentence_good + sentence_bad                                        choice between whole sentences
-    question + answer                                                   answer (booleans: choice, yes or no)
+    question + answer, without choices                                  answer (booleans: choice, yes or no)
     context + target                                                    answer: the words that come next
 
-A file of no known shape is skipped with a warning; one with broken rows, or rows of two shapes, is refused.
+A file of whose first rows none has a known shape (fields and their types, see `benchmark_shapes`) is skipped with
+a warning; one of a known shape with broken rows, or rows of two shapes, is refused.
 """
 
 from __future__ import annotations
@@ -15,80 +16,57 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tasks.sources.items import Benchmark, Item, content_id, content_share, item_text, lowest_by_content
-from tasks.sources.readers import JSONL_SUFFIXES, read_json_lines
-
-PROMPT_FIELDS = ("question", "context", "premise", "sentence")
-FRONT_FIELDS = ("passage", "support")
-LOOKED_FOR = (
-    f"choices + answer_idx with one of {', '.join(PROMPT_FIELDS)}; sentence_good + sentence_bad; "
-    "question + answer; context + target"
+from tasks.sources.benchmark_shapes import (
+    LOOKED_FOR,
+    PROMPT_FIELDS,
+    Row,
+    Shape,
+    described_fields,
+    shape_by_fields,
+    typical_row,
 )
+from tasks.sources.file_names import named_files, suffixes
+from tasks.sources.items import Benchmark, Item, content_id, content_share, item_text, lowest_by_content
+from tasks.sources.json_lines import read_json_lines
+
+FRONT_FIELDS = ("passage", "support")
+MAX_NAME_CHARACTERS = 80
 CONNECTIVES = {"cause": "because", "effect": "so"}
 BLANK = re.compile(r"(?<![A-Za-z0-9_])_+(?![A-Za-z0-9_])")
-Row = dict[str, Any]
 
 
 def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[list[Benchmark], list[str]]:
     """The tasks of a folder, named for their files and sorted, and a warning for each file that was skipped.
 
     `max_items` caps the items a task, chosen by content, so that the same ones stay when items are added.
-    Raises ValueError for a folder that is missing or holds no task and, with file and line, for a broken row.
+    Raises ValueError for a folder that is missing or holds no task, for two files that get the same name and,
+    with file and line, for a broken row.
     """
-    if not folder.is_dir():
-        raise ValueError(f"evaluation.folder={folder}: no such folder; name one with {_suffixes()} files")
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.name.endswith(JSONL_SUFFIXES))
-    names = [path.name.split(".jsonl")[0] for path in files]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"evaluation.folder={folder}: more than one file for the tasks {repeated}")
     benchmarks, warnings = [], []
-    for path, name in zip(files, names, strict=True):
+    for name, path in named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS).items():
         rows = list(read_json_lines(path))
-        problem = _why_skipped(rows)
-        if problem:
-            warnings.append(f"{path.name}: skipped: {problem}")
+        typical = typical_row([row for _, row in rows])
+        if typical is not None:
+            benchmarks.append(_read_benchmark(path, name, rows, typical, max_items))
+        elif rows:
+            warnings.append(
+                f"{path.name}: skipped: its rows have no known shape; looked for: {LOOKED_FOR}; "
+                f"found: {described_fields(rows[0][1])}"
+            )
         else:
-            benchmarks.append(_read_benchmark(path, name, rows, max_items))
+            warnings.append(f"{path.name}: skipped: it has no rows")
     if not benchmarks:
-        why = "; ".join(warnings) or f"no {_suffixes()} files"
+        why = "; ".join(warnings) or f"no {suffixes()} files"
         raise ValueError(f"evaluation.folder={folder}: holds no benchmark: {why}")
     return benchmarks, warnings
 
 
-def _suffixes() -> str:
-    return ", ".join(JSONL_SUFFIXES)
-
-
-def _why_skipped(rows: list[tuple[int, Row]]) -> str | None:
-    if not rows:
-        return "it has no rows"
-    if shape_of(rows[0][1]) is None:
-        return (
-            f"its rows have no known shape; looked for: {LOOKED_FOR}; found: {', '.join(sorted(rows[0][1]))}"
-        )
-    return None
-
-
-def shape_of(row: Row) -> str | None:
-    """'choices', 'minimal-pair', 'question-answer', 'next-words' by the row's fields; None: not known."""
-    if {"choices", "answer_idx"} <= row.keys() and any(field in row for field in PROMPT_FIELDS):
-        return "choices"
-    if {"sentence_good", "sentence_bad"} <= row.keys():
-        return "minimal-pair"
-    if {"question", "answer"} <= row.keys():
-        return "question-answer"
-    if {"context", "target"} <= row.keys():
-        return "next-words"
-    return None
-
-
-def _read_benchmark(path: Path, name: str, rows: list[tuple[int, Row]], max_items: int | None) -> Benchmark:
-    first = rows[0][1]
-    shape = shape_of(first)
-    yes_no = shape == "question-answer" and isinstance(first["answer"], bool)
+def _read_benchmark(
+    path: Path, name: str, rows: list[tuple[int, Row]], typical: Row, max_items: int | None
+) -> Benchmark:
+    shape = shape_by_fields(typical)
+    yes_no = shape == "question-answer" and isinstance(typical["answer"], bool)
     build, kind = {
         "choices": (_choice, "choice"),
         "minimal-pair": (_minimal_pair, "choice"),
@@ -104,7 +82,8 @@ def _read_benchmark(path: Path, name: str, rows: list[tuple[int, Row]], max_item
         except ValueError as error:
             raise ValueError(f"{path}:{number}: {error}") from error
         given = row.get("id")
-        item_id = str(given) if isinstance(given, str | int) and str(given) not in taken else ""
+        item_id = _clean(str(given)) if isinstance(given, str | int) else ""
+        item_id = "" if item_id in taken else item_id
         item_id = item_id or content_id(name, item_text(kind, item), str(number) if given is not None else "")
         if item_id not in taken:  # a row without id that stands twice is one item
             taken.add(item_id)
@@ -113,8 +92,8 @@ def _read_benchmark(path: Path, name: str, rows: list[tuple[int, Row]], max_item
     return Benchmark(name, kind, None, "acc", [items[i] for i in kept])
 
 
-def _checked(build: Callable[[Row], Item], row: Row, shape: str | None) -> Item:
-    found = shape_of(row)
+def _checked(build: Callable[[Row], Item], row: Row, shape: Shape | None) -> Item:
+    found = shape_by_fields(row)
     if found != shape:
         raise ValueError(
             f"a row of shape {found or 'unknown'} in a file of shape {shape}; its fields: {sorted(row)}"
@@ -239,7 +218,7 @@ def _minimal_pair(row: Row) -> Item:
 def _yes_no(row: Row) -> Item:
     if not isinstance(row["answer"], bool):
         raise ValueError(
-            f"answer is {json.dumps(row['answer'])[:80]}; allowed: true or false, as in the first row"
+            f"answer is {json.dumps(row['answer'])[:80]}; allowed: true or false, as in other rows"
         )
     front, question, _ = _front_and_prompt(row)
     choices = [" yes", " no"]
@@ -273,7 +252,7 @@ def _answer_text(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(int(value)) if value == int(value) else str(value)
     raise ValueError(
-        f"answer is {json.dumps(value)[:80]}; allowed: a string with text or a number, as in the first row"
+        f"answer is {json.dumps(value)[:80]}; allowed: a string with text or a number"
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tasks.sources.readers import read_json_lines
+from tasks.sources.json_lines import read_json_lines
 
 Kind = Literal["choice", "cloze", "answer"]
 KINDS: tuple[str, ...] = get_args(Kind)

@@ -6,14 +6,8 @@ ValueError naming source, file and line.
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-
-import zstandard
 
 from tasks.sources.builtin import (
     arithmetic_problems,
@@ -22,56 +16,65 @@ from tasks.sources.builtin import (
     python_docs,
     standard_library_files,
 )
-from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.file_names import named_files
+from tasks.sources.json_lines import JSONL_SUFFIXES, read_json_lines
+from tasks.sources.settings import MAX_SOURCE_NAME, SourceSettings, SourcesSettings
 
 TEXT_PIECE_CHARACTERS = 1 << 20
-JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 
 def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
-    """The listed sources, then one for each JSONL file of the folder, sorted by name.
+    """The listed sources, then one for each JSONL file of the folder, named for it and sorted by name.
 
     Raises ValueError for a folder that is missing or holds none, and for names that collide.
     """
     folder = settings.folder
     if folder is None:
         return settings.listed
-    if not folder.is_dir():
-        raise ValueError(
-            f"sources.folder={folder}: no such folder; name one with .jsonl, .jsonl.gz or .jsonl.zst files"
-        )
-    files = sorted(p for p in folder.iterdir() if p.name.endswith(JSONL_SUFFIXES))
+    files = named_files(folder, "sources.folder", MAX_SOURCE_NAME)
     if not files:
         raise ValueError(f"sources.folder={folder}: holds none of *{', *'.join(JSONL_SUFFIXES)}")
-    found = tuple(SourceSettings(name=p.name.split(".jsonl")[0], reader="jsonl", path=str(p)) for p in files)
-    names = [source.name for source in (*settings.listed, *found)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(
-            f"sources: duplicate names {repeated} among sources.listed and the files of {folder}"
-        )
+    for source in settings.listed:
+        if source.name in files:
+            raise ValueError(
+                f"sources: duplicate name {source.name!r}: in sources.listed and of {files[source.name]}; "
+                "rename one"
+            )
+    found = (SourceSettings(name=name, reader="jsonl", path=str(path)) for name, path in files.items())
     return (*settings.listed, *found)
 
 
 def input_files(source: SourceSettings) -> list[Path]:
     """The files a source is read from, sorted; empty for generated and streamed sources.
 
-    Raises ValueError where its path matches nothing.
+    Raises ValueError where its path matches nothing, is a folder, or cannot be looked up.
     """
     if source.reader in ("python-code", "python-docs"):
         return standard_library_files()
     if source.path is None:
         return []
-    path = Path(source.path).expanduser()
-    pattern = path.relative_to(path.anchor).as_posix()
-    files = (
-        [path] if path.is_file() else sorted(p for p in Path(path.anchor or ".").glob(pattern) if p.is_file())
-    )
+    where = f"source {source.name!r}: {source.path or repr(source.path)}"
+    try:
+        path = Path(source.path).expanduser()
+        files = _matching(path)
+    except OSError as error:
+        raise ValueError(f"{where}: cannot be looked up: {error.strerror or error}") from error
+    except (RuntimeError, ValueError) as error:  # of the home of no user; of a pattern
+        raise ValueError(f"{where}: cannot be looked up: {error}") from error
+    if path.is_dir():
+        raise ValueError(f"{where}: is a folder; allowed: a file, or a pattern such as {path / '*'}")
     if not files:
-        raise ValueError(
-            f"source {source.name!r}: {source.path}: no such file, and no file matches it as a pattern"
-        )
+        raise ValueError(f"{where}: no such file, and no file matches it as a pattern")
     return files
+
+
+def _matching(path: Path) -> list[Path]:
+    if path.is_dir():
+        return []
+    if path.is_file():
+        return [path]
+    pattern = path.relative_to(path.anchor).as_posix()
+    return sorted(p for p in Path(path.anchor or ".").glob(pattern) if p.is_file())
 
 
 def read_documents(source: SourceSettings) -> Iterator[str]:
@@ -119,40 +122,6 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
             yield from junk_documents(source.seed)
 
 
-def open_lines(path: Path) -> Iterator[bytes]:
-    """Lines of a plain, .gz or .zst file; ValueError naming the file where its compression is broken."""
-    try:
-        if path.name.endswith(".gz"):
-            with gzip.open(path, "rb") as stream:
-                yield from stream
-        elif path.name.endswith(".zst"):
-            with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-                yield from io.BufferedReader(stream)
-        else:
-            with path.open("rb") as stream:
-                yield from stream
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise ValueError(f"{path}: broken {path.suffix[1:]} file: {error}") from error
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
-    """(line number from 1, object) of a JSONL file; ValueError names file and line of what is no object."""
-    for number, line in enumerate(open_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}:{number}: not UTF-8 (byte {error.start} of the line)") from error
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}:{number}: not a JSON object but {type(row).__name__}")
-        yield number, row
-
-
 def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[str]:
     for number, row in read_json_lines(path):
         yield _text_of(source, row.get(source.text_field), f"{path}:{number}", row)
@@ -160,9 +129,10 @@ def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[str]:
 
 def _text_of(source: SourceSettings, text: object, where: str, row: dict) -> str:
     if not isinstance(text, str):
+        found = "not a string" if text is not None else "null" if source.text_field in row else "missing"
         raise ValueError(
-            f"source {source.name!r}: {where}: field {source.text_field!r} is "
-            f"{'missing' if text is None else 'not a string'}; the fields are {sorted(row)}; set text_field"
+            f"source {source.name!r}: {where}: field {source.text_field!r} is {found}; the fields are "
+            f"{sorted(row)}; set text_field"
         )
     return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates from JSON escapes
 
@@ -171,18 +141,27 @@ def _read_parquet(source: SourceSettings, path: Path) -> Iterator[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    where = f"source {source.name!r}: {path}"
+    number = 0
     try:
-        file = pq.ParquetFile(path)
-        if source.text_field not in file.schema_arrow.names:
-            raise ValueError(
-                f"source {source.name!r}: {path}: no column {source.text_field!r}; "
-                f"the columns are {file.schema_arrow.names}; set text_field to one"
-            )
-        for batch in file.iter_batches(batch_size=256, columns=[source.text_field]):
-            for text in batch.column(0):
-                yield _text_of(source, text.as_py(), str(path), {source.text_field: None})
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"source {source.name!r}: {path}: not a readable Parquet file: {error}") from error
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if source.text_field not in names:
+                raise ValueError(
+                    f"{where}: no column {source.text_field!r}; the columns are {names}; set text_field to one"
+                )
+            for batch in file.iter_batches(batch_size=256, columns=[source.text_field]):
+                for text in batch.column(0):
+                    number += 1
+                    yield _text_of(source, text.as_py(), f"{path} row {number}", dict.fromkeys(names))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} row {number}: not UTF-8 ({error.reason})") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{where}: not a readable Parquet file: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
@@ -190,7 +169,7 @@ def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
     kept: list[str] = []
     size = 0
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             for line in stream:
                 kept.append(line)
                 size += len(line)
@@ -206,26 +185,21 @@ def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
 
 
 def _read_huggingface(source: SourceSettings) -> Iterator[str]:
+    for number, row in enumerate(_huggingface_rows(source)):
+        yield _text_of(source, row.get(source.text_field), f"{source.dataset} row {number}", row)
+
+
+def _huggingface_rows(source: SourceSettings) -> Iterator[dict]:
     import datasets
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    where = f"source {source.name!r}: Hugging Face dataset {source.dataset!r}"
     try:
-        stream = datasets.load_dataset(
+        yield from datasets.load_dataset(
             source.dataset, source.subset, split=source.split, revision=source.revision, streaming=True
         )
-        for number, row in enumerate(stream):
-            yield _text_of(source, row.get(source.text_field), f"{source.dataset} row {number}", row)
-    except (
-        ConnectionError,
-        OSError,
-        httpx2.HTTPError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
-        datasets.exceptions.DatasetsError,
-    ) as error:
+    except (OSError, httpx2.HTTPError, datasets.exceptions.DatasetsError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"{where} could not be read: {type(error).__name__}: {str(error).splitlines()[0][:200]}; "
+            f"source {source.name!r}: Hugging Face dataset {source.dataset!r} could not be read: "
+            f"{type(error).__name__}: {_first_line(error)}; "
             "it needs the network and an existing dataset, subset and split"
         ) from error

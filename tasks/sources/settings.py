@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+MAX_SOURCE_NAME = 60
 Reader = Literal[
     "jsonl", "parquet", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
 ]
@@ -18,7 +19,9 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        pattern=NAME_PATTERN, max_length=60, description="Name; identifies the source everywhere."
+        pattern=NAME_PATTERN,
+        max_length=MAX_SOURCE_NAME,
+        description="Name; identifies the source everywhere.",
     )
     reader: Reader = Field(description="How its documents are read.")
     path: str | None = Field(None, description="File or glob, for jsonl (.gz, .zst), parquet and text.")
@@ -26,7 +29,7 @@ class SourceSettings(BaseModel):
     dataset: str | None = Field(None, description="Hugging Face dataset, for reader huggingface (streamed).")
     subset: str | None = Field(None, description="Configuration of the dataset.")
     split: str = Field("train", description="Split of the dataset.")
-    revision: str | None = Field(None, description="Commit of the dataset; without it the newest is read.")
+    revision: str | None = Field(None, description="Commit, branch or tag of the dataset; without it, or of a branch, the newest is read.")
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
     seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
@@ -95,7 +98,11 @@ class SourcesSettings(BaseModel):
         description="Bytes drawn from each source to train the tokenizer (equal shares).",
     )
     decontamination_words: int = Field(
-        13, ge=4, le=50, description="A training document with so many words in a row of an item is removed."
+        13,
+        ge=4,
+        le=50,
+        description="A training document with so many words in a row of an item is removed (two characters of "
+        "Chinese or Japanese, four of Thai, Lao, Burmese or Khmer count as a word).",
     )
 
     @field_validator("listed")

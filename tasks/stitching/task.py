@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.stitching.settings import StitchingSettings
 from tasks.task import Progress, stage_task
+from tasks.training.run import run_training, training_identity
 from tasks.training.settings import TrainingSettings
-from tasks.training.task import run_training, training_identity
 
 VERSION = 1
 
@@ -24,13 +25,9 @@ def train_stitches(
     mixture: Artifact,
     hub: Artifact,
     experts: Mapping[str, Artifact],
-    lineage: Mapping[str, Artifact],
     seed: int,
 ) -> Artifact:
-    """Hub and experts frozen, stitch layers between them trained on the stitch mixture.
-
-    lineage: the mixtures of the seed and of the experts, by name.
-    """
+    """Hub and experts frozen, stitch layers between them trained on the stitch mixture."""
     progress = Progress(run, "stitched")
     identity = {
         "stitching": settings.model_dump(mode="json", exclude={"compositions"}),
@@ -53,17 +50,19 @@ def train_stitches(
         stitched.save_pretrained(start)
         facts = run_training(
             folder,
-            progress,
+            progress.step,
             str(start),
             "stitched",
             training,
             settings.learning_rate,
             corpus,
             mixture,
-            lineage,
+            hub,
+            experts,
             seed,
         )
         facts["gate_use"] = _gate_use(folder / "model", corpus, training.sequence_length)
+        (folder / "gate_use.json").write_text(json.dumps(facts["gate_use"], indent=1), encoding="utf-8")
         return facts
 
     return run.stage("stitched", VERSION, identity, inputs, build)
@@ -90,6 +89,8 @@ def _digests(hub: Artifact, experts: Mapping[str, Artifact]) -> dict[str, str]:
 
 
 def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> list[dict]:
+    from accelerate import PartialState
+
     import models
     from tasks.sources.items import read_items
     from tasks.sources.tokenization import load_tokenizer
@@ -100,4 +101,5 @@ def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> list[dict]:
         for source in corpus.facts["sources"]
     }
     tokenizer = load_tokenizer(corpus.path / "tokenizer")
-    return gates_by_domain(models.load_causal_lm(model_folder), tokenizer, documents, length)
+    model = models.load_causal_lm(model_folder).to(PartialState().device)
+    return gates_by_domain(model, tokenizer, documents, length)

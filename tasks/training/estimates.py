@@ -66,16 +66,20 @@ def training_bytes(
     )
 
 
-def matmul_flops_per_second(size: int = 512, seconds: float = 0.3) -> float:
-    """FLOP/s of fp32 matrix products on this machine, measured for a moment: an upper bound for training."""
+def matmul_flops_per_second(precision: str, seconds: float = 0.5) -> float:
+    """FLOP/s of matrix products on this machine in the precision of training, measured for a moment."""
     import torch
 
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    if torch.cuda.is_available():
-        left, right = left.cuda(), right.cuda()
-    float((left @ right).sum())
-    started, products = time.monotonic(), 0
-    while time.monotonic() - started < seconds:
-        float((left @ right).sum())
-        products += 1
-    return 2 * size**3 * products / (time.monotonic() - started)
+    on_gpu = torch.cuda.is_available()
+    size = 4096 if on_gpu else 512
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left, right = (torch.randn(size, size, dtype=dtype, device="cuda" if on_gpu else "cpu") for _ in range(2))
+    speeds = []
+    for _ in range(5):  # the best of five: other work on the machine only slows it
+        products, started = 0, time.monotonic()
+        while time.monotonic() - started < seconds / 5:
+            product = left @ right
+            products += 1
+        float(product[0, 0])  # waits for a GPU
+        speeds.append(2 * size**3 * products / (time.monotonic() - started))
+    return max(speeds)

@@ -86,6 +86,8 @@ class BudgetSettings(BaseModel):
     minutes: float | None = Field(
         None,
         gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
         description="Aim for the whole run on this machine; the token budget follows from its measured speed.",
     )
     training_share: float = Field(
@@ -102,17 +104,3 @@ class BudgetSettings(BaseModel):
         if self.seed_share + self.stitch_share >= 1:
             raise ValueError("seed_share + stitch_share must be below 1: experts share what is left")
         return self
-
-
-class GateSettings(BaseModel):
-    """What experts and mixtures must show before anything is stitched."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    own_share: float = Field(
-        0.6, ge=0, le=1, description="Least share of an expert's mixture from the sources of its own tasks."
-    )
-    junk_sources: tuple[str, ...] = Field(
-        ("noise",), description="Sources that no mixture but the seed's (the paper's) may use."
-    )
-    junk_share: float = Field(0.02, ge=0, le=1, description="Most of such sources in those mixtures.")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_pretrained
 from storage.runs import Run
-from tasks.mixture.task import tokens_of, used_before
 from tasks.task import Progress, stage_task
 from tasks.training.architecture import check_pretrained, seed_architecture
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
+from tasks.training.run import run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
 VERSION = 1
@@ -84,7 +83,17 @@ def train_seed(
     def build(folder: Path) -> dict:
         start = model.pretrained or _new_model(model, settings, corpus, seed, folder / "progress" / "start")
         return run_training(
-            folder, progress, start, "seed", settings, settings.learning_rate, corpus, mixture, {}, seed
+            folder,
+            progress.step,
+            start,
+            "seed",
+            settings,
+            settings.learning_rate,
+            corpus,
+            mixture,
+            None,
+            {},
+            seed,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest}
@@ -101,7 +110,6 @@ def train_expert(
     corpus: Artifact,
     mixture: Artifact,
     seed_model: Artifact,
-    seed_mixture: Artifact,
     seed: int,
 ) -> Artifact:
     """An expert: the seed's weights, trained on along the expert's own mixture."""
@@ -112,66 +120,11 @@ def train_expert(
     def build(folder: Path) -> dict:
         start = str(seed_model.path / "model")
         return run_training(
-            folder, progress, start, name, settings, rate, corpus, mixture, {"seed": seed_mixture}, seed
+            folder, progress.step, start, name, settings, rate, corpus, mixture, seed_model, {}, seed
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
     return run.stage("expert", VERSION, identity, inputs, build, name)
-
-
-def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
-    """What of the settings decides the weights: not how often checkpoints are written, or how many run at once."""
-    kept = settings.model_dump(
-        mode="json",
-        exclude={"checkpoint_seconds", "parallel_experts", "learning_rate", "expert_learning_rate"},
-    )
-    return {**kept, "learning_rate": learning_rate}
-
-
-def run_training(
-    folder: Path,
-    progress: Progress,
-    start: str,
-    name: str,
-    settings: TrainingSettings,
-    learning_rate: float,
-    corpus: Artifact,
-    mixture: Artifact,
-    lineage: Mapping[str, Artifact],
-    seed: int,
-) -> dict:
-    """Train `start` into folder/model and return the facts of the stage.
-
-    lineage: the mixtures trained on before, by name.
-    """
-    from tasks.training.jobs import TrainingJob, run_job
-
-    plan = tokens_of(mixture)
-    outcome = run_job(
-        TrainingJob(
-            model=start,
-            out=str(folder / "model"),
-            progress=str(folder / "progress"),
-            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
-            token_dtype=corpus.facts["token_dtype"],
-            plan=plan,
-            used=used_before(lineage),
-            learning_rate=learning_rate,
-            name=name,
-            seed=seed,
-            settings=settings.model_dump(mode="json"),
-        ),
-        progress.step,
-    )
-    metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
-    provenance = {
-        "seed": seed,
-        "resumed_at": outcome["resumed_at"],
-        "tokens": outcome["tokens"],
-        "flops": outcome["flops"],
-        "device": outcome["device"],
-    }
-    return {"metrics": metrics, "trained_tokens": outcome["trained_tokens"], "provenance": provenance}
 
 
 def _new_model(

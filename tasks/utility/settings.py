@@ -41,8 +41,8 @@ class MeduSettings(BaseModel):
 
     base_url: str = Field(
         "http://127.0.0.1:8000/v1",
-        pattern=r"^https?://\S+$",
-        description="OpenAI-compatible endpoint.",
+        pattern=r"^https?://[^\s@?#]+$",
+        description="OpenAI-compatible endpoint; without user, password or query, which would be written down.",
     )
     model: str = Field(
         "meta-llama/Llama-3.3-70B-Instruct", min_length=1, description="Model name at the endpoint."

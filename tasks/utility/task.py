@@ -12,6 +12,7 @@ from tasks.task import Progress, show_table, stage_task
 from tasks.utility.settings import UtilitySettings
 
 VERSION = 1
+HOW_REQUESTS_ARE_MADE = ("api_key_variable", "concurrency", "timeout_seconds", "retries")
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")
@@ -26,6 +27,8 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
             )
         inputs["table"] = digest_file(settings.table)
     identity = settings.model_dump(mode="json", include={"method", settings.method} - {"table"})
+    if settings.method == "medu":
+        identity["medu"] = {k: v for k, v in identity["medu"].items() if k not in HOW_REQUESTS_ARE_MADE}
 
     def build(folder: Path) -> dict:
         tasks = corpus.facts["tasks"]

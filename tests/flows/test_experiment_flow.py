@@ -91,9 +91,7 @@ def test_a_second_run_does_no_stage_again_and_a_plan_says_so(whole):
     folder, _ = whole
     planned = json.loads(finish(start(folder, "plan", TINY, "--json")))
     assert [stage for stage in planned["stages"] if not stage["cached"]] == []
-    began = time.monotonic()
     finish(start(folder, "run", TINY))
-    assert time.monotonic() - began < 120
     assert all(stage["cache_hit"] for stage in shown(folder)["stages"])
 
 
@@ -105,12 +103,17 @@ def test_a_plan_of_a_change_says_what_it_reaches(whole):
     assert cached["evaluation", "stitched"] is False
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path):
+IN_TRAINING = "work/seed-*/progress/step-*/step.json"
+BETWEEN_STAGES = "artifacts/seed/*/manifest.json"
+
+
+@pytest.mark.parametrize("moment", [IN_TRAINING, BETWEEN_STAGES])
+def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path, moment):
     folder = tmp_path / "home"
     often = ("-o", "training.checkpoint_seconds=0.001")  # not part of what identifies a result
     killed = start(folder, "run", TINY, *often)
     deadline = time.monotonic() + 300
-    while not list(folder.glob("work/seed-*/progress/step-*/step.json")):
+    while not list(folder.glob(moment)):
         assert killed.poll() is None, killed.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -124,9 +127,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path):
     summary = shown(folder)
     assert summary["scores"] == shown(whole[0])["scores"]
     hits = {stage["name"]: stage["cache_hit"] for stage in summary["stages"]}
-    assert hits["sources"] and hits["utility"] and not hits["seed"]
+    assert hits["sources"] and hits["utility"] and not hits["expert/math"]
+    assert hits["seed"] == (moment == BETWEEN_STAGES)
     (seed,) = [m for m in ArtifactStore(Home(folder)).manifests() if m["stage"] == "seed"]
-    assert seed["provenance"]["resumed_at"] > 0
+    assert (seed["provenance"]["resumed_at"] > 0) == (moment == IN_TRAINING)
     assert find_record(Home(folder), record["run_id"])["status"] == "crashed"
     assert not psutil.pid_exists(server) or psutil.Process(server).status() == psutil.STATUS_ZOMBIE
 

@@ -48,7 +48,12 @@ def test_overrides_are_read_as_yaml_at_any_depth():
         ("stitching.num_stitches=9", r"num_stitches=9 is more than model\.num_layers=4"),
         ("experts.listed.0.name=seed", "none of seed, hub"),
         ("model.pretrained=some/model", r"set sources\.tokenizer\.pretrained"),
-        ("tracking.mlflow_uri=http://me:word@host", "must hold no user or password"),
+        ("utility.medu.base_url=http://me:word@host/v1", r"utility\.medu\.base_url: [^w]*pattern"),
+        ("experts.gate.junk_sources=[nosie]", r"no sources \['nosie'\]"),
+        ("mixture={method: unimax, risk: 2}", "has no effect with method 'unimax'"),
+        ("evaluation.max_length=4096", r"more than the 128 tokens \(training\.sequence_length\)"),
+        ("budget.minutes=.inf", r"budget\.minutes"),
+        ("tracking.mlflow_uri=http://me:word@host", "must hold no user, password or query"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(override, said):

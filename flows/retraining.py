@@ -1,0 +1,134 @@
+"""Train again where there is a reason to: the sources have changed, or the last training made scores worse.
+
+A result is kept under what it was made from, so the same training is never done twice: after a fall, the next
+one takes another seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from flows.experiment import experiment_flow
+from flows.printing import headline
+from flows.settings import Experiment
+from storage.artifacts import Artifact, ArtifactStore
+from storage.home import Home
+from storage.runs import COMPLETED, read_records, summarise
+from tasks.evaluation.metrics import lower_is_better
+from tasks.sources.task import prepare_sources
+
+MODEL = "stitched"  # whose scores decide: the model that the experiment is for
+
+
+class Sampling:
+    """Stands in for a run while the sources are looked at: what it makes is kept, but no run is recorded."""
+
+    uses_prefect = False  # its stages are called as plain functions
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._store = ArtifactStore(home)
+
+    def stage(
+        self,
+        stage: str,
+        version: int,
+        settings: dict,
+        inputs: dict[str, str],
+        build: Callable[[Path], dict],
+        name: str = "",
+    ) -> Artifact:
+        return self._store.produce(stage, version, settings, inputs, build, name)
+
+
+def fallen_scores(before: list[dict], last: list[dict], score_drop: float) -> list[str]:
+    """What fell from one run to the next, in words: headline scores of the stitched model that got worse by
+    more than `score_drop` standard errors.
+
+    before, last: rows with model, task, metric, value, stderr. The error of a difference is
+    sqrt(stderr_before^2 + stderr_last^2), as for independent scores; a score without error cannot be said to
+    have fallen.
+    """
+    earlier = headline([score for score in before if score["model"] == MODEL])
+    found = []
+    for (task, metric), scores in headline([score for score in last if score["model"] == MODEL]).items():
+        new, old = scores[MODEL], earlier.get((task, metric), {}).get(MODEL)
+        if old is None or new["stderr"] is None or old["stderr"] is None:
+            continue
+        worse = new["value"] - old["value"] if lower_is_better(metric) else old["value"] - new["value"]
+        error = (new["stderr"] ** 2 + old["stderr"] ** 2) ** 0.5
+        if worse > score_drop * error:
+            found.append(f"{task} {metric} from {old['value']:.3f} to {new['value']:.3f} (± {error:.3f})")
+    return found
+
+
+def retraining_reason(known_digest: str | None, digest: str, fallen: list[str]) -> str | None:
+    """Why to train again; None where nothing asks for it.
+
+    known_digest: of the sources that the last completed run trained on, None where there is no such run.
+    """
+    if known_digest is None:
+        return "no completed run of this experiment has its sources in this home"
+    if known_digest != digest:
+        return f"the sources have changed ({known_digest[:12]} to {digest[:12]})"
+    if fallen:
+        return "scores of the stitched model fell in the last run: " + "; ".join(fallen)
+    return None
+
+
+@flow(
+    name="retraining",
+    flow_run_name="retraining-{experiment.name}",
+    description="Sample the sources again, and train again only if they changed or a score fell.",
+    persist_result=False,
+)
+def retraining_flow(
+    experiment: Experiment = Experiment(), score_drop: Annotated[float, Field(gt=0)] = 3.0
+) -> str:
+    """Sample the sources again, and train again only if they changed or a score fell; returns the decision.
+
+    Args:
+        experiment: The experiment to keep up to date; its earlier runs are found by its name.
+        score_drop: Train again, with the next seed, where a headline score of the stitched model is worse than in
+            the run before by more than this many standard errors of the difference.
+    """  # Prefect shows these in the form
+    home = Home.from_environment()
+    runs = [r for r in read_records(home) if r["name"] == experiment.name and r["status"] == COMPLETED]
+    seed = max([experiment.seed, *(r["experiment"]["seed"] for r in runs[-1:])])
+    corpus = prepare_sources(Sampling(home), experiment.sources, experiment.evaluation, seed)
+    scores = [summarise(home, record).scores for record in runs[-2:]]
+    fallen = fallen_scores(scores[0], scores[1], score_drop) if len(scores) == 2 else []
+    known_digest = _sources_digest(home, runs[-1]) if runs else None
+    reason = retraining_reason(known_digest, corpus.digest, fallen)
+    if reason is None:
+        decision = (
+            f"Nothing done: since run {runs[-1]['run_id']} the sources are the same "
+            f"({corpus.digest[:12]}), and no score is known to have fallen by more than {score_drop:g} standard errors."
+        )
+    else:
+        get_run_logger().info("training %s again: %s", experiment.name, reason)
+        if known_digest == corpus.digest:
+            seed += 1
+        run_id = experiment_flow(experiment.model_copy(update={"seed": seed}))
+        decision = f"Trained again as run {run_id} with seed {seed}: {reason}."
+    create_markdown_artifact(
+        decision, key="retraining", description=f"What was decided for {experiment.name}"
+    )
+    get_run_logger().info(decision)
+    return decision
+
+
+def _sources_digest(home: Home, record: dict) -> str | None:
+    """Digest of the sources that a run trained on; None where they have been cleaned away."""
+    folder = next(entry["folder"] for entry in record["stages"] if entry["stage"] == "sources")
+    try:
+        return ArtifactStore(home).load("sources", folder).digest
+    except ValueError:
+        return None

@@ -1,0 +1,68 @@
+"""The training run that the stages seed, expert and stitched share: from a model and a mixture to a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from tasks.mixture.lineage import lineage_use, tokens_of
+from tasks.training.jobs import TrainingJob, run_job
+from tasks.training.settings import TrainingSettings
+
+
+def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
+    """What of the settings decides the weights: not how often checkpoints are written, or how many run at once."""
+    kept = settings.model_dump(
+        mode="json",
+        exclude={"checkpoint_seconds", "parallel_experts", "learning_rate", "expert_learning_rate"},
+    )
+    return {**kept, "learning_rate": learning_rate}
+
+
+def run_training(
+    folder: Path,
+    report: Callable[[dict[str, float]], None],
+    start: str,
+    name: str,
+    settings: TrainingSettings,
+    learning_rate: float,
+    corpus: Artifact,
+    mixture: Artifact,
+    seed_model: Artifact | None,
+    experts: Mapping[str, Artifact],
+    seed: int,
+) -> dict:
+    """Train `start` into folder/model and return the facts of the stage.
+
+    seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
+    """
+    plan = tokens_of(mixture)
+    read = [model.facts["trained_tokens"] for model in experts.values()]
+    outcome = run_job(
+        TrainingJob(
+            model=start,
+            out=str(folder / "model"),
+            progress=str(folder / "progress"),
+            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
+            token_dtype=corpus.facts["token_dtype"],
+            plan=plan,
+            used=lineage_use(seed_model.facts["trained_tokens"] if seed_model else None, read),
+            learning_rate=learning_rate,
+            name=name,
+            seed=seed,
+            settings=settings.model_dump(mode="json"),
+        ),
+        report,
+    )
+    (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
+    metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
+    provenance = {
+        "seed": seed,
+        "resumed_at": outcome["resumed_at"],
+        "tokens": outcome["tokens"],
+        "flops": outcome["flops"],
+        "device": outcome["device"],
+    }
+    return {"metrics": metrics, "trained_tokens": outcome["trained_tokens"], "provenance": provenance}

@@ -1,0 +1,79 @@
+"""The files for deployments elsewhere name what exists, and start nothing by themselves."""
+
+from pathlib import Path
+
+import yaml
+from prefect import Flow
+from prefect.utilities.importtools import import_object
+
+from deploy.deployments import experiment_deployment, retraining_deployment
+from deploy.serve import DEPLOYMENTS
+from flows.recipes import load_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def prefect_file() -> dict:
+    return yaml.safe_load((ROOT / "deploy/prefect.yaml").read_text(encoding="utf-8"))
+
+
+def test_prefect_file_names_the_flows_that_make_ui_serves():
+    flows = {d["name"]: import_object(d["entrypoint"]) for d in prefect_file()["deployments"]}
+    assert all(isinstance(flow, Flow) for flow in flows.values())
+    assert tuple(f"{flow.name}/{name}" for name, flow in flows.items()) == DEPLOYMENTS
+
+
+def test_prefect_file_uses_a_work_pool_and_schedules_nothing_until_switched_on():
+    deployments = prefect_file()["deployments"]
+    assert all(d["work_pool"]["name"] == "mixstitch" for d in deployments)
+    schedules = [schedule for d in deployments for schedule in d.get("schedules", [])]
+    assert [schedule["active"] for schedule in schedules] == [False]
+
+
+def test_served_deployments_start_from_the_pocket_recipe():
+    served = (experiment_deployment(), retraining_deployment())
+    assert tuple(f"{d.flow_name}/{d.name}" for d in served) == DEPLOYMENTS
+    assert all(d.parameters["experiment"] == load_recipe("pocket").to_json() for d in served)
+
+
+def test_served_schedule_is_the_one_of_the_file_and_off():
+    (schedule,) = retraining_deployment().schedules
+    (written,) = prefect_file()["deployments"][1]["schedules"]
+    assert schedule.active is False
+    assert schedule.schedule.cron == written["cron"]
+
+
+def test_the_form_asks_for_nothing_and_keeps_the_order_of_the_settings():
+    schema = experiment_deployment()._parameter_openapi_schema.model_dump()
+    assert schema.get("required", []) == []
+    experiment = schema["definitions"]["Experiment"]
+    assert "required" not in experiment
+    positions = [field["position"] for field in experiment["properties"].values()]
+    assert positions == sorted(positions)
+    assert next(iter(experiment["properties"])) == "name"
+
+
+def test_image_runs_as_a_user_without_rights_and_keeps_its_state_in_a_volume():
+    lines = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8").splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    last_user = [parts[1] for parts in words if parts[0] == "USER"][-1]
+    home = next(parts[1] for parts in words if parts[0] == "ENV").removeprefix("MIXSTITCH_HOME=")
+    assert last_user == "mixstitch"
+    assert ["VOLUME", home] in words
+    for parts in words:
+        if parts[0] == "COPY":
+            assert all((ROOT / source).exists() or source == "README.md" for source in parts[1:-1])
+
+
+def test_installed_fastapi_reads_null_as_the_default_which_prefect_clients_rely_on():
+    """From FastAPI 0.151 on it does not: `prefect deploy` and others end with 422 from Prefect 3.8's server."""
+    from fastapi import Body, FastAPI
+    from fastapi.testclient import TestClient
+
+    server = FastAPI()
+
+    @server.post("/filter")
+    def filter_with(limit: int = Body(200), offset: int = Body(0)) -> list[int]:
+        return [limit, offset]
+
+    assert TestClient(server).post("/filter", json={"limit": None, "offset": 3}).json() == [200, 3]

@@ -1,0 +1,39 @@
+"""A plan says what a run would do and cost without doing any of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from flows.planning import plan_experiment
+from flows.recipes import load_recipe
+from tasks.sources import task as sources_task
+from tasks.sources.task import HubUnreachable
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def unreachable(source):
+        raise HubUnreachable(f"source {source.name!r}: the newest commit could not be asked for")
+
+    monkeypatch.setattr(sources_task, "_dataset_commit", unreachable)
+
+
+def test_the_gpu_recipe_is_planned_without_network_or_gpu(home, no_network):
+    planned = plan_experiment(load_recipe("gpu-300m"))
+    stages = {(row["stage"], row["name"]): row for row in planned["stages"]}
+    assert {name for stage, name in stages if stage == "expert"} == {"code", "math", "languages"}
+    assert not any(row["cached"] for row in planned["stages"])
+    seed = stages["seed", ""]
+    assert seed["tokens"] == 6_000_000_000 // (256 * 2048) * (256 * 2048)
+    assert 250e6 < seed["flops"] / seed["tokens"] / 6 < 450e6  # about 6 FLOPs a weight and token
+    assert seed["memory_gb"] < 80
+    assert stages["stitched", ""]["memory_gb"] < 80
+    assert planned["tokens"] == pytest.approx(12e9, rel=1e-3)
+    assert any("newest commit" in note for note in planned["notes"])
+
+
+def test_a_plan_of_an_empty_home_leaves_it_empty(home):
+    planned = plan_experiment(load_recipe("pocket"))
+    assert planned["stages"][0] | {"cached": False} == planned["stages"][0]
+    assert list(home.artifacts.iterdir()) == list(home.work.iterdir()) == list(home.runs.iterdir()) == []
+    assert planned["tokens"] == pytest.approx(1_500_000, rel=0.02)
