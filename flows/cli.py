@@ -107,15 +107,21 @@ def clean(
     """Free the space of results that only older or failed runs need; asks first."""
     from storage.cleaning import find_garbage, remove
     from storage.home import Home
+    from storage.runs import runs_in_progress
 
     home = Home.from_environment()
+    at_work = ", ".join(record["run_id"] for record in runs_in_progress(home))
+    if at_work:
+        print(f"nothing can be removed before {at_work} has ended: what it will use is not known yet")
+        return
     garbage = find_garbage(home, keep)
     for item in garbage:
         print(f"{item.bytes / 1e6:10.1f} MB  {item.path}  ({item.why})")
     total = sum(item.bytes for item in garbage) / 1e6
     print(f"{total:10.1f} MB  in all, of {len(garbage)} folders")
     if garbage and (yes or typer.confirm("Remove them?")):
-        print(f"{remove(home, garbage) / 1e6:.1f} MB freed")
+        freed = remove(home, garbage) / 1e6
+        print(f"{freed:.1f} MB freed" + ("" if freed == total else "; the rest is in use by now"))
 
 
 @app.command()
@@ -134,15 +140,21 @@ app.add_typer(catalog_app, name="catalog")
 
 @catalog_app.command("rebuild")
 def rebuild_catalog() -> None:
-    """Write the catalog anew from manifests and run records."""
+    """Write the catalog anew from manifests and run records; exit status 1 where a manifest cannot be read."""
     from storage.artifacts import ArtifactStore
     from storage.catalog import Catalog
     from storage.home import Home
     from storage.runs import read_records
 
     home = Home.from_environment()
-    counts = Catalog(home).rebuild(read_records(home), ArtifactStore(home).manifests())
+    store = ArtifactStore(home)
+    counts = Catalog(home).rebuild(lambda: read_records(home), store.manifests)
     print(f"{home.catalog}: {counts['runs']} runs, {counts['artifacts']} artifacts")
+    unreadable = store.unreadable_manifests()
+    for path in unreadable:
+        print(f"{path}: cannot be read, its facts are not in the catalog", file=sys.stderr)
+    if unreadable:
+        raise typer.Exit(1)
 
 
 def main() -> None:

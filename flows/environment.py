@@ -14,7 +14,9 @@ from contextlib import contextmanager
 import psutil
 
 from storage.home import Home
+from storage.processes import this_process
 
+RUN_PROCESS = "MIXSTITCH_RUN_PROCESS"  # in the environment of a server that Prefect starts: whose it is
 FIXED = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -56,13 +58,17 @@ def prefect_settings(home: Home) -> Iterator[None]:
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
     }
     home.prefect.mkdir(parents=True, exist_ok=True)
-    if url is not None:
-        updates[PREFECT_API_URL] = url
-        with temporary_settings(updates=updates):
-            yield
-    else:
-        with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
-            yield
+    os.environ[RUN_PROCESS] = json.dumps(this_process())
+    try:
+        if url is not None:
+            updates[PREFECT_API_URL] = url
+            with temporary_settings(updates=updates):
+                yield
+        else:
+            with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
+                yield
+    finally:
+        del os.environ[RUN_PROCESS]
 
 
 def prefect_database(home: Home) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import psutil
@@ -12,9 +14,12 @@ from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.states import Crashed
 
+from flows.environment import RUN_PROCESS
 from flows.settings import Experiment
 from storage.home import Home
-from storage.runs import COMPLETED, FAILED, Run, mark_crashed
+from storage.processes import is_alive
+from storage.runs import COMPLETED, FAILED, Run, crashed_runs, mark_crashed
+from storage.writing import writing
 
 SERVER = "prefect.server.api.server:create_app"
 
@@ -23,20 +28,20 @@ SERVER = "prefect.server.api.server:create_app"
 def running(experiment: Experiment) -> Iterator[Run]:
     """A run's record, catalog entries and MLflow run, closed as completed or failed.
 
-    Before it starts, runs whose process is gone are marked crashed, and their orphaned servers are ended.
+    Before it starts, servers whose run is gone are ended, and runs whose process is gone are marked crashed.
     """
     home = Home.from_environment()
-    run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri)
+    end_orphans(home)
     context = FlowRunContext.get()
     flow_run = context.flow_run if context is not None else None
-    run.update(flow_run_id=str(flow_run.id) if flow_run else None, server=_own_server())
-    get_run_logger().info("run %s in %s", run.run_id, home.root)
+    flow_run_id = str(flow_run.id) if flow_run else None
+    run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri, flow_run_id)
     try:
-        for record in mark_crashed(home):
-            get_run_logger().warning("run %s had ended without a word: marked crashed", record["run_id"])
-            _end_orphan(record.get("server"))
-            run.tracker.end_run(record["mlflow_run_id"], record["status"])
-            _mark_flow_run_crashed(record.get("flow_run_id"))
+        run.update(server=_own_server(home))
+        get_run_logger().info("run %s in %s", run.run_id, home.root)
+        with writing(home, "the end of a crashed run"):
+            for record in end_crashed(run):
+                get_run_logger().warning("run %s had ended without a word: marked crashed", record["run_id"])
         yield run
     except BaseException as error:
         run.finish(FAILED, f"{type(error).__name__}: {error}")
@@ -44,26 +49,46 @@ def running(experiment: Experiment) -> Iterator[Run]:
     run.finish(COMPLETED)
 
 
-def _own_server() -> dict | None:
+def end_crashed(run: Run) -> Iterator[dict]:
+    """Close runs whose process is gone wherever they are known, their own record last, and yield the records.
+
+    One that is cut off is done again by the next run.
+    """
+    for record in crashed_runs(run.home):
+        run.tracker.end_lost(record["run_id"])
+        _mark_flow_run_crashed(record["flow_run_id"])
+        mark_crashed(run.home, record)
+        yield record
+
+
+def end_orphans(home: Home) -> None:
+    """End the servers that Prefect started for runs of this home whose process is gone."""
+    for server, owner in _servers_of_runs(home):
+        if not is_alive(owner):
+            with suppress(psutil.NoSuchProcess):
+                server.terminate()
+
+
+def _own_server(home: Home) -> dict | None:
     """The Prefect server that this process has started, if it has."""
-    for child in psutil.Process().children(recursive=True):
-        try:
-            if any(SERVER in word for word in child.cmdline()):
-                return {"process": child.pid, "process_started": child.create_time()}
-        except psutil.NoSuchProcess:
-            continue
+    for server, owner in _servers_of_runs(home):
+        if owner["process"] == os.getpid() and is_alive(owner):
+            return {"process": server.pid, "process_started": server.create_time()}
     return None
 
 
-def _end_orphan(server: dict | None) -> None:
-    if server is None:
-        return
-    try:
-        process = psutil.Process(server["process"])
-        if abs(process.create_time() - server["process_started"]) < 1.0:
-            process.terminate()
-    except psutil.NoSuchProcess:
-        return
+def _servers_of_runs(home: Home) -> Iterator[tuple[psutil.Process, dict]]:
+    """Every server that Prefect started for a run of this home, and the process of that run.
+
+    The one of `make ui` is none of them: it is started outside of a run, and bears no name of one.
+    """
+    for process in psutil.process_iter():
+        try:
+            named = process.environ() if SERVER in process.cmdline() else {}
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if RUN_PROCESS in named and named.get("PREFECT_HOME") == str(home.prefect):
+            yield process, json.loads(named[RUN_PROCESS])
 
 
 def _mark_flow_run_crashed(flow_run_id: str | None) -> None:

@@ -1,8 +1,8 @@
 """Artifact store: one folder a result, addressed by its stage key, whole or absent.
 
 A folder is built under `work/` and renamed into `artifacts/` when its manifest is written. What a stage
-keeps under `progress/` while it works survives a crash and is dropped when the stage is done; what it
-writes under `logs/` (timings, traces) is kept and verified but does not count towards the digest that
+keeps under `progress/` while it works survives a crash and is dropped only when the manifest is written; what
+it writes under `logs/` (timings, traces) is kept and verified but does not count towards the digest that
 later stages build on.
 """
 
@@ -26,8 +26,11 @@ from filelock import FileLock, Timeout
 
 from storage.fingerprint import digest_file, digest_value, stage_key
 from storage.home import Home
+from storage.writing import writing
 
 MANIFEST = "manifest.json"
+MANIFEST_KEYS = {"stage", "name", "key", "digest", "facts", "files", "provenance"}
+PROGRESS = "progress"
 KEY_CHARACTERS = 16
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "lm_eval", "scikit-learn", "prefect", "mlflow")
 log = logging.getLogger("mixstitch.storage")
@@ -49,7 +52,17 @@ class Artifact:
 
     @property
     def label(self) -> str:
-        return f"{self.stage}/{self.name}" if self.name else self.stage
+        return label_of(self.stage, self.name)
+
+    @classmethod
+    def of_manifest(cls, folder: Path, manifest: dict) -> Artifact:
+        """The artifact that a manifest describes, in the folder that it lies in or would lie in."""
+        names = ("stage", "name", "key", "digest", "facts", "provenance")
+        return cls(path=folder, **{name: manifest[name] for name in names})
+
+
+def label_of(stage: str, name: str) -> str:
+    return f"{stage}/{name}" if name else stage
 
 
 class ArtifactStore:
@@ -59,6 +72,7 @@ class ArtifactStore:
         self.home = home
 
     def folder(self, stage: str, name: str, key: str) -> Path:
+        """Where the artifact of this key lies, or would lie."""
         return self.home.artifacts / stage / "-".join(filter(None, (name, key[:KEY_CHARACTERS])))
 
     def find(self, stage: str, name: str, key: str) -> Artifact | None:
@@ -71,7 +85,7 @@ class ArtifactStore:
         if manifest is None or damage:
             log.warning("%s is damaged (%s): it will be rebuilt", folder, damage)
             return None
-        return replace(_artifact(folder, manifest), hit=True)
+        return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
     def produce(
         self,
@@ -88,48 +102,59 @@ class ArtifactStore:
         """
         key = stage_key(stage, version, settings, inputs)
         started = time.monotonic()
-        with self._locked(stage, name, key):
-            found = self.find(stage, name, key)
+        with writing(self.home, label_of(stage, name)), self._locked(stage, name, key):
+            found = self.find(stage, name, key) or self._adopt(stage, name, key)
             if found is not None:
                 return replace(found, seconds=time.monotonic() - started)
-            folder = self.folder(stage, name, key)
-            work = self.home.work / f"{stage}-{folder.name}"
-            _clear(work, keep_progress=True)
+            folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+            _clear(work)
             work.mkdir(parents=True, exist_ok=True)
             try:
                 facts = build(work)
-            except OSError as error:
-                _clear(work, keep_progress=True)
-                if error.errno in (28, 30, 13):  # no space, read-only, no permission
-                    raise ValueError(f"{work}: cannot be written: {error.strerror}") from error
-                raise
+                made = facts.pop("provenance", {})
+                seconds = time.monotonic() - started
+                files = _list_files(work)
+                manifest = {
+                    "stage": stage,
+                    "name": name,
+                    "version": version,
+                    "key": key,
+                    "settings": settings,
+                    "inputs": inputs,
+                    "facts": facts,
+                    "files": files,
+                    "digest": digest_value(
+                        {
+                            path: entry["sha256"]
+                            for path, entry in files.items()
+                            if not path.startswith("logs/")
+                        }
+                    ),
+                    "provenance": {
+                        **environment(),
+                        **made,
+                        "seconds": round(seconds, 3),
+                        "created": time.time(),
+                    },
+                }
+                _write_manifest(work, manifest)
             except BaseException:
-                _clear(work, keep_progress=True)
+                _clear(work)
                 raise
-            shutil.rmtree(work / "progress", ignore_errors=True)
-            seconds = time.monotonic() - started
-            files = _list_files(work)
-            manifest = {
-                "stage": stage,
-                "name": name,
-                "version": version,
-                "key": key,
-                "settings": settings,
-                "inputs": inputs,
-                "facts": facts,
-                "files": files,
-                "digest": digest_value(
-                    {path: entry["sha256"] for path, entry in files.items() if not path.startswith("logs/")}
-                ),
-                "provenance": {
-                    **environment(),
-                    **facts.pop("provenance", {}),
-                    "seconds": round(seconds, 3),
-                    "created": time.time(),
-                },
-            }
-            _write_whole(work, manifest, folder)
-            return replace(_artifact(folder, manifest), seconds=seconds)
+            _publish(work, folder)
+            return replace(Artifact.of_manifest(folder, manifest), seconds=seconds)
+
+    def _work(self, stage: str, name: str, key: str) -> Path:
+        return self.home.work / f"{stage}-{self.folder(stage, name, key).name}"
+
+    def _adopt(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The result of a run that was cut off between writing the manifest and moving the folder to its place."""
+        folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+        manifest = _read_manifest(work / MANIFEST)
+        if manifest is None or manifest["key"] != key or first_damage(work, manifest):
+            return None
+        _publish(work, folder)
+        return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
     @contextmanager
     def _locked(self, stage: str, name: str, key: str) -> Iterator[None]:
@@ -149,6 +174,11 @@ class ArtifactStore:
         found = [_read_manifest(path) for path in self.home.artifacts.glob(f"*/*/{MANIFEST}")]
         return sorted((m for m in found if m is not None), key=lambda m: m["provenance"]["created"])
 
+    def unreadable_manifests(self) -> list[Path]:
+        """Those of results that will be made again when they are next needed."""
+        paths = sorted(self.home.artifacts.glob(f"*/*/{MANIFEST}"))
+        return [path for path in paths if _read_manifest(path) is None]
+
     def load(self, stage: str, folder_name: str) -> Artifact:
         """The artifact in a named folder, without verifying its files (for reports on past runs).
 
@@ -160,7 +190,7 @@ class ArtifactStore:
             raise ValueError(
                 f"{folder}: the artifact is gone or its manifest is unreadable; run the recipe again"
             )
-        return _artifact(folder, manifest)
+        return Artifact.of_manifest(folder, manifest)
 
 
 def first_damage(folder: Path, manifest: dict) -> str | None:
@@ -203,49 +233,45 @@ def _git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _artifact(folder: Path, manifest: dict) -> Artifact:
-    return Artifact(
-        stage=manifest["stage"],
-        name=manifest["name"],
-        key=manifest["key"],
-        digest=manifest["digest"],
-        path=folder,
-        facts=manifest["facts"],
-        provenance=manifest["provenance"],
-    )
-
-
 def _read_manifest(path: Path) -> dict | None:
+    """A manifest; None where there is none, or nothing that can be read as one."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         return None
+    return manifest if isinstance(manifest, dict) and manifest.keys() >= MANIFEST_KEYS else None
 
 
 def _list_files(folder: Path) -> dict[str, dict]:
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest_file(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.relative_to(folder).parts[0] != PROGRESS
     }
 
 
-def _clear(work: Path, keep_progress: bool) -> None:
+def _clear(work: Path) -> None:
+    """Remove all but the progress."""
     if not work.exists():
         return
     for path in work.iterdir():
-        if keep_progress and path.name == "progress":
-            continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.name != PROGRESS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     if not any(work.iterdir()):
         work.rmdir()
 
 
-def _write_whole(work: Path, manifest: dict, folder: Path) -> None:
+def _write_manifest(work: Path, manifest: dict) -> None:
     with (work / MANIFEST).open("w", encoding="utf-8") as stream:
         json.dump(manifest, stream, indent=1, ensure_ascii=False)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _publish(work: Path, folder: Path) -> None:
+    """Move a whole result to its place; cut off anywhere in here, it is taken up again by `_adopt`."""
+    if (work / PROGRESS).exists():
+        shutil.rmtree(work / PROGRESS)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         shutil.rmtree(folder)

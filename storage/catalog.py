@@ -7,7 +7,7 @@ DuckDB lets one process write at a time, so every access is one short transactio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import duckdb
 import pandas as pd
 from filelock import FileLock
 
-from storage.artifacts import Artifact
+from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
+from storage.writing import writing
 
 SCHEMA = """
 create table if not exists run_events (
@@ -36,12 +37,20 @@ create table if not exists mixtures (
     recorded double);
 create table if not exists utility (
     key varchar, source varchar, task varchar, value double, stderr double, recorded double);
+create table if not exists gate (
+    key varchar, "check" varchar, subject varchar, value double, bound double, holds boolean, recorded double);
+create table if not exists forecast (
+    key varchar, model varchar, rating double, low double, high double, extrapolates boolean,
+    missing varchar[], recorded double);
 create or replace view runs as
     select * from run_events
     qualify row_number() over (partition by run_id order by recorded desc) = 1;
 create or replace view latest_artifacts as
     select * from artifacts
     qualify row_number() over (partition by key order by recorded desc) = 1;
+create or replace view latest_metrics as
+    select * from metrics
+    qualify row_number() over (partition by key, metric order by recorded desc) = 1;
 create or replace view latest_scores as
     select * from scores
     qualify row_number() over (partition by key, model, task, metric order by recorded desc) = 1;
@@ -51,92 +60,113 @@ create or replace view latest_mixtures as
 create or replace view latest_utility as
     select * from utility
     qualify row_number() over (partition by key, source, task order by recorded desc) = 1;
+create or replace view latest_gate as
+    select * from gate
+    qualify row_number() over (partition by key, "check", subject order by recorded desc) = 1;
+create or replace view latest_forecast as
+    select * from forecast
+    qualify row_number() over (partition by key, model order by recorded desc) = 1;
 create or replace view run_scores as
     select s.run_id, f.model, f.task, f.metric, f.value, f.stderr, f.n
     from run_stages s join latest_scores f using (key);
 """
+ASKED_WRONGLY = (duckdb.ProgrammingError, duckdb.DataError)  # a fault of the query, not of the file
 
 
 class Catalog:
-    """Appends facts and answers queries; safe for several threads and processes."""
+    """Appends facts and answers queries; safe for several threads and processes.
+
+    Every method raises ValueError where the file cannot be opened or is damaged.
+    """
 
     def __init__(self, home: Home) -> None:
+        self.home = home
         self.path = home.catalog
         self._lock = FileLock(home.locks / "catalog.lock")
 
     @contextmanager
-    def _open(self, path: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._lock:
-            connection = duckdb.connect(str(path or self.path))
-            try:
-                connection.execute(SCHEMA)
-                connection.begin()
+    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            with self._lock, writing(self.home, "the catalog"), _transaction(self.path) as connection:
                 yield connection
-                connection.commit()
-            finally:
-                connection.close()
+        except ASKED_WRONGLY:
+            raise
+        except duckdb.Error as error:
+            raise ValueError(
+                f"{self.path}: the catalog cannot be used ({str(error).splitlines()[0]}); close other programs that "
+                "have it open, or write it anew with `mixstitch catalog rebuild`"
+            ) from error
+
+    def check(self) -> None:
+        """Raise ValueError where the catalog cannot be opened; an absent one is made."""
+        with self._open():
+            pass
 
     def record_run(self, record: dict) -> None:
         with self._open() as connection:
             _append_run(connection, record, time.time())
 
     def record_stage(self, run_id: str, entry: dict, artifact: Artifact) -> None:
-        """Note that a run used an artifact; the artifact's facts are written when it was newly built."""
+        """Note that a run used an artifact, and the artifact's facts where they are not there yet."""
         with self._open() as connection:
             _append_stage(connection, run_id, entry, time.time())
-            known = connection.execute(
-                "select count(*) from artifacts where key = ?", [artifact.key]
-            ).fetchone()
-            if known == (0,) or not artifact.hit:
-                _append_facts(
-                    connection,
-                    artifact.key,
-                    artifact.stage,
-                    artifact.name,
-                    artifact.digest,
-                    artifact.path.name,
-                    artifact.facts,
-                    artifact.provenance,
-                )
+            _append_facts(connection, artifact)
 
     def query(self, sql: str, parameters: list | None = None) -> pd.DataFrame:
         """Rows of a read query, e.g. `query("select * from run_scores where run_id = ?", [run_id])`."""
         with self._open() as connection:
             return connection.execute(sql, parameters or []).df()
 
-    def rebuild(self, records: Iterable[dict], manifests: Iterable[dict]) -> dict[str, int]:
-        """Write the catalog anew from run records and manifests; returns the number of each."""
+    def rebuild(
+        self, read_records: Callable[[], list[dict]], read_manifests: Callable[[], list[dict]]
+    ) -> dict[str, int]:
+        """Write the catalog anew from run records and manifests; returns the number of each.
+
+        They are read under the lock: what a run at work writes down before is read, what it writes after is appended.
+        """
         fresh = self.path.with_suffix(".rebuilding")
-        fresh.unlink(missing_ok=True)
-        counts = {"runs": 0, "artifacts": 0}
-        with self._lock:
-            with self._open(fresh) as connection:
-                for manifest in manifests:
-                    folder = "-".join(filter(None, (manifest["name"], manifest["key"][:16])))
-                    _append_facts(
-                        connection,
-                        manifest["key"],
-                        manifest["stage"],
-                        manifest["name"],
-                        manifest["digest"],
-                        folder,
-                        manifest["facts"],
-                        manifest["provenance"],
-                    )
-                    counts["artifacts"] += 1
-                for record in records:
-                    _append_run(connection, record, record["ended"] or record["started"])
-                    for entry in record["stages"]:
-                        _append_stage(connection, record["run_id"], entry, record["started"])
-                    counts["runs"] += 1
-            fresh.replace(self.path)
-        return counts
+        store = ArtifactStore(self.home)
+        with self._lock, writing(self.home, "the catalog"):
+            _remove(fresh)
+            try:
+                records, manifests = read_records(), read_manifests()
+                with _transaction(fresh) as connection:
+                    for manifest in manifests:
+                        folder = store.folder(manifest["stage"], manifest["name"], manifest["key"])
+                        _append_facts(connection, Artifact.of_manifest(folder, manifest))
+                    for record in records:
+                        _append_run(connection, record, record["ended"] or record["started"])
+                        for entry in record["stages"]:
+                            _append_stage(connection, record["run_id"], entry, record["started"])
+                _log_of(self.path).unlink(
+                    missing_ok=True
+                )  # of the old file: the new one cannot be opened with it
+                fresh.replace(self.path)
+            finally:
+                _remove(fresh)
+        return {"runs": len(records), "artifacts": len(manifests)}
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: list[dict], columns: list[str]) -> None:
-    if rows:
-        frame = pd.DataFrame(rows, columns=columns)  # noqa: F841  duckdb reads it by name
-        connection.execute(f"insert into {table} ({', '.join(columns)}) select * from frame")
+@contextmanager
+def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(str(path))
+    try:
+        connection.execute(SCHEMA)
+        connection.begin()
+        yield connection
+        connection.commit()
+    finally:
+        connection.close()
+
+
+def _log_of(path: Path) -> Path:
+    """DuckDB's write-ahead log: left beside the file by a process that was killed."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _log_of(path).unlink(missing_ok=True)
 
 
 def _append_run(connection: duckdb.DuckDBPyConnection, record: dict, recorded: float) -> None:
@@ -145,39 +175,44 @@ def _append_run(connection: duckdb.DuckDBPyConnection, record: dict, recorded: f
 
 
 def _append_stage(connection: duckdb.DuckDBPyConnection, run_id: str, entry: dict, recorded: float) -> None:
-    values = [entry[k] for k in ("name", "key", "cache_hit", "seconds")]
-    connection.execute("insert into run_stages values (?, ?, ?, ?, ?, ?)", [run_id, *values, recorded])
+    known = connection.execute(
+        "select 1 from run_stages where run_id = ? and label = ? and key = ?",
+        [run_id, entry["name"], entry["key"]],
+    ).fetchone()
+    if known is None:
+        values = [entry[k] for k in ("name", "key", "cache_hit", "seconds")]
+        connection.execute("insert into run_stages values (?, ?, ?, ?, ?, ?)", [run_id, *values, recorded])
 
 
-def _append_facts(
-    connection: duckdb.DuckDBPyConnection,
-    key: str,
-    stage: str,
-    name: str,
-    digest: str,
-    folder: str,
-    facts: dict,
-    provenance: dict,
-) -> None:
-    recorded = provenance["created"]
-    connection.execute(
-        "insert into artifacts values (?, ?, ?, ?, ?, ?, ?, ?)",
-        [key, stage, name, digest, folder, provenance["seconds"], provenance["commit"], recorded],
-    )
-    stamp = {"key": key, "recorded": recorded}
-    metrics = [{**stamp, "metric": k, "value": float(v)} for k, v in facts.get("metrics", {}).items()]
-    _append(connection, "metrics", metrics, ["key", "metric", "value", "recorded"])
-    scores = [{**stamp, **score} for score in facts.get("scores", [])]
-    _append(
-        connection, "scores", scores, ["key", "model", "task", "metric", "value", "stderr", "n", "recorded"]
-    )
+def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> None:
+    """Append what an artifact holds, unless it is there: an artifact that was built again has another time."""
+    facts, made = artifact.facts, artifact.provenance
+    stamp = {"key": artifact.key, "recorded": made["created"]}
+    if connection.execute(
+        "select 1 from artifacts where key = $key and recorded = $recorded", stamp
+    ).fetchone():
+        return
     mixture = facts.get("mixture", {"name": "", "sources": {}})
-    shares = [
-        {**stamp, "mixture": mixture["name"], "source": source, **share}
-        for source, share in mixture["sources"].items()
-    ]
-    _append(
-        connection, "mixtures", shares, ["key", "mixture", "source", "weight", "tokens", "epochs", "recorded"]
-    )
-    cells = [{**stamp, **cell} for cell in facts.get("utility", [])]
-    _append(connection, "utility", cells, ["key", "source", "task", "value", "stderr", "recorded"])
+    rows: dict[str, list[dict]] = {
+        "artifacts": [
+            {
+                "stage": artifact.stage,
+                "name": artifact.name,
+                "digest": artifact.digest,
+                "folder": artifact.path.name,
+                "seconds": made["seconds"],
+                "commit": made["commit"],
+            }
+        ],
+        "metrics": [{"metric": k, "value": float(v)} for k, v in facts.get("metrics", {}).items()],
+        "mixtures": [
+            {"mixture": mixture["name"], "source": source, **share}
+            for source, share in mixture["sources"].items()
+        ],
+        **{table: facts.get(table, []) for table in ("scores", "utility", "gate", "forecast")},
+    }
+    for table, found in rows.items():
+        if found:
+            columns = connection.table(table).columns
+            frame = pd.DataFrame([{**stamp, **row} for row in found], columns=columns)  # noqa: F841  read by name
+            connection.execute(f"insert into {table} select * from frame")

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from storage.artifacts import KEY_CHARACTERS, MANIFEST
 from storage.home import Home
-from storage.runs import COMPLETED, RUNNING, is_alive, read_records
+from storage.runs import COMPLETED, read_records, runs_in_progress
 
 
 @dataclass(frozen=True)
@@ -23,32 +23,31 @@ class Garbage:
 
 
 def find_garbage(home: Home, keep: int) -> list[Garbage]:
-    """Artifacts used by none of the last `keep` completed runs or a run in progress, and unfinished work.
+    """Artifacts used by none of the last `keep` completed runs, and unfinished work.
 
-    While a run is in progress nothing that it may still need is listed: no unfinished work at all, and only
-    artifacts that are older than the run.
+    Nothing while a run is in progress: which results it will find and use is not known before it ends.
     """
-    records = read_records(home)
-    in_progress = [r for r in records if r["status"] == RUNNING and is_alive(r)]
-    completed = [r for r in records if r["status"] == COMPLETED]
-    kept = [*completed[len(completed) - keep :], *in_progress]
+    if runs_in_progress(home):
+        return []
+    completed = [r for r in read_records(home) if r["status"] == COMPLETED]
+    kept = completed[max(0, len(completed) - keep) :]
     used = {(stage["stage"], stage["folder"]) for record in kept for stage in record["stages"]}
-    oldest_start = min((r["started"] for r in in_progress), default=float("inf"))
     garbage = []
     for manifest in sorted(home.artifacts.glob(f"*/*/{MANIFEST}")):
         folder = manifest.parent
-        if (folder.parent.name, folder.name) not in used and manifest.stat().st_mtime < oldest_start:
+        if (folder.parent.name, folder.name) not in used:
             garbage.append(Garbage(folder, _size(folder), "no kept run uses it"))
-    if not in_progress:
-        for folder in sorted(home.work.iterdir()):
-            garbage.append(
-                Garbage(folder, _size(folder), "work that was cut off; its run would go on from it")
-            )
+    for folder in sorted(home.work.iterdir()):
+        garbage.append(Garbage(folder, _size(folder), "work that was cut off; its run would go on from it"))
     return garbage
 
 
 def remove(home: Home, garbage: list[Garbage]) -> int:
-    """Remove the folders, leaving those that a run has taken hold of meanwhile; returns the bytes freed."""
+    """Remove the folders until a run begins; returns the bytes freed.
+
+    A run is recorded before it looks for its first result, and waits for the lock of a folder being removed: so it
+    finds each folder either whole or gone.
+    """
     freed = 0
     for item in garbage:
         key = item.path.name[-KEY_CHARACTERS:]
@@ -56,6 +55,8 @@ def remove(home: Home, garbage: list[Garbage]) -> int:
         lock = FileLock(home.locks / f"{stage.split('-')[0]}-{key}.lock")
         try:
             with lock.acquire(timeout=0):
+                if runs_in_progress(home):
+                    break
                 shutil.rmtree(item.path)
                 freed += item.bytes
         except Timeout:

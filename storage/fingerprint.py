@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
@@ -26,11 +25,6 @@ def digest_file(path: Path) -> str:
         while chunk := stream.read(CHUNK_BYTES):
             sha.update(chunk)
     return sha.hexdigest()
-
-
-def digest_files(paths: Iterable[Path]) -> str:
-    """Digest of the contents of files in the order given; their names and places do not count."""
-    return digest_value([digest_file(path) for path in paths])
 
 
 def digest_named(folder: Path) -> str:

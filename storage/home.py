@@ -19,7 +19,11 @@ class Home:
 
         Raises ValueError where it cannot be made or written.
         """
-        root = Path(os.environ.get("MIXSTITCH_HOME") or ".mixstitch").expanduser().resolve()
+        named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
+        try:
+            root = Path(named).expanduser().resolve()
+        except RuntimeError as error:  # there is no such user
+            raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
         home = cls(root)
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):

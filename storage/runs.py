@@ -8,15 +8,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-import psutil
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
+from storage.processes import is_alive, this_process
 from storage.tracking import Tracker
+from storage.writing import writing
 
 RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed"
 
@@ -26,32 +27,40 @@ class Run:
 
     uses_prefect = True
 
-    def __init__(self, home: Home, name: str, experiment: dict, tracking_uri: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        name: str,
+        experiment: dict,
+        tracking_uri: str | None = None,
+        flow_run_id: str | None = None,
+    ) -> None:
         self.home = home
         self.store = ArtifactStore(home)
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)
-        self.tracker.connect()
         self._lock = threading.Lock()
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
         self._record = {
             "run_id": self.run_id,
             "name": name,
             "status": RUNNING,
-            "process": os.getpid(),
-            "process_started": psutil.Process().create_time(),
+            **this_process(),
             "started": time.time(),
             "ended": None,
             "experiment": experiment,
             "stages": [],
-            "flow_run_id": None,
+            "flow_run_id": flow_run_id,
             "mlflow_run_id": None,
             "error": None,
         }
-        self._save()
-        self.catalog.record_run(self._record)
-        mlflow_run_id = self.tracker.start_run(self.run_id, name, experiment)
-        self.update(mlflow_run_id=mlflow_run_id)
+        with self._writing():
+            self.catalog.check()
+            self.tracker.connect()
+            self._save()
+            self.catalog.record_run(self._record)
+            mlflow_run_id = self.tracker.start_run(self.run_id, name, experiment)
+            self.update(mlflow_run_id=mlflow_run_id)
 
     def stage(
         self,
@@ -72,32 +81,38 @@ class Run:
             "cache_hit": artifact.hit,
             "seconds": round(artifact.seconds, 3),
         }
-        with self._lock:
-            self._record["stages"] = [*self._record["stages"], entry]
-            self._save()
-        self.catalog.record_stage(self.run_id, entry, artifact)
-        self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
+        with self._writing():
+            with self._lock:
+                self._record["stages"] = [*self._record["stages"], entry]
+                self._save()
+            self.catalog.record_stage(self.run_id, entry, artifact)
+            self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
         return artifact
 
     def log_series(self, label: str, rows: list[dict]) -> None:
         """Metrics by step of a stage at work, for MLflow: each row holds `step` and numbers."""
-        self.tracker.log_series(self.tracker.start_stage(self._record["mlflow_run_id"], label), rows)
+        with self._writing():
+            self.tracker.log_series(self.tracker.start_stage(self._record["mlflow_run_id"], label), rows)
 
     def update(self, **changes: object) -> None:
-        with self._lock:
+        with self._writing(), self._lock:
             self._record.update(changes)
             self._save()
 
     def finish(self, status: str, error: str | None = None) -> None:
         self.update(status=status, ended=time.time(), error=error)
-        self.catalog.record_run(self._record)
-        self.tracker.end_run(self._record["mlflow_run_id"], status)
+        with self._writing():
+            self.catalog.record_run(self._record)
+            self.tracker.end_run(self._record["mlflow_run_id"], status)
 
     def summary(self) -> RunSummary:
         return summarise(self.home, self._record)
 
     def _save(self) -> None:
         write_record(self.home, self._record)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(self.home, f"run {self.run_id}")
 
 
 @dataclass(frozen=True)
@@ -157,14 +172,26 @@ def write_record(home: Home, record: dict) -> None:
     folder = home.runs / record["run_id"]
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"run.json.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-    temporary.replace(folder / "run.json")
+    try:
+        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(folder / "run.json")
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_records(home: Home) -> list[dict]:
-    """Every run's record, oldest first."""
-    records = [json.loads(p.read_text(encoding="utf-8")) for p in home.runs.glob("*/run.json")]
+    """Every run's record, oldest first. Raises ValueError where one is damaged."""
+    records = [_read_record(path) for path in home.runs.glob("*/run.json")]
     return sorted(records, key=lambda record: (record["started"], record["run_id"]))
+
+
+def _read_record(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: the record of this run is damaged ({error}); remove its folder, the results stay"
+        ) from error
 
 
 def find_record(home: Home, run: str) -> dict:
@@ -185,21 +212,23 @@ def find_record(home: Home, run: str) -> dict:
     return (exact or matching)[0]
 
 
-def is_alive(record: dict) -> bool:
-    """Whether the very process that wrote the record still runs (its number may be another's now)."""
-    try:
-        process = psutil.Process(record["process"])
-        return abs(process.create_time() - record["process_started"]) < 1.0
-    except psutil.NoSuchProcess:
-        return False
+def runs_in_progress(home: Home) -> list[dict]:
+    """Records of the runs that a living process works on."""
+    return [record for record in read_records(home) if record["status"] == RUNNING and is_alive(record)]
 
 
-def mark_crashed(home: Home) -> list[dict]:
-    """Mark runs that say 'running' but whose process is gone; returns their records."""
-    crashed = [r for r in read_records(home) if r["status"] == RUNNING and not is_alive(r)]
-    catalog = Catalog(home)
-    for record in crashed:
-        record.update(status=CRASHED, ended=time.time(), error="the process ended without a word")
-        write_record(home, record)
-        catalog.record_run(record)
-    return crashed
+def crashed_runs(home: Home) -> list[dict]:
+    """Records that say 'running' though their process is gone, until `mark_crashed` says otherwise."""
+    return [record for record in read_records(home) if record["status"] == RUNNING and not is_alive(record)]
+
+
+def mark_crashed(home: Home, record: dict) -> None:
+    """Close the record of a run whose process is gone: the last step of cleaning up after it."""
+    closed = {
+        **record,
+        "status": CRASHED,
+        "ended": time.time(),
+        "error": "the process ended without a word",
+    }
+    write_record(home, closed)
+    Catalog(home).record_run(closed)

@@ -17,6 +17,7 @@ from storage.home import Home
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
+    from mlflow.entities import Run as MlflowRun
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "mixstitch"
@@ -96,9 +97,12 @@ class Tracker:
         numbers = {f"{k}": v for k, v in artifact.facts.get("metrics", {}).items()}
         for score in artifact.facts.get("scores", []):
             numbers[f"{score['task']}/{score['metric']}"] = score["value"]
+            if score["stderr"] is not None:
+                numbers[f"{score['task']}/{score['metric']}/stderr"] = score["stderr"]
         mixture = artifact.facts.get("mixture")
         for source, share in (mixture["sources"] if mixture else {}).items():
-            numbers[f"weight/{source}"] = share["weight"]
+            for number in ("weight", "tokens", "epochs"):
+                numbers[f"{number}/{source}"] = share[number]
         for cell in artifact.facts.get("utility", []):
             numbers[f"utility/{cell['source']}/{cell['task']}"] = cell["value"]
         params = {
@@ -117,6 +121,22 @@ class Tracker:
         for stage_run in self._live.values():
             client.set_terminated(stage_run, STATUS[status])
         client.set_terminated(mlflow_run_id, STATUS[status])
+
+    def end_lost(self, run_id: str) -> None:
+        """End what is left open of a run whose process is gone, its stages first.
+
+        Found by its tag, because the process may have ended before it noted MLflow's id; where MLflow does not know
+        the run (another server, a new database), there is nothing to end.
+        """
+        for run in self._open_runs("mixstitch.run", run_id):
+            for stage in self._open_runs("mlflow.parentRunId", run.info.run_id):
+                self.connect().set_terminated(stage.info.run_id, STATUS["crashed"])
+            self.connect().set_terminated(run.info.run_id, STATUS["crashed"])
+
+    def _open_runs(self, tag: str, value: str) -> list[MlflowRun]:
+        return self.connect().search_runs(
+            [self._experiment_id], f"tags.`{tag}` = '{value}' and attributes.status = 'RUNNING'"
+        )
 
     def _batch(self, mlflow_run_id: str, metrics: list[Metric]) -> None:
         for first in range(0, len(metrics), BATCH):

@@ -251,9 +251,7 @@ def _answer_text(value: object) -> str:
         return _clean(value).strip()
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return str(int(value)) if value == int(value) else str(value)
-    raise ValueError(
-        f"answer is {json.dumps(value)[:80]}; allowed: a string with text or a number"
-    )
+    raise ValueError(f"answer is {json.dumps(value)[:80]}; allowed: a string with text or a number")
 
 
 def _next_words(row: Row) -> Item:

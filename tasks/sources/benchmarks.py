@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from tasks.sources.benchmark_files import read_benchmark_folder
@@ -13,23 +13,27 @@ if TYPE_CHECKING:
     from tasks.evaluation.settings import EvaluationSettings
 
 
+def check_made_tasks(evaluation: EvaluationSettings, sources: Collection[str]) -> None:
+    """Raise ValueError for a made task whose source does not exist, before anything is read."""
+    for made in evaluation.made:
+        if made.source not in sources:
+            raise ValueError(
+                f"evaluation.made: task {made.name!r} is made from source {made.source!r}, which is not there; "
+                f"allowed: {', '.join(sources)}"
+            )
+
+
 def collect_benchmarks(
     heldout: Mapping[str, list[str]], evaluation: EvaluationSettings, seed: int, warn: Callable[[str], None]
 ) -> list[Benchmark]:
     """Made tasks first, then the folder's, with a warning for each file that is skipped.
 
-    Raises ValueError for a made task whose source does not exist.
+    Every made task needs its source in `heldout`, see `check_made_tasks`.
     """
-    benchmarks = []
-    for made in evaluation.made:
-        if made.source not in heldout:
-            raise ValueError(
-                f"evaluation.made: task {made.name!r} is made from source {made.source!r}, which is not there; "
-                f"allowed: {', '.join(heldout)}"
-            )
-        benchmarks.append(
-            make_task(made.kind, made.name, made.source, heldout[made.source], made.num_items, seed)
-        )
+    benchmarks = [
+        make_task(made.kind, made.name, made.source, heldout[made.source], made.num_items, seed)
+        for made in evaluation.made
+    ]
     if evaluation.folder is not None:
         found, warnings = read_benchmark_folder(evaluation.folder, evaluation.max_items)
         for warning in warnings:

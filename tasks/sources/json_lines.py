@@ -53,12 +53,12 @@ def _zstandard_chunks(path: Path) -> Iterator[bytes]:
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     begun: list[bytes] = []
     for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        begun.append(first)
-        for other in others:
-            yield b"".join(begun)
-            begun = [other]
-    if any(begun):
+        for piece in chunk.splitlines(keepends=True):
+            begun.append(piece)
+            if piece.endswith(b"\n"):
+                yield b"".join(begun)
+                begun = []
+    if begun:
         yield b"".join(begun)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
 
 Report = Callable[[str], None]
 MakeBenchmarks = Callable[[Mapping[str, list[str]]], list[Benchmark]]
+FILE_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
+MAX_FILE_NAME_BYTES = 200
 
 
 @dataclass
@@ -73,7 +76,8 @@ def prepare(
     for a source of which nothing is left.
     """
     spool = folder / "progress"
-    for name in ("progress", "heldout", "samples", "tasks", "tokens"):
+    _refuse_names_of_no_file(harness_texts)
+    for name in ("progress/raw", "progress/clean", "heldout", "samples", "tasks", "tokens"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     counts = {source.name: Counts() for source in sources}
     heldout = _read_and_split(sources, settings, spool, counts, report)
@@ -92,7 +96,7 @@ def prepare(
     tokenizer.save_pretrained(folder / "tokenizer")
     for name, count in counts.items():
         path = folder / "tokens" / f"{name}.bin"
-        count.tokens = write_tokens(tokenizer, _spooled(spool / f"{name}.clean"), path)
+        count.tokens = write_tokens(tokenizer, _spooled(_clean(spool, name)), path)
         report(f"{name}: {count.tokens:,} tokens")
     facts = {
         "sources": {name: vars(count) for name, count in counts.items()},
@@ -104,6 +108,15 @@ def prepare(
     }
     (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return facts
+
+
+def _refuse_names_of_no_file(harness_texts: Mapping[str, object]) -> None:
+    for name in harness_texts:
+        if not FILE_NAME.fullmatch(name) or len(name.encode()) > MAX_FILE_NAME_BYTES:
+            raise ValueError(
+                f"evaluation: lm-eval task {name!r} cannot name a file; allowed: at most {MAX_FILE_NAME_BYTES} "
+                "bytes, no slash and no dot in front"
+            )
 
 
 def _read_and_split(
@@ -121,7 +134,7 @@ def _read_and_split(
         for source in sources:
             count = counts[source.name]
             kept = LowestHashes(settings.max_heldout_documents, settings.sample_characters)
-            with (spool / source.name).open("w", encoding="utf-8") as stream:
+            with _raw(spool, source.name).open("w", encoding="utf-8") as stream:
                 for text in read_documents(source):
                     digest = document_hash(text)
                     if not seen.add(digest):
@@ -162,8 +175,9 @@ def _write_tasks(
         }
         texts[benchmark.name] = dev_texts(benchmark)
     for name, sides in harness_texts.items():
-        dev_items = [{"text": text} for text in sides["dev"]]
-        write_items(folder / "tasks" / f"{name}.dev.jsonl", dev_items)
+        for side in ("dev", "test"):
+            rows = [{"text": text} for text in sides[side]]
+            write_items(folder / "tasks" / f"{name}.{side}.jsonl", rows)
         tasks[name] = {
             "kind": "harness",
             "source": None,
@@ -187,8 +201,8 @@ def _decontaminate(
     """Spool the clean documents and write the utility samples; returns texts to train a tokenizer on."""
     for name, count in counts.items():
         sample = LowestHashes(settings.sample_documents, settings.sample_characters)
-        with (spool / f"{name}.clean").open("w", encoding="utf-8") as stream:
-            for text in _spooled(spool / name):
+        with _clean(spool, name).open("w", encoding="utf-8") as stream:
+            for text in _spooled(_raw(spool, name)):
                 found = index.tasks_in(text)
                 if found:
                     count.removed += 1
@@ -199,7 +213,7 @@ def _decontaminate(
                 count.bytes += len(text.encode())
                 sample.add(document_hash(text), text)
                 stream.write(json.dumps(text) + "\n")
-        (spool / name).unlink()
+        _raw(spool, name).unlink()
         if count.documents == 0:
             raise ValueError(
                 f"source {name!r}: no training document is left ({count.duplicates} duplicates, "
@@ -219,7 +233,7 @@ def _equal_bytes(counts: dict[str, Counts], limit: int, spool: Path) -> Iterator
     share = min(limit, min(count.bytes for count in counts.values()))
     for name, count in counts.items():
         passed = taken = 0
-        for text in _spooled(spool / f"{name}.clean"):
+        for text in _spooled(_clean(spool, name)):
             size = len(text.encode())
             if taken * count.bytes <= passed * share:
                 piece = text.encode()[: share - taken].decode(errors="ignore")
@@ -228,6 +242,14 @@ def _equal_bytes(counts: dict[str, Counts], limit: int, spool: Path) -> Iterator
             passed += size
             if taken >= share:
                 break
+
+
+def _raw(spool: Path, source: str) -> Path:
+    return spool / "raw" / f"{source}.jsonl"
+
+
+def _clean(spool: Path, source: str) -> Path:
+    return spool / "clean" / f"{source}.jsonl"
 
 
 def _spooled(path: Path) -> Iterator[str]:

@@ -29,7 +29,10 @@ class SourceSettings(BaseModel):
     dataset: str | None = Field(None, description="Hugging Face dataset, for reader huggingface (streamed).")
     subset: str | None = Field(None, description="Configuration of the dataset.")
     split: str = Field("train", description="Split of the dataset.")
-    revision: str | None = Field(None, description="Commit, branch or tag of the dataset; without it, or of a branch, the newest is read.")
+    revision: str | None = Field(
+        None,
+        description="Commit, branch or tag of the dataset; without it, or of a branch, the newest is read.",
+    )
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
     seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.fingerprint import digest_file, digest_files, digest_pretrained
+from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
 from tasks.evaluation.settings import EvaluationSettings
+from tasks.sources.benchmark_files import MAX_NAME_CHARACTERS
+from tasks.sources.benchmarks import check_made_tasks
+from tasks.sources.file_names import named_files
 from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.task import Progress, show_table, stage_task
@@ -19,57 +23,100 @@ ITEM_FIELDS = {
     "dev_share",
     "max_items",
 }  # what decides the items, beside their files
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class HubUnreachable(ValueError):
     """Which commit of a dataset is the newest cannot be known now."""
 
 
-def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
-    """What each source is read from, as a digest: of its files, or of the dataset's commit."""
-    inputs = {}
-    for source in sources:
-        if source.reader == "huggingface":
-            inputs[f"source {source.name}"] = _dataset_commit(source)
-        elif files := input_files(source):
-            inputs[f"source {source.name}"] = digest_files(files)
-    return inputs
+def sources_to_read(settings: SourcesSettings, evaluation: EvaluationSettings) -> tuple[SourceSettings, ...]:
+    """All sources, those of Hugging Face at a commit: what identifies the corpus is also what is read.
+
+    Raises ValueError where a made task has no source, and HubUnreachable where a commit cannot be asked for.
+    """
+    sources = resolve_sources(settings)
+    check_made_tasks(evaluation, [source.name for source in sources])
+    return tuple(
+        source.model_copy(update={"revision": _dataset_commit(source)})
+        if source.reader == "huggingface"
+        else source
+        for source in sources
+    )
 
 
 def _dataset_commit(source: SourceSettings) -> str:
-    if source.revision is not None:
+    if source.revision is not None and COMMIT.fullmatch(source.revision):
         return source.revision
     import httpx2
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
+    wanted = f"commit of Hugging Face dataset {source.dataset!r}" + (
+        f" at revision {source.revision!r}" if source.revision is not None else ""
+    )
     try:
-        return HfApi().dataset_info(str(source.dataset)).sha or ""
-    except (OSError, httpx2.HTTPError, HfHubHTTPError) as error:
+        commit = HfApi().dataset_info(str(source.dataset), revision=source.revision).sha
+    except (OSError, httpx2.HTTPError) as error:
         raise HubUnreachable(
-            f"source {source.name!r}: the newest commit of Hugging Face dataset {source.dataset!r} could not be "
-            f"asked for ({type(error).__name__}); allowed: a network connection, or a commit in `revision`"
+            f"source {source.name!r}: the newest {wanted} could not be asked for ({type(error).__name__}); "
+            "allowed: a network connection, or a commit (40 hexadecimal digits) in `revision`"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"source {source.name!r}: the newest {wanted}: {error}") from error
+    if commit is None:
+        raise ValueError(
+            f"source {source.name!r}: the Hub names no {wanted}; allowed: a commit in `revision`"
+        )
+    return commit
 
 
-def benchmark_inputs(evaluation: EvaluationSettings) -> dict[str, str]:
-    """Digests of the benchmark files and task files that the settings name, by name: a task is named for its file."""
+def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
+    """What each source is read from, as a digest: of its files, or of the dataset's commit.
+
+    Raises ValueError naming source and file where one cannot be read.
+    """
     inputs = {}
-    for field in ("folder", "task_folder"):
-        folder: Path | None = getattr(evaluation, field)
-        if folder is not None:
-            if not folder.is_dir():
-                raise ValueError(f"evaluation.{field}={folder}: no such folder")
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                inputs[f"evaluation.{field} {path.relative_to(folder)}"] = digest_file(path)
+    for source in sources:
+        if source.reader == "huggingface":
+            inputs[f"source {source.name}"] = str(source.revision)
+        elif files := input_files(source):
+            digests = [_digest(path, f"source {source.name!r}") for path in files]
+            inputs[f"source {source.name}"] = digest_value(digests)
     return inputs
 
 
+def benchmark_inputs(evaluation: EvaluationSettings) -> dict[str, str]:
+    """Digests of the benchmark files and task files that the settings name, by name: a task is named for its file.
+
+    What Python compiles beside a task file does not count. Raises ValueError naming a folder that is missing and
+    a file that cannot be read.
+    """
+    files: list[tuple[str, Path, Path]] = []
+    if (folder := evaluation.folder) is not None:
+        read = named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS).values()
+        files += [("evaluation.folder", folder, path) for path in read]
+    if (folder := evaluation.task_folder) is not None:
+        if not folder.is_dir():
+            raise ValueError(f"evaluation.task_folder={folder}: no such folder")
+        beside = sorted(p for p in folder.rglob("*") if p.is_file() and p.parent.name != "__pycache__")
+        files += [("evaluation.task_folder", folder, path) for path in beside]
+    return {
+        f"{field} {path.relative_to(folder)}": _digest(path, f"{field}={folder}")
+        for field, folder, path in files
+    }
+
+
+def _digest(path: Path, setting: str) -> str:
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise ValueError(f"{setting}: {path}: cannot be read: {error.strerror or error}") from error
+
+
 def sources_identity(
-    settings: SourcesSettings, evaluation: EvaluationSettings, seed: int
+    sources: tuple[SourceSettings, ...], settings: SourcesSettings, evaluation: EvaluationSettings, seed: int
 ) -> tuple[dict, dict]:
     """(settings, inputs) that identify the prepared corpus; where files lie does not count, what they hold does."""
-    sources = resolve_sources(settings)
     kept = settings.model_dump(mode="json", exclude={"listed", "folder"})
     kept["sources"] = [source.model_dump(mode="json", exclude={"path"}) for source in sources]
     kept["evaluation"] = evaluation.model_dump(mode="json", include=ITEM_FIELDS)
@@ -86,7 +133,8 @@ def prepare_sources(
 ) -> Artifact:
     """Read, split, decontaminate and tokenise all sources."""
     progress = Progress(run, "sources")
-    identity, inputs = sources_identity(settings, evaluation, seed)
+    sources = sources_to_read(settings, evaluation)
+    identity, inputs = sources_identity(sources, settings, evaluation, seed)
 
     def build(folder: Path) -> dict:
         from tasks.evaluation.corpus import harness_texts
@@ -94,7 +142,7 @@ def prepare_sources(
         from tasks.sources.preparation import prepare
 
         return prepare(
-            sources=resolve_sources(settings),
+            sources=sources,
             settings=settings,
             make_benchmarks=lambda heldout: collect_benchmarks(heldout, evaluation, seed, progress.warn),
             harness_texts=harness_texts(evaluation),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 
 import pytest
 
-from storage.artifacts import ArtifactStore
+import storage.artifacts
+from storage.artifacts import Artifact, ArtifactStore
 from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
 
@@ -49,7 +52,7 @@ def test_another_setting_version_or_input_is_another_result(store, change):
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("damage", ["change", "truncate", "remove", "manifest"])
+@pytest.mark.parametrize("damage", ["change", "truncate", "remove", "manifest", "not a manifest"])
 def test_a_damaged_result_is_found_out_and_rebuilt(store, damage):
     build, calls = counting_build()
     path = produce(store, build).path / "result.txt"
@@ -60,7 +63,7 @@ def test_a_damaged_result_is_found_out_and_rebuilt(store, damage):
     elif damage == "remove":
         path.unlink()
     else:
-        (path.parent / "manifest.json").write_text("{")
+        (path.parent / "manifest.json").write_text("{" if damage == "manifest" else "[]")
     rebuilt = produce(store, build)
     assert not rebuilt.hit
     assert len(calls) == 2
@@ -88,6 +91,63 @@ def test_a_build_that_fails_leaves_no_result_but_its_progress(store, home):
     done = produce(store, go_on)
     assert seen == ["done so far", False]
     assert not (done.path / "progress").exists()
+
+
+def long_build(folder):
+    """Keeps progress, and says whether it found some."""
+    half = folder / "progress" / "half"
+    resumed = half.exists()
+    half.parent.mkdir(exist_ok=True)
+    half.write_text("paid for")
+    (folder / "result.txt").write_text("whole")
+    return {"resumed": resumed}
+
+
+def never_built(folder):
+    raise AssertionError("the result was whole already")
+
+
+def produce_until(store, place: object, name: str) -> None:
+    """Produce in a process that dies, as by kill -9, at the call of a function."""
+    process = os.fork()
+    if process == 0:
+        setattr(place, name, lambda *_: os._exit(9))
+        try:
+            produce(store, long_build)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+
+
+def check_whole(artifact: Artifact) -> None:
+    assert sorted(path.name for path in artifact.path.iterdir()) == ["manifest.json", "result.txt"]
+    assert json.loads((artifact.path / "manifest.json").read_text())["files"].keys() == {"result.txt"}
+
+
+def test_a_kill_while_files_are_hashed_loses_no_progress(store, home):
+    produce_until(store, storage.artifacts, "digest_file")
+    done = produce(store, long_build)
+    assert done.facts == {"resumed": True}
+    check_whole(done)
+    assert list(home.work.iterdir()) == []
+
+
+@pytest.mark.parametrize("place, name", [(storage.artifacts, "_publish"), (shutil, "rmtree")])
+def test_a_result_cut_off_after_its_manifest_is_taken_up(store, home, place, name):
+    produce_until(store, place, name)
+    done = produce(store, never_built)
+    assert done.hit
+    check_whole(done)
+    assert list(home.work.iterdir()) == []
+
+
+def test_a_result_cut_off_after_its_manifest_is_built_again_where_it_is_damaged(store, home):
+    produce_until(store, storage.artifacts, "_publish")
+    (work,) = home.work.iterdir()
+    (work / "result.txt").write_text("hole")
+    done = produce(store, long_build)
+    assert (done.hit, done.facts) == (False, {"resumed": True})
+    check_whole(done)
 
 
 def test_two_at_once_build_once(store):
@@ -125,15 +185,6 @@ def test_a_manifest_says_where_a_result_is_from(store):
     assert {"python", "packages", "commit", "cores", "seconds", "created"} <= manifest["provenance"].keys()
 
 
-def test_a_full_disk_is_one_message(store, home):
-    def build(folder):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(ValueError, match="cannot be written: No space left"):
-        produce(store, build)
-    assert not list(home.artifacts.rglob("*"))
-
-
 def test_keys_refuse_what_has_no_stable_text():
     assert stage_key("s", 1, {"b": 1, "a": 2}, {}) == stage_key("s", 1, {"a": 2, "b": 1}, {})
     with pytest.raises(TypeError):
@@ -146,4 +197,10 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=.*cannot be written"):
+        Home.from_environment()
+
+
+def test_a_home_of_a_user_who_does_not_exist_is_named(monkeypatch):
+    monkeypatch.setenv("MIXSTITCH_HOME", "~nobody-of-this-name/home")
+    with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=~nobody-of-this-name/home: .*name a folder"):
         Home.from_environment()

@@ -142,10 +142,53 @@ def test_an_unknown_shape_is_skipped_and_the_fields_are_named(tmp_path: Path) ->
     assert [b.name for b in benchmarks] == ["good"]
     assert warnings == [
         "empty.jsonl: skipped: it has no rows",
-        "odd.jsonl: skipped: its rows have no known shape; looked for: choices + answer_idx with one of "
-        "question, context, premise, sentence; sentence_good + sentence_bad; question + answer; context + "
-        "target; found: prompt, tests",
+        "odd.jsonl: skipped: its rows have no known shape; looked for: choices (list of strings) + answer_idx "
+        "(integer) with one of question, context, premise, sentence (string); sentence_good + sentence_bad "
+        "(strings); question (string) + answer (string, number or boolean) without choices or options; "
+        "context + target (strings); found: prompt (string), tests (list)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ({"question": "q", "choices": ["a", "b"], "answer": "A"}, "answer (string), choices (list)"),
+        ({"question": "q", "choices": ["a", "b"], "answer": 1}, "answer (integer), choices (list)"),
+        ({"question": "q", "options": {"A": "a"}, "answer": "A"}, "options (object)"),
+        ({"question": "q", "choices": ["a", "b"], "answer_idx": "1"}, "answer_idx (string)"),
+        ({"question": "q", "choices": {"text": ["a", "b"]}, "answer_idx": 0}, "choices (object)"),
+        ({"question": "q", "answer": ["a", "b"]}, "answer (list), question (string)"),
+        ({"question": ["q"], "answer": "a"}, "question (list)"),
+        ({"context": "c", "target": None}, "target (null)"),
+        ({"sentence_good": 1.5, "sentence_bad": "b"}, "sentence_good (number)"),
+    ],
+)
+def test_fields_of_other_types_are_an_unknown_shape(tmp_path: Path, row: dict, found: str) -> None:
+    written(tmp_path, "good.jsonl", {"question": "q", "answer": "a", "choices": None})
+    written(tmp_path, "odd.jsonl", row, row)
+    benchmarks, (warning,) = read_benchmark_folder(tmp_path)
+    assert [b.name for b in benchmarks] == ["good"]
+    assert warning.startswith("odd.jsonl: skipped: its rows have no known shape; looked for: ")
+    assert found in warning.rsplit("found: ", 1)[1]
+
+
+def test_a_broken_first_row_among_good_ones_is_an_error(tmp_path: Path) -> None:
+    written(tmp_path, "task.jsonl", GOOD | {"answer_idx": "0"}, GOOD)
+    with pytest.raises(ValueError, match=r'task\.jsonl:1: answer_idx is "0"; allowed: 0 to 1'):
+        read_benchmark_folder(tmp_path)
+
+
+def test_ids_that_repeat_or_cannot_be_written_are_replaced(tmp_path: Path) -> None:
+    rows = [{"id": given, "question": f"q{i}", "answer": "a"} for i, given in enumerate(["x", "x", 1, "1"])]
+    (tmp_path / "task.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, {"id": "\ud800", "question": "q", "answer": "a"}])
+    )
+    (benchmark,), _ = read_benchmark_folder(tmp_path)
+    ids = [item["id"] for item in benchmark.items]
+    assert len(set(ids)) == 5
+    assert (ids[0], ids[2], ids[4]) == ("x", "1", "?")
+    write_items(tmp_path / "items", benchmark.items)
+    assert read_items(tmp_path / "items") == benchmark.items
 
 
 GOOD = {"question": "q", "choices": ["a", "b"], "answer_idx": 0}
@@ -156,6 +199,7 @@ GOOD = {"question": "q", "choices": ["a", "b"], "answer_idx": 0}
     [
         (GOOD | {"answer_idx": 2}, "answer_idx is 2; allowed: 0 to 1"),
         (GOOD | {"answer_idx": True}, "answer_idx is true"),
+        (GOOD | {"answer_idx": "1"}, 'answer_idx is "1"; allowed: 0 to 1'),
         (GOOD | {"choices": []}, "choices is \\[\\]"),
         (GOOD | {"choices": ["a", 3]}, "choices is"),
         (GOOD | {"question": 7}, "question is 7; allowed: a string"),
@@ -176,7 +220,7 @@ def test_folders_without_a_benchmark_are_refused(tmp_path: Path) -> None:
         read_benchmark_folder(tmp_path)
     written(tmp_path, "task.jsonl", GOOD)
     written(tmp_path, "task.jsonl.gz", GOOD)
-    with pytest.raises(ValueError, match=r"more than one file for the tasks \['task'\]"):
+    with pytest.raises(ValueError, match=r"task\.jsonl and task\.jsonl\.gz both get the name 'task'"):
         read_benchmark_folder(tmp_path)
 
 

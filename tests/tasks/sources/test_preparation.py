@@ -68,7 +68,7 @@ def test_counts_are_exact_and_tokens_decode_to_the_documents(prepared):
         assert count["documents"] + count["heldout_documents"] == total
         tokens = open_tokens(folder / "tokens" / f"{name}.bin", facts["token_dtype"])
         assert len(tokens) == count["tokens"]
-        texts = tokenizer.decode(np.asarray(tokens)).split(tokenizer.eos_token)
+        texts = str(tokenizer.decode(np.asarray(tokens))).split(tokenizer.eos_token)
         assert texts.pop() == ""
         assert len(texts) == count["documents"]
         assert sum(len(text.encode()) for text in texts) == count["bytes"]
@@ -113,6 +113,75 @@ def test_every_item_of_a_document_is_counted_for_its_task():
     assert index.tasks_in("x One, two three four five.") == ["t", "u"]
     assert index.tasks_in("one two three") == []
     assert index.num_too_short == 1
+
+
+ZH = "雨果是法国浪漫主义文学的代表作家他在流亡期间写下了小说悲惨世界和海上劳工"  # 36 characters
+TH = "เมืองหลวงของประเทศไทยคือกรุงเทพมหานครซึ่งตั้งอยู่ริมแม่น้ำเจ้าพระยา"
+
+
+def test_scripts_without_spaces_are_searched_by_characters():
+    assert len(ZH) == 36
+    index = ItemIndex({"zh": [ZH], "th": [TH], "short": ["法国作家", "กรุงเทพ"]}, window=13)
+    assert index.num_too_short == 2
+    # Two characters of Chinese are a word: 13 words are 26 characters, wherever the item's window begins.
+    for begin in range(len(ZH) - 25):
+        assert index.tasks_in(f"据说{ZH[begin : begin + 26]}等等") == ["zh"]
+        assert index.tasks_in(f"据说{ZH[begin : begin + 25]}等等") == []
+    assert index.tasks_in(f"甲，{ZH[:10]}。{ZH[10:20]} {ZH[20:]}") == ["zh"]
+    # Four of Thai are: 52 characters.
+    assert len(TH) > 52
+    assert index.tasks_in("ว่า" + TH[-52:] + "นั้น") == ["th"]
+    assert index.tasks_in("ว่า" + TH[-51:] + "นั้น") == []
+
+
+def test_a_short_item_without_spaces_counts_where_it_stands_whole():
+    index = ItemIndex({"zh": ["巴黎是法国的首都"], "mixed": ["用 Python 写函数"]}, window=13)
+    assert index.num_too_short == 0
+    assert index.tasks_in("众所周知，巴黎是法国的首都。") == ["zh"]
+    assert index.tasks_in("众所周知，巴黎是法国的。") == []
+    assert index.tasks_in("请用Python写函数吧") == ["mixed"]
+    assert index.tasks_in("请用 python 写函数吧") == ["mixed"]
+
+
+def test_sources_may_be_named_like_files_of_the_spool(tmp_path):
+    names = ("corpus", "corpus.clean", "seen.db", "raw", "clean")
+    sources = [write_source(tmp_path, name, documents(name, 40)) for name in names]
+    facts = prepare(
+        sources=sources,
+        settings=SourcesSettings(listed=tuple(sources), tokenizer=TokenizerSettings(vocab_size=400)),
+        make_benchmarks=lambda heldout: [],
+        harness_texts={},
+        dev_share=0.5,
+        folder=tmp_path / "out",
+        report=lambda text: None,
+    )
+    for name in names:
+        count = facts["sources"][name]
+        assert count["documents"] + count["heldout_documents"] == 40
+        samples = read_items(tmp_path / "out" / "samples" / f"{name}.jsonl")
+        assert len(samples) == count["documents"]
+        assert all(row["text"].startswith(f"{name} document") for row in samples)
+
+
+def test_a_harness_task_leaves_its_test_texts_too(prepared):
+    folder, _ = prepared()
+    assert read_items(folder / "tasks" / "other.dev.jsonl") == [{"text": "dev text of the other task"}]
+    assert read_items(folder / "tasks" / "other.test.jsonl") == [{"text": "its test text here"}]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "n" * 201])
+def test_a_harness_task_whose_name_is_no_file_name_is_refused_at_once(tmp_path, name):
+    absent = SourceSettings(name="s", reader="jsonl", path=str(tmp_path / "none.jsonl"))
+    with pytest.raises(ValueError, match=r"lm-eval task '.+' cannot name a file; allowed: at most 200 bytes"):
+        prepare(
+            sources=[absent],
+            settings=SourcesSettings(listed=(absent,)),
+            make_benchmarks=lambda heldout: [],
+            harness_texts={name: {"dev": ["d"], "test": ["t"]}},
+            dev_share=0.5,
+            folder=tmp_path / "out",
+            report=lambda text: None,
+        )
 
 
 def test_a_source_with_nothing_left_is_refused(tmp_path, prepared):

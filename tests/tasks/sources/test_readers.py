@@ -6,6 +6,8 @@ import gzip
 import json
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -71,6 +73,53 @@ def test_a_missing_file_and_a_text_that_is_not_utf8_are_named(tmp_path):
         list(read_documents(source(reader="text", path=str(tmp_path / "a.txt"))))
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "source 's': '': is a folder; allowed: a file, or a pattern"),
+        ("/", "source 's': /: is a folder"),
+        (".", r"source 's': \.: is a folder"),
+        ("~no-such-user/x.jsonl", "source 's': ~no-such-user/x.jsonl: cannot be looked up"),
+        ("n" * 300, "source 's': n+: cannot be looked up: File name too long"),
+        ("/nowhere/**x", r"source 's': /nowhere/\*\*x: cannot be looked up: Invalid pattern"),
+        ("a\0b", "source 's': a\0b: no such file"),
+    ],
+)
+def test_a_path_that_is_no_file_is_named(path, said):
+    with pytest.raises(ValueError, match=said):
+        input_files(source(path=path))
+
+
+def test_a_broken_parquet_file_is_named(tmp_path):
+    path = tmp_path / "p.parquet"
+    read = source(reader="parquet", path=str(path))
+    table = pa.table({"text": [f"text number {number} of many" for number in range(5_000)]})
+    pq.write_table(table, path, compression="snappy", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[2_000:3_000] = b"\xff" * 1_000
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"source 's': .*p\.parquet: not a readable Parquet file"):
+        list(read_documents(read))
+    path.write_bytes(b"not parquet")
+    with pytest.raises(ValueError, match=r"source 's': .*p\.parquet: not a readable Parquet file"):
+        list(read_documents(read))
+    latin = pa.array([b"fine", b"caf\xe9"], pa.binary())
+    broken = pa.StringArray.from_buffers(2, *latin.buffers()[1:])
+    pq.write_table(pa.table({"text": broken}), path)
+    with pytest.raises(ValueError, match=r"source 's': .*p\.parquet row 2: not UTF-8"):
+        list(read_documents(read))
+    pq.write_table(pa.table({"text": ["fine", None], "n": [1, 2]}), path)
+    with pytest.raises(ValueError, match=r"p\.parquet row 2: field 'text' is null; .*\['n', 'text'\]"):
+        list(read_documents(read))
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbftext")
+    assert list(read_documents(source(reader="text", path=str(tmp_path / "a.txt")))) == ["text"]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + ROWS.encode())
+    assert list(read_documents(source(path=str(tmp_path / "a.jsonl")))) == ["one ä", "two", "three"]
+
+
 def test_a_folder_gives_one_source_a_file(tmp_path):
     for name in ("b.jsonl.gz", "a.jsonl"):
         (tmp_path / name).touch()
@@ -78,7 +127,7 @@ def test_a_folder_gives_one_source_a_file(tmp_path):
     found = resolve_sources(SourcesSettings(listed=(), folder=tmp_path))
     assert [s.name for s in found] == ["a", "b"]
     (tmp_path / "b.jsonl").touch()
-    with pytest.raises(ValueError, match=r"duplicate names \['b'\]"):
+    with pytest.raises(ValueError, match=r"b\.jsonl and b\.jsonl\.gz both get the name 'b'"):
         resolve_sources(SourcesSettings(listed=(), folder=tmp_path))
 
 
