@@ -1,4 +1,4 @@
-"""Prints the measured claims: `make bench`, or `python -m tests.bench loop_speed overhead memory` for some."""
+"""Prints the measured claims: `make bench`, or `python -m tests.bench loop_speed overhead` for some."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from flows.environment import prepare_environment
 
-BENCHES = ("loop_speed", "overhead", "memory")
+BENCHES = ("loop_speed", "overhead", "kept_gains", "memory")
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ def measure() -> list[str]:
         small, large = statistics.median(repeats), _peak(folder, LARGE) - idle
     return [
         f"peak memory of sources above an idle import ({idle:.0f} MB): {small:.0f} MB on {SMALL} MB of text "
-        f"({min(repeats):.0f} to {max(repeats):.0f} over 3 runs), {large:.0f} MB on {LARGE} MB: ratio {large / small:.3f} (claim: at most 1.1)"
+        f"({min(repeats):.0f} to {max(repeats):.0f} over 3 runs), {large:.0f} MB on {LARGE} MB: "
+        f"ratio {large / small:.3f} (claim: at most 1.1)"
     ]
 
 
