@@ -88,6 +88,6 @@ class GateSettings(BaseModel):
         0.6, ge=0, le=1, description="Least share of an expert's mixture from the sources of its own tasks."
     )
     junk_sources: tuple[str, ...] = Field(
-        ("noise",), description="Sources that no mixture but the seed's (the paper's) may use."
+        (), description="Sources that no mixture but the seed's (the paper's) may use."
     )
     junk_share: float = Field(0.02, ge=0, le=1, description="Most of such sources in those mixtures.")

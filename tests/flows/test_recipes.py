@@ -6,6 +6,7 @@ import pytest
 
 from flows.recipes import load_recipe, shipped_recipes
 from flows.settings import Experiment
+from tasks.evaluation.settings import GateSettings
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -81,3 +82,10 @@ def test_a_broken_recipe_is_named(tmp_path, content, said):
 def test_a_recipe_that_is_not_there_says_which_are():
     with pytest.raises(ValueError, match=r"nowhere\.yaml: no such recipe; allowed: .*pocket"):
         load_recipe("nowhere.yaml")
+
+
+def test_a_gate_names_junk_only_where_the_recipe_does():
+    """Sources of one's own need none that is called noise."""
+    assert GateSettings().junk_sources == ()
+    assert load_recipe("pocket").experts.gate.junk_sources == ("noise",)
+    assert load_recipe("local-text").experts.gate is None
