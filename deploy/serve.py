@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 from filelock import FileLock, Timeout
 
 from deploy.processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
 from flows.environment import prefect_database, prepare_environment
 from storage.home import Home
+from storage.processes import this_process
 
 BAD_INPUT = 2
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -189,8 +189,7 @@ def _reap(home: Home) -> None:
 
 def _write_record(home: Home, servers: Servers) -> None:
     record = {
-        "process": os.getpid(),
-        "process_started": psutil.Process().create_time(),
+        **this_process(),
         "prefect_api": f"{servers.prefect}/api",
         "urls": {"prefect": servers.prefect, "mlflow": servers.mlflow},
     }

@@ -11,10 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
 from storage.home import Home
-from storage.processes import this_process
+from storage.processes import is_alive, this_process
 
 RUN_PROCESS = "MIXSTITCH_RUN_PROCESS"  # in the environment of a server that Prefect starts: whose it is
 FIXED = {
@@ -80,11 +78,6 @@ def ui_url(home: Home) -> str | None:
     """API of the Prefect server that `make ui` keeps for this home; None where none runs."""
     try:
         record = json.loads(home.ui_record.read_text(encoding="utf-8"))
-        process = psutil.Process(record["process"])
-        alive = abs(process.create_time() - record["process_started"]) < 1.0
-        alive = (
-            alive and process.status() != psutil.STATUS_ZOMBIE
-        )  # killed, and nobody has asked how it ended
-    except (OSError, json.JSONDecodeError, psutil.NoSuchProcess):
+    except (OSError, json.JSONDecodeError):
         return None
-    return record["prefect_api"] if alive else None
+    return record["prefect_api"] if is_alive(record) else None
