@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from flows.environment import prepare_environment
+from flows.mix import mix_app
+from flows.utility_cli import utility_app
 
 BAD_INPUT = 2
 app = typer.Typer(
@@ -136,6 +138,8 @@ def recipes() -> None:
 
 catalog_app = typer.Typer(no_args_is_help=True, help="The DuckDB catalog of facts.")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(mix_app, name="mix")
+app.add_typer(utility_app, name="utility")
 
 
 @catalog_app.command("rebuild")

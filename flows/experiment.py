@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.duel import duel_pipeline
 from flows.environment import prefect_settings, prepare_environment
 from flows.running import running
 from flows.settings import Experiment
+from flows.subflows import train_experts, utility_of
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise
 from tasks.evaluation.task import check_specialisation, evaluate_model
-from tasks.mixture.task import group_tasks, solve_mixture
+from tasks.mixture.task import count_experts, group_tasks, solve_mixture
 from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.task import write_report
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
-from tasks.training.task import plan_budget, train_expert, train_seed
-from tasks.utility.task import estimate_utility
+from tasks.training.task import plan_budget, train_seed
 
 __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 
@@ -34,7 +33,10 @@ __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 def experiment_flow(experiment: Experiment = Experiment()) -> str:
     """What to train on, how to combine the specialists, and what people will think of the result."""
     with running(experiment) as run:
-        pipeline(run, experiment)
+        if experiment.duel is not None:
+            duel_pipeline(run, experiment, experiment.duel)
+        else:
+            pipeline(run, experiment)
     return run.run_id
 
 
@@ -43,13 +45,14 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     e = experiment
     check_preference(e.preference)
     corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
-    utility = estimate_utility(run, e.utility, corpus)
-
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
-    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    num_experts = count_experts(listed, e.experts.count, corpus)
     budget = plan_budget(
-        run, e.budget, e.model, e.training, corpus, len(own_tasks), e.stitching.num_stitches, e.seed
+        run, e.budget, e.model, e.training, corpus, num_experts, e.stitching.num_stitches, e.seed
     )
+    utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
+
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
     mixtures: dict[str, Artifact] = {
         "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)
     }
@@ -90,31 +93,6 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         gate=gate,
         forecast=forecast,
     )
-
-
-def train_experts(
-    run: Run,
-    e: Experiment,
-    corpus: Artifact,
-    mixtures: dict[str, Artifact],
-    seed: Artifact,
-) -> dict[str, Artifact]:
-    """Experts as tasks of their own, at most `training.parallel_experts` at a time."""
-    at_work: list[Any] = []
-    for name, mixture in mixtures.items():
-        at_work.append(
-            train_expert.submit(
-                run,
-                name,
-                e.training,
-                corpus,
-                mixture,
-                seed,
-                e.seed,
-                wait_for=at_work[: max(0, len(at_work) + 1 - e.training.parallel_experts)],
-            )
-        )
-    return {name: future.result() for name, future in zip(mixtures, at_work, strict=True)}
 
 
 def run_experiment(experiment: Experiment) -> RunSummary:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from storage.runs import RunSummary
+from tasks.duel.settings import MEASURES
 from tasks.evaluation.metrics import lower_is_better
 
 
@@ -39,7 +40,10 @@ def print_summary(summary: RunSummary) -> None:
     """The headline table, the forecast, and where the report is."""
     console = Console(width=None if Console().is_terminal else 140)
     models = list(dict.fromkeys(score["model"] for score in summary.scores))
-    if models:
+    if summary.duel:
+        for regime in dict.fromkeys(row["regime"] for row in summary.duel):
+            console.print(duel_table(summary.name, regime, summary.duel))
+    elif models:
         table = Table(
             title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
         )
@@ -62,6 +66,27 @@ def print_summary(summary: RunSummary) -> None:
         print(f"error  {summary.error}")
     if summary.report:
         print(f"report {summary.report}")
+
+
+def duel_table(name: str, regime: str, rows: list[dict]) -> Table:
+    """The contenders of a regime at the largest budget, with the intervals over seeds."""
+    tokens = max(row["tokens"] for row in rows)
+    shown = [row for row in rows if row["regime"] == regime and row["tokens"] == tokens]
+    measures = list(dict.fromkeys(row["measure"] for row in shown))
+    table = Table(
+        title=f"{name}, {regime}, {tokens:,} tokens: mean over {shown[0]['seeds']} seeds [95% interval]"
+    )
+    table.add_column("contender")
+    for measure in measures:
+        table.add_column(MEASURES[measure], justify="right")
+    for contender in dict.fromkeys(row["contender"] for row in shown):
+        table.add_row(contender, *(_interval(row) for row in shown if row["contender"] == contender))
+    return table
+
+
+def _interval(row: dict) -> str:
+    within = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['mean']:.3f}{within}"
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:

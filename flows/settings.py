@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.duel.settings import DuelSettings
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.mixture.settings import RESERVED, MixtureSettings
 from tasks.preference.settings import PreferenceSettings
@@ -14,6 +15,9 @@ from tasks.sources.settings import NAME_PATTERN, SourcesSettings
 from tasks.stitching.settings import StitchingSettings
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
+
+TASKS_FROM = ("made", "made_from_each", "folder", "lm_eval_tasks", "task_folder")
+MADE_FROM_EACH = 120
 
 
 class ExpertSettings(BaseModel):
@@ -136,11 +140,32 @@ class Experiment(BaseModel):
         description="The forecast of human ratings.",
         json_schema_extra={"position": 11},
     )
+    duel: DuelSettings | None = Field(
+        None,
+        description="Mixtures to train against each other instead of the experts; empty: no duel.",
+        json_schema_extra={"position": 12},
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
-        json_schema_extra={"position": 12},
+        json_schema_extra={"position": 13},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_folder_takes_the_place_of_pocket(cls, given: Any) -> Any:
+        """Where `sources.folder` is given, the defaults that are pocket's sources and tasks are not."""
+        if not isinstance(given, dict) or not isinstance(given.get("sources"), dict):
+            return given
+        sources, evaluation = given["sources"], given.get("evaluation") or {}
+        if sources.get("folder") is None or "listed" in sources or not isinstance(evaluation, dict):
+            return given
+        if not any(evaluation.get(name) for name in TASKS_FROM):
+            evaluation = evaluation | {"made_from_each": MADE_FROM_EACH}
+        return given | {
+            "sources": sources | {"listed": ()},
+            "evaluation": {"made": ()} | evaluation,
+        }
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Experiment:
@@ -153,13 +178,19 @@ class Experiment(BaseModel):
         if gate is not None and self.sources.folder is None and not set(gate.junk_sources) <= set(names):
             unknown = sorted(set(gate.junk_sources) - set(names))
             raise ValueError(f"experts.gate.junk_sources: no sources {unknown}; allowed: {', '.join(names)}")
+        if self.duel is not None and self.budget.minutes is not None:
+            raise ValueError(
+                f"budget.minutes={self.budget.minutes:g} with a duel: its budgets are shares of budget.tokens; "
+                "allowed: budget.tokens alone"
+            )
         longest = self.evaluation.max_length
         if pretrained is None and longest is not None and longest > self.training.sequence_length:
             raise ValueError(
                 f"evaluation.max_length={longest} is more than the {self.training.sequence_length} tokens "
                 "(training.sequence_length) that the model is made for"
             )
-        if pretrained is None and self.stitching.num_stitches > self.model.num_layers:
+        is_stitched = pretrained is None and self.duel is None
+        if is_stitched and self.stitching.num_stitches > self.model.num_layers:
             raise ValueError(
                 f"stitching.num_stitches={self.stitching.num_stitches} is more than "
                 f"model.num_layers={self.model.num_layers}; allowed: 1 to {self.model.num_layers}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
 )
+
+
+_random_state = threading.Lock()
 
 
 def seed_config(
@@ -78,10 +82,9 @@ def seed_config(
 def new_seed_model(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
     """Randomly initialised model on the CPU in fp32: the same weights for the same seed.
 
-    The global random state is as before afterwards. It is used in between, so do not call this from two
-    threads at once.
+    The global random state is as before afterwards. It is used in between, by one thread at a time.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with _random_state, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
         return LlamaForCausalLM(config)
 

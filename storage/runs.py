@@ -131,6 +131,7 @@ class RunSummary:
     utility: list[dict] = field(default_factory=list)
     gate: list[dict] = field(default_factory=list)
     forecast: list[dict] = field(default_factory=list)
+    duel: list[dict] = field(default_factory=list)
     stages: list[dict] = field(default_factory=list)
 
     def to_dict(self) -> dict:
@@ -140,7 +141,7 @@ class RunSummary:
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
     store = ArtifactStore(home)
-    collected: dict = {"scores": [], "mixtures": {}, "utility": [], "gate": [], "forecast": []}
+    collected: dict = {"scores": [], "mixtures": {}, "utility": [], "gate": [], "forecast": [], "duel": []}
     report = None
     for entry in record["stages"]:
         try:
@@ -148,11 +149,11 @@ def summarise(home: Home, record: dict) -> RunSummary:
         except ValueError:
             continue
         facts = artifact.facts
-        for name in ("scores", "utility", "gate", "forecast"):
+        for name in ("scores", "utility", "gate", "forecast", "duel"):
             collected[name].extend(facts.get(name, []))
         if "mixture" in facts:
             collected["mixtures"][facts["mixture"]["name"]] = facts["mixture"]["sources"]
-        if entry["stage"] == "report":
+        if "page" in facts:
             report = str(artifact.path / facts["page"])
     ended = record["ended"]
     return RunSummary(

@@ -21,7 +21,10 @@ def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
 
     choice   acc: the choice with the highest log-likelihood; acc_norm: the highest a UTF-8 byte
     cloze    acc: the context after which the continuation is likeliest
-    answer   acc: whether an accepted answer is the greedy text; bits_per_byte: of the first answer
+    answer   acc: whether an accepted answer is the greedy text
+
+    and bits_per_byte of the right choice, of the continuation after the right context, of the first answer: it
+    moves in models too small for accuracy to leave chance.
     """
     if not benchmark.items:
         raise ValueError(f"benchmark {benchmark.name!r} has no items; allowed: at least one")
@@ -30,8 +33,7 @@ def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
     metrics: dict[str, Callable[..., float]] = {"acc": mean}
     if benchmark.kind == "choice":
         metrics["acc_norm"] = mean
-    elif benchmark.kind == "answer":
-        metrics["bits_per_byte"] = bits_per_byte
+    metrics["bits_per_byte"] = bits_per_byte
     texts: dict[str, Any] = {
         "choice": {"doc_to_text": _context, "doc_to_choice": _choices, "doc_to_target": _answer},
         "cloze": {"doc_to_text": _answer, "doc_to_choice": _contexts, "doc_to_target": _continuation},
@@ -85,22 +87,32 @@ def _first(doc: dict[str, Any]) -> int:
     return 0
 
 
-def _score_choice(doc: dict[str, Any], results: Results) -> dict[str, float]:
+def _score_choice(doc: dict[str, Any], results: Results) -> dict[str, Any]:
     nats = np.array([value for value, _ in results])
-    sizes = [len(choice.encode("utf-8", "surrogatepass")) for choice in doc["choices"]]
+    sizes = [_bytes(choice) for choice in doc["choices"]]
+    right = doc["answer"]
     return {
-        "acc": float(np.argmax(nats) == doc["answer"]),
-        "acc_norm": float(np.argmax(nats / sizes) == doc["answer"]),
+        "acc": float(np.argmax(nats) == right),
+        "acc_norm": float(np.argmax(nats / sizes) == right),
+        "bits_per_byte": (float(nats[right]), sizes[right]),
     }
 
 
-def _score_cloze(doc: dict[str, Any], results: Results) -> dict[str, float]:
-    return {"acc": float(np.argmax([value for value, _ in results]) == doc["answer"])}
+def _score_cloze(doc: dict[str, Any], results: Results) -> dict[str, Any]:
+    right = doc["answer"]
+    return {
+        "acc": float(np.argmax([value for value, _ in results]) == right),
+        "bits_per_byte": (results[right][0], _bytes(doc["continuation"])),
+    }
 
 
 def _score_answer(doc: dict[str, Any], results: Results) -> dict[str, Any]:
-    size = len(doc["answers"][0].encode("utf-8", "surrogatepass"))
+    size = _bytes(doc["answers"][0])
     return {"acc": float(any(greedy for _, greedy in results)), "bits_per_byte": (results[0][0], size)}
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def bits_of(value: tuple[float, int]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.sources.items import Benchmark, read_items
@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 
 def evaluate_on_corpus(
-    model_folder: Path, name: str, corpus: Path, facts: dict[str, Any], settings: EvaluationSettings
+    model_folder: Path,
+    name: str,
+    corpus: Path,
+    facts: dict[str, Any],
+    settings: EvaluationSettings,
+    side: Literal["dev", "test"] = "test",
 ) -> Scores:
-    """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts."""
+    """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts.
+
+    side: which items of the tasks; held-out text is scored on the test side alone.
+    """
     from accelerate import PartialState
 
     import models
@@ -28,7 +36,7 @@ def evaluate_on_corpus(
             about["kind"],
             about["source"],
             about["metric"],
-            read_items(corpus / "tasks" / f"{task}.test.jsonl"),
+            read_items(corpus / "tasks" / f"{task}.{side}.jsonl"),
         )
         for task, about in facts["tasks"].items()
         if about["kind"] != "harness"
@@ -38,12 +46,13 @@ def evaluate_on_corpus(
         load_tokenizer(corpus / "tokenizer"),
         [*benchmarks, *settings.lm_eval_tasks],
         name=name,
-        heldout=heldout_texts(corpus, facts, settings.bits_per_byte_bytes),
+        heldout=heldout_texts(corpus, facts, settings.bits_per_byte_bytes) if side == "test" else None,
         batch_size=settings.batch_size,
         max_length=settings.max_length,
         task_folder=settings.task_folder,
         dev_share=settings.dev_share,
         max_items=settings.max_items,
+        side=side,
     )
 
 

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lm_eval.api.group import Group
@@ -23,6 +23,7 @@ from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio,
 from tasks.sources.items import Benchmark
 
 FEWSHOT_SEED = 1234
+Side = Literal["dev", "test"]
 
 
 def evaluate(
@@ -37,13 +38,14 @@ def evaluate(
     task_folder: Path | None = None,
     dev_share: float | None = None,
     max_items: int | None = None,
+    side: Side = "test",
 ) -> Scores:
     """Scores of a causal language model on tasks, and its bits per byte of held-out text by source.
 
     A task is a `Benchmark`, all of whose items are scored (give the test side); a name of lm-eval (task,
     group, tag); a configuration of lm-eval; or a Path, a folder of lm-eval YAMLs (`task_folder` is one more).
-    With `dev_share`, only those items of lm-eval tasks are scored that `lm_eval_items` calls test, given
-    the same `max_items`.
+    With `dev_share`, only those items of lm-eval tasks are scored that `lm_eval_items` calls test (or dev, by
+    `side`), given the same `max_items`.
     A context longer than `max_length` tokens (default: the model's) loses its beginning. Every score has its
     standard error over items. The model's mode and the process' random states are left as they were.
     Raises ValueError for a task that is unknown, cannot be loaded, or is named twice, and for a tokenizer or
@@ -54,7 +56,7 @@ def evaluate(
         parts = []
         if loaded.tasks:
             own = {task.name for task in tasks if isinstance(task, Benchmark)}
-            indices = _test_indices(loaded, own, dev_share, max_items)
+            indices = _indices(loaded, own, dev_share, max_items, side)
             parts.append(_run(wrapped, loaded, indices, name))
         if heldout:
             parts.append(heldout_scores(wrapped, dict(heldout), name))
@@ -87,18 +89,19 @@ def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], task_folder:
     return LoadedTasks(found, groups)
 
 
-def _test_indices(
-    loaded: LoadedTasks, own: set[str], dev_share: float | None, max_items: int | None
+def _indices(
+    loaded: LoadedTasks, own: set[str], dev_share: float | None, max_items: int | None, side: Side
 ) -> dict[str, list[int]]:
     if dev_share is None:
         if max_items is not None:
             raise ValueError("max_items caps dev and test items together; allowed: with dev_share")
         return {}
-    return {
-        name: list(split_task(name, task, dev_share, max_items).test_indices)
+    split = {
+        name: split_task(name, task, dev_share, max_items)
         for name, task in loaded.tasks.items()
         if name not in own
     }
+    return {name: list(getattr(items, f"{side}_indices")) for name, items in split.items()}
 
 
 def _run(wrapped: HarnessModel, loaded: LoadedTasks, indices: dict[str, list[int]], name: str) -> Scores:

@@ -37,11 +37,12 @@ EXPECTED = (
 
 @dataclass(frozen=True)
 class LmEvalItems:
-    """The items of one harness task: texts with the right answer, and indices of the test items."""
+    """The items of one harness task: texts with the right answer, and their indices in the task."""
 
     task: str
     dev_texts: tuple[str, ...]
     test_texts: tuple[str, ...]
+    dev_indices: tuple[int, ...]
     test_indices: tuple[int, ...]
 
 
@@ -79,6 +80,7 @@ def split_task(name: str, task: Task, dev_share: float, max_items: int | None) -
         name,
         tuple(texts[kept[i]] for i in dev),
         tuple(texts[kept[i]] for i in test),
+        tuple(kept[i] for i in dev),
         tuple(kept[i] for i in test),
     )
 

@@ -42,6 +42,13 @@ class EvaluationSettings(BaseModel):
     made: tuple[MadeTask, ...] = Field(
         default_factory=pocket_tasks, description="Tasks made from held-out documents of the sources."
     )
+    made_from_each: int | None = Field(
+        None,
+        ge=20,
+        le=100_000,
+        description="Items at most of a cloze task made from the held-out documents of each source, named "
+        "<source>-cloze; a source whose text does not give 20 items has none. Empty: no such tasks.",
+    )
     folder: Path | None = Field(
         None,
         description="Folder of benchmark files (.jsonl, .gz, .zst), one task a file, known by their fields.",

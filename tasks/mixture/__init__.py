@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasks.mixture.experts import auto_experts
     from tasks.mixture.heuristics import manual, proportional, uniform, unimax
+    from tasks.mixture.laws.law import FittedLaw, fit_law
     from tasks.mixture.mixture import Mixture
     from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
     from tasks.mixture.portfolio import utilimax
     from tasks.mixture.settings import MixtureSettings
 
 _HOMES = {
+    "FittedLaw": "tasks.mixture.laws.law",
     "Mixture": "tasks.mixture.mixture",
     "MixtureSettings": "tasks.mixture.settings",
     "auto_experts": "tasks.mixture.experts",
     "expert_plan": "tasks.mixture.plans",
+    "fit_law": "tasks.mixture.laws.law",
     "manual": "tasks.mixture.heuristics",
     "proportional": "tasks.mixture.heuristics",
     "seed_plan": "tasks.mixture.plans",
@@ -35,10 +38,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "FittedLaw",
     "Mixture",
     "MixtureSettings",
     "auto_experts",
     "expert_plan",
+    "fit_law",
     "manual",
     "proportional",
     "seed_plan",

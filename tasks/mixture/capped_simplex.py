@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+NEWTON_STEPS = 30
 
 
 def project(point: Array, upper: Array) -> Array:
@@ -24,6 +25,36 @@ def project(point: Array, upper: Array) -> Array:
     last = int(np.flatnonzero(sums >= 1)[-1]) if sums[0] >= 1 else 0
     tau = kinks[last] + (max(sums[last] - 1, 0) / inside[last] if inside[last] > 0 else 0.0)
     return settle(np.clip(point - tau, 0, upper), upper)
+
+
+def project_from(point: Array, upper: Array, shift: float) -> Array:
+    """`project` but for rounding in the sum, starting from a shift tau that may be near.
+
+    Newton's method on the sum, which falls with tau along straight pieces, inside a bracket that shrinks: a few
+    steps of O(d) each, where sorting the kinks takes O(d log d).
+    """
+    top = float(point.max())
+    point = point - top  # what is positive lies near the top: fewer digits are lost
+    tau, low, high = min(shift - top, 0.0), -np.inf, np.inf
+    for _ in range(NEWTON_STEPS):
+        w = point - tau
+        np.maximum(w, 0.0, out=w)
+        np.minimum(w, upper, out=w)
+        excess = float(w.sum()) - 1
+        if abs(excess) <= 1e-15:
+            return w
+        low, high = (tau, high) if excess > 0 else (low, tau)
+        num_free = int(np.count_nonzero((w > 0) & (w < upper)))
+        following = tau + excess / num_free if num_free else np.nan
+        if not low < following < high:
+            if abs(excess) <= 1e-13:
+                return w
+            if not (np.isfinite(low) and np.isfinite(high)):
+                following = 0.0 if excess > 0 else float((point - upper).min())
+            else:
+                following = (low + high) / 2
+        tau = following
+    return project(point, upper)
 
 
 def settle(w: Array, upper: Array) -> Array:

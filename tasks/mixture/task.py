@@ -10,9 +10,10 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.mixture.lineage import lineage_use, tokens_of
 from tasks.mixture.settings import MixtureSettings
+from tasks.sources.scarcity import token_counts
 from tasks.task import show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")
@@ -25,10 +26,12 @@ def solve_mixture(
     budget: int,
     own_tasks: tuple[str, ...] = (),
     lineage: Mapping[str, Artifact] | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> Artifact:
-    """The mixture called `name`: the seed's; an expert's where `own_tasks` are given; else the stitches'.
+    """The mixture called `name`: a seed's; an expert's where `own_tasks` are given; else the stitches'.
 
-    lineage: the mixtures trained on before, by name: `seed` first, then the experts.
+    lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has none. limits:
+    source -> tokens of it that there are; None: all that the corpus holds.
     """
     earlier = dict(lineage or {})
     inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
@@ -36,6 +39,7 @@ def solve_mixture(
         "name": name,
         "budget": budget,
         "own_tasks": list(own_tasks),
+        "limits": dict(limits or {}),
         **settings.model_dump(mode="json"),
     }
 
@@ -45,10 +49,10 @@ def solve_mixture(
         from tasks.utility.matrix import UtilityMatrix
 
         matrix = UtilityMatrix.load(utility.path)
-        tokens = {source: count["tokens"] for source, count in corpus.facts["sources"].items()}
+        tokens = dict(limits) if limits is not None else token_counts(corpus.facts)
         plans = {name: tokens_of(artifact) for name, artifact in earlier.items()}
         used = lineage_use(plans.pop("seed", None), list(plans.values()))
-        if name == "seed":
+        if not earlier:
             mixture = seed_plan(matrix.values, tokens, budget, settings)
         elif own_tasks:
             seed = Mixture.from_json(read_mixture(earlier["seed"]))
@@ -69,6 +73,11 @@ def solve_mixture(
         description=f"Mixture of {name}",
     )
     return artifact
+
+
+def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact) -> int:
+    """How many experts `group_tasks` will give."""
+    return len(listed) or min(count, len(corpus.facts["tasks"]))
 
 
 @stage_task(name="experts", task_run_name="group-tasks")

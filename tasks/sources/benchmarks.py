@@ -28,12 +28,24 @@ def collect_benchmarks(
 ) -> list[Benchmark]:
     """Made tasks first, then the folder's, with a warning for each file that is skipped.
 
+    A source that gives too few items for a task `made_from_each` is warned of, too.
+
     Every made task needs its source in `heldout`, see `check_made_tasks`.
     """
     benchmarks = [
         make_task(made.kind, made.name, made.source, heldout[made.source], made.num_items, seed)
         for made in evaluation.made
     ]
+    if evaluation.made_from_each is not None:
+        for source, documents in heldout.items():
+            try:
+                task = make_task(
+                    "cloze", f"{source}-cloze", source, documents, evaluation.made_from_each, seed
+                )
+            except ValueError as error:
+                warn(f"left out: {error}")
+            else:
+                benchmarks.append(task)
     if evaluation.folder is not None:
         found, warnings = read_benchmark_folder(evaluation.folder, evaluation.max_items)
         for warning in warnings:

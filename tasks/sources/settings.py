@@ -80,7 +80,9 @@ class SourcesSettings(BaseModel):
         default_factory=builtin_sources, description="The sources, each with a name and a reader."
     )
     folder: Path | None = Field(
-        None, description="Folder of .jsonl, .jsonl.gz or .jsonl.zst files, each a source named for its file."
+        None,
+        description="Folder of .jsonl, .jsonl.gz or .jsonl.zst files, each a source named for its file; where "
+        "sources are listed, too, beside those. Without tasks of your own, a cloze task is made from each.",
     )
     heldout_share: float = Field(
         0.05, gt=0, lt=0.5, description="Share of documents kept out of training, chosen by document hash."

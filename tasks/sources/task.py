@@ -16,9 +16,10 @@ from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.task import Progress, show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 ITEM_FIELDS = {
     "made",
+    "made_from_each",
     "lm_eval_tasks",
     "dev_share",
     "max_items",

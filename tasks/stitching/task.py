@@ -13,7 +13,7 @@ from tasks.task import Progress, stage_task
 from tasks.training.run import run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")

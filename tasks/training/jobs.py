@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tasks.training.settings import TrainingSettings
@@ -31,7 +31,8 @@ class TrainingJob:
 
     model: folder or Hub name of the model to start from. out: folder for the trained model. progress: folder
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
-    source -> tokens the lineage has trained on before. name: decides how the sources are interleaved.
+    source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
+    source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
     """
 
     model: str
@@ -45,6 +46,7 @@ class TrainingJob:
     name: str
     seed: int
     settings: dict
+    limits: dict[str, int] = field(default_factory=dict)
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -89,6 +91,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         length=settings.sequence_length,
         name=job.name,
         seed=job.seed,
+        limits=job.limits,
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
     outcome = train(model, order, settings, job.learning_rate, job.seed, Path(job.progress), report)

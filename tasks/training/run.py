@@ -33,10 +33,12 @@ def run_training(
     seed_model: Artifact | None,
     experts: Mapping[str, Artifact],
     seed: int,
+    limits: Mapping[str, int] | None = None,
 ) -> dict:
     """Train `start` into folder/model and return the facts of the stage.
 
     seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
+    limits: source -> tokens of it that this run may see; None: all.
     """
     plan = tokens_of(mixture)
     read = [model.facts["trained_tokens"] for model in experts.values()]
@@ -53,6 +55,7 @@ def run_training(
             name=name,
             seed=seed,
             settings=settings.model_dump(mode="json"),
+            limits=dict(limits or {}),
         ),
         report,
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifacts import Artifact, label_of
 from storage.fingerprint import digest_pretrained
 from storage.runs import Run
 from tasks.task import Progress, stage_task
-from tasks.training.architecture import check_pretrained, seed_architecture
+from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
 from tasks.training.run import run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
+from tasks.training.start import new_model
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="budget", task_run_name="budget")
@@ -71,17 +73,25 @@ def train_seed(
     corpus: Artifact,
     mixture: Artifact,
     seed: int,
+    name: str = "",
+    limits: Mapping[str, int] | None = None,
 ) -> Artifact:
-    """The seed model: new or pretrained weights, trained on the seed's mixture."""
-    progress = Progress(run, "seed")
+    """The seed model: new or pretrained weights, trained on the seed's mixture.
+
+    name: for one of several. limits: source -> tokens of it that may be seen; None: all.
+    """
+    progress = Progress(run, label_of("seed", name))
     identity = {
         "model": model.model_dump(mode="json", exclude={"pretrained"}),
         "training": training_identity(settings, settings.learning_rate),
         "seed": seed,
+        "limits": dict(limits or {}),
     }
 
     def build(folder: Path) -> dict:
-        start = model.pretrained or _new_model(model, settings, corpus, seed, folder / "progress" / "start")
+        start = model.pretrained or new_model(
+            model, settings, corpus.path, seed, folder / "progress" / "start"
+        )
         return run_training(
             folder,
             progress.step,
@@ -94,12 +104,13 @@ def train_seed(
             None,
             {},
             seed,
+            limits,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest}
     if model.pretrained is not None:
         inputs["pretrained"] = digest_pretrained(model.pretrained)
-    return run.stage("seed", VERSION, identity, inputs, build)
+    return run.stage("seed", VERSION, identity, inputs, build, name)
 
 
 @stage_task(name="expert", task_run_name="train-expert-{name}")
@@ -125,15 +136,3 @@ def train_expert(
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
     return run.stage("expert", VERSION, identity, inputs, build, name)
-
-
-def _new_model(
-    model: ModelSettings, settings: TrainingSettings, corpus: Artifact, seed: int, folder: Path
-) -> str:
-    import models
-    from tasks.sources.tokenization import load_tokenizer
-
-    tokenizer = load_tokenizer(corpus.path / "tokenizer")
-    config = seed_architecture(model, settings, len(tokenizer), tokenizer.eos_token_id)
-    models.new_seed_model(config, seed).save_pretrained(folder)
-    return str(folder)

@@ -29,7 +29,9 @@ class TokenOrder:
 
     tokens: source -> 1-d array of token ids. counts: sequences to read from each. used: sequences that the
     lineage has read from each before. name: which run this is; it decides how sources are interleaved. seed:
-    the experiment's; it decides the order within a source, the same for the whole lineage.
+    the experiment's; it decides the order within a source, the same for the whole lineage. limits: source ->
+    tokens of it that there are for this run: so many windows from all over the source, one at least, the same
+    for every run and seed.
     """
 
     def __init__(
@@ -40,8 +42,14 @@ class TokenOrder:
         length: int,
         name: str,
         seed: int,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self._tokens, self._length, self._seed = tokens, length, seed
+        self._windows = {
+            source: self._subset(source, limit)
+            for source, limit in (limits or {}).items()
+            if source in tokens
+        }
         self._names = sorted(counts)
         drawn = np.repeat(np.arange(len(self._names)), [counts[source] for source in self._names])
         _generator(seed, "interleave", name).shuffle(drawn)
@@ -59,10 +67,14 @@ class TokenOrder:
         """Token ids (length,) int64 of sequence `number`; a short source wraps around."""
         source = self._names[self._source_of[number]]
         tokens = self._tokens[source]
-        num_windows = max(1, len(tokens) // self._length)
+        windows = self._windows.get(source)
+        num_windows = self._num_windows(source) if windows is None else len(windows)
         epoch, position = divmod(int(self._rank[number]), num_windows)
         order, shift = self._order(source, epoch, num_windows)
-        begin = int(order[position]) * self._length + shift
+        if windows is None:
+            begin = int(order[position]) * self._length + shift
+        else:
+            begin = int(windows[order[position]]) * self._length
         if begin + self._length <= len(tokens):
             return np.asarray(tokens[begin : begin + self._length], dtype=np.int64)
         places = np.arange(begin, begin + self._length) % len(tokens)
@@ -71,6 +83,13 @@ class TokenOrder:
     def batch(self, numbers: range) -> np.ndarray:
         """Token ids (len(numbers), length)."""
         return np.stack([self.sequence(number) for number in numbers])
+
+    def _num_windows(self, source: str) -> int:
+        return max(1, len(self._tokens[source]) // self._length)
+
+    def _subset(self, source: str, limit: int) -> np.ndarray:
+        kept = max(1, min(limit // self._length, self._num_windows(source)))
+        return _generator(0, "subset", source).permutation(self._num_windows(source))[:kept]
 
     def _order(self, source: str, epoch: int, num_windows: int) -> tuple[np.ndarray, int]:
         key = (source, epoch)

@@ -13,6 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tasks.utility.agreement import auc, judge_agreement, rank_agreement
+    from tasks.utility.allocation import label_gains
+    from tasks.utility.anchors import calibrated, read_anchors
+    from tasks.utility.judges import Judge, Verdict
     from tasks.utility.matrix import UtilityMatrix
     from tasks.utility.medu import medu_utility
     from tasks.utility.ngram import ngram_utility
@@ -20,14 +24,36 @@ if TYPE_CHECKING:
     from tasks.utility.table import table_utility
 
 _HOMES = {
+    "Judge": "tasks.utility.judges",
     "UtilityMatrix": "tasks.utility.matrix",
     "UtilitySettings": "tasks.utility.settings",
+    "Verdict": "tasks.utility.judges",
+    "auc": "tasks.utility.agreement",
+    "calibrated": "tasks.utility.anchors",
+    "judge_agreement": "tasks.utility.agreement",
+    "label_gains": "tasks.utility.allocation",
     "medu_utility": "tasks.utility.medu",
     "ngram_utility": "tasks.utility.ngram",
+    "rank_agreement": "tasks.utility.agreement",
+    "read_anchors": "tasks.utility.anchors",
     "table_utility": "tasks.utility.table",
 }
 
-__all__ = ["UtilityMatrix", "UtilitySettings", "medu_utility", "ngram_utility", "table_utility"]
+__all__ = [
+    "Judge",
+    "UtilityMatrix",
+    "UtilitySettings",
+    "Verdict",
+    "auc",
+    "calibrated",
+    "judge_agreement",
+    "label_gains",
+    "medu_utility",
+    "ngram_utility",
+    "rank_agreement",
+    "read_anchors",
+    "table_utility",
+]
 
 
 def __getattr__(name: str) -> Any:

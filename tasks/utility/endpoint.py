@@ -1,176 +1,242 @@
-"""Questions to an OpenAI-compatible endpoint, each answer kept on disk as soon as it is there.
+"""Questions to an OpenAI-compatible endpoint: so many at a time, retried, each answer kept before the next is asked.
 
-The answers of one experiment are lines of answers.jsonl in a progress folder, under a digest of model, prompt
-and sampling settings; a question that has its answer there is not asked again, by whichever run.
+A question is identified by who answers (model and revision; without a revision model and URL), the sampling
+settings and the prompt. One that has its answer is not asked again, by whichever run. A kill loses at most the
+answers on their way: no worker asks anything before its last answer is on disk.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
-from tasks.utility.settings import MeduSettings
+from tasks.utility.answers import Answer, AnswerFile, question_key
+from tasks.utility.medu_settings import MeduSettings
+from tasks.utility.prompting import Prompter
+from tasks.utility.retrying import LONGEST_WAIT, PROMPT_AT_FAULT, asked_wait, is_transient, wait_before
+from tasks.utility.spending import Spending
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 REPORTS = 20
-USAGE = ("prompt_tokens", "completion_tokens")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The text, and the tokens of prompt and answer as the endpoint counted them (0: it does not say)."""
+class TransientError(Exception):
+    """A request that may succeed when made again; the seconds that the server asks to wait."""
 
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
+    def __init__(self, kind: str, what: str, asked: float | None = None) -> None:
+        super().__init__(what)
+        self.kind, self.asked = kind, asked
 
 
 class Endpoint:
-    """Asks a model, several questions at a time, and remembers. Counts what it asked and what it had."""
+    """Asks a model and remembers. Counts requests, failures by kind, and tokens."""
 
-    def __init__(self, settings: MeduSettings, progress: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: MeduSettings,
+        prompter: Prompter,
+        answers: AnswerFile,
+        spending: Spending,
+        report: Callable[[str], None],
+    ) -> None:
+        self.settings, self.prompter, self.answers, self.report = settings, prompter, answers, report
+        self.spending = spending
+        self.key = os.environ.get(settings.api_key_variable, "")
+        self.failures: Counter[str] = Counter()
+
+    def ask_all(
+        self, prompt_of: Callable[[int], str], count: int, what: str, refusable: bool = False
+    ) -> list[Answer | None]:
+        """Answers to prompts 0 to count - 1, in their order; None from where the token budget ended on.
+
+        refusable: a prompt that the endpoint refuses for its own content has an Answer with the reason. Raises
+        ValueError as soon as a question fails for good.
+        """
+        return _run(self._ask_all(prompt_of, count, what, refusable))
+
+    async def _ask_all(
+        self, prompt_of: Callable[[int], str], count: int, what: str, refusable: bool
+    ) -> list[Answer | None]:
+        most = min(self.settings.concurrency, max(count, 1))
+        begin, done = time.monotonic(), 0
+        found: list[Answer | None] = [None] * count
+        upcoming = iter(range(count))
+        every = max(count // REPORTS, 1)
+        turn, settled = asyncio.Lock(), asyncio.Event()
+        under_way: dict[str, asyncio.Future[Answer]] = {}
+        spending = self.spending
+
+        async def work(client: AsyncOpenAI) -> None:
+            nonlocal done
+            while True:
+                async with turn:  # so that the budget is given out in the order of the questions
+                    index = next(upcoming, None)
+                    if index is None or spending.exhausted:
+                        return
+                    prompt = prompt_of(index)
+                    key = self._digest(prompt)
+                    known, twin = self.answers.get(key), under_way.get(key)
+                    bound = 0 if twin or spending.most is None else self._bound(key, known, prompt)
+                    while not spending.fits(bound):
+                        if spending.reserved == 0:
+                            spending.exhausted = True
+                            return
+                        settled.clear()
+                        await settled.wait()
+                    spending.reserved += bound
+                    if twin is None:
+                        under_way[key] = asyncio.get_running_loop().create_future()
+                if twin is not None:
+                    answer = await twin
+                else:
+                    answer = known or await self._ask(client, prompt, key, refusable)
+                    under_way.pop(key).set_result(answer)
+                spending.reserved -= bound
+                spending.use(key, answer, remembered=bool(known or twin))
+                settled.set()
+                found[index] = answer
+                done += 1
+                if done % every == 0 or done == count:
+                    self.report(_progress(what, done, count, time.monotonic() - begin))
+
+        async with self._client(most) as client:
+            workers = [asyncio.create_task(work(client)) for _ in range(most)]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+        return found
+
+    def _client(self, connections: int) -> AsyncOpenAI:
         import openai
 
-        self.settings, self.report = settings, report
-        self.key = os.environ.get(settings.api_key_variable, "")
-        self.client = openai.OpenAI(
-            base_url=settings.base_url,
-            api_key=self.key or "none",
-            timeout=settings.timeout_seconds,
-            max_retries=settings.retries,
+        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
+            max_connections=connections, max_keepalive_connections=connections
         )
-        self.answers = AnswerFile(progress / "answers.jsonl")
-        self.asked = self.remembered = 0
-        self.used = dict.fromkeys(USAGE, 0)
+        return openai.AsyncOpenAI(
+            base_url=self.settings.base_url,
+            api_key=self.key or "none",
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=self.settings.timeout_seconds),
+        )
 
-    def ask_all(self, prompts: Sequence[str], what: str) -> list[str]:
-        """The answers in the order of the prompts. Raises ValueError as soon as a question fails for good."""
-        begin, done, texts = time.monotonic(), 0, [""] * len(prompts)
-        every = max(len(prompts) // REPORTS, 1)
-        pool = ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="medu")
-        try:
-            waiting: dict[Future[tuple[Answer, bool]], int] = {}
-            upcoming = iter(enumerate(prompts))
-            while True:
-                while len(waiting) < 2 * self.settings.concurrency and (following := next(upcoming, None)):
-                    waiting[pool.submit(self._answer, following[1])] = following[0]
-                if not waiting:
-                    return texts
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    answer, remembered = future.result()
-                    texts[waiting.pop(future)] = answer.text
-                    self._count(answer, remembered)
-                    done += 1
-                    if done % every == 0 or done == len(prompts):
-                        self.report(_progress(what, done, len(prompts), time.monotonic() - begin))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _count(self, answer: Answer, remembered: bool) -> None:
-        self.remembered += remembered
-        self.asked += not remembered
-        for name in USAGE:
-            self.used[name] += getattr(answer, name)
-
-    def _answer(self, prompt: str) -> tuple[Answer, bool]:
-        key = self._digest(prompt)
-        known = self.answers.get(key)
-        if known is not None:
-            return known, True
-        answer = self._ask(prompt)
-        self.answers.keep(key, answer)
-        return answer, False
+    def _bound(self, key: str, known: Answer | None, prompt: str) -> int:
+        return self.spending.bound(key, known, self.prompter.bound(prompt))
 
     def _digest(self, prompt: str) -> str:
-        asked = [self.settings.model, self.settings.temperature, self.settings.max_answer_tokens, prompt]
-        return hashlib.sha256(json.dumps(asked).encode("utf-8")).hexdigest()
+        s = self.settings
+        return question_key(*answerer(s), s.temperature, s.max_answer_tokens, prompt)
 
-    def _ask(self, prompt: str) -> Answer:
+    async def _ask(self, client: AsyncOpenAI, prompt: str, key: str, refusable: bool) -> Answer:
+        attempts = self.settings.retries + 1
+        for attempt in range(1, attempts + 1):
+            try:
+                answer = await self._request(client, prompt, refusable)
+            except TransientError as error:
+                self.failures[error.kind] += 1
+                if attempt == attempts:
+                    raise self._failure(str(error)) from error
+                if error.asked is not None and error.asked > LONGEST_WAIT:
+                    raise self._failure(
+                        f"{error}; it asks to wait {error.asked:,.0f} s, and at most {LONGEST_WAIT:,.0f} s are waited"
+                    ) from error
+                await asyncio.sleep(wait_before(attempt, error.asked))
+            else:
+                # Nothing between the answer and the disk: here a kill would lose what has been paid for.
+                self.answers.keep(key, answer)
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _request(self, client: AsyncOpenAI, prompt: str, refusable: bool) -> Answer:
         import openai
-        from openai.types.chat import ChatCompletion
 
         settings = self.settings
         try:
-            reply: Any = self.client.chat.completions.create(
-                model=settings.model,
-                messages=[{"role": "user", "content": prompt}],
-                temperature=settings.temperature,
-                max_tokens=settings.max_answer_tokens,
-            )
-        except openai.APITimeoutError as error:
-            raise self._failure(f"no answer in {settings.timeout_seconds:g} s") from error
+            async with asyncio.timeout(settings.timeout_seconds):  # the whole of it, also where bytes trickle
+                reply: Any = await client.chat.completions.create(
+                    model=settings.model,
+                    messages=[{"role": "user", "content": prompt}],
+                    temperature=settings.temperature,
+                    max_tokens=settings.max_answer_tokens,
+                )
+        except (openai.APITimeoutError, TimeoutError) as error:
+            raise TransientError("timeout", f"no answer in {settings.timeout_seconds:g} s") from error
         except openai.APIConnectionError as error:
-            raise self._failure(f"cannot be reached ({error.__cause__ or error})") from error
+            raise TransientError("connection", f"cannot be reached ({error.__cause__ or error})") from error
         except openai.APIStatusError as error:
-            raise self._failure(f"answered with status {error.status_code} ({error.message})") from error
+            told = f"answered with status {error.status_code} ({error.message})"
+            if is_transient(error.status_code):
+                raise TransientError(
+                    str(error.status_code), told, asked_wait(error.response.headers)
+                ) from error
+            if refusable and error.status_code in PROMPT_AT_FAULT:
+                self.failures["refused"] += 1
+                return Answer("", 0, 0, refused=self._masked(told))
+            raise self._failure(told) from error
         except (openai.OpenAIError, ValueError) as error:
-            raise self._failure(f"answered with something else than JSON ({error})") from error
-        if not isinstance(reply, ChatCompletion) or not reply.choices:
-            raise self._failure(f"did not answer with a chat completion but with {str(reply)[:80]!r}")
-        text = reply.choices[0].message.content if reply.choices[0].message else None
-        if not isinstance(text, str):
-            raise self._failure("answered with a chat completion without text")
-        used = [getattr(reply.usage, name, None) or 0 for name in USAGE]
-        return Answer(text, *used)
+            raise TransientError("not JSON", f"answered with something else than JSON ({error})") from error
+        return self._read(reply, prompt)
+
+    def _read(self, reply: Any, prompt: str) -> Answer:
+        """The answer in a reply; tokens that the endpoint does not state are counted here."""
+        from openai.types.chat import ChatCompletion
+
+        if not isinstance(reply, ChatCompletion) or not reply.choices or not reply.choices[0].message:
+            raise TransientError(
+                "no completion", f"did not answer with a chat completion but with {str(reply)[:80]!r}"
+            )
+        text = reply.choices[0].message.content
+        text = text if isinstance(text, str) else ""  # a refusal, or all tokens went into thinking
+        stated = [getattr(reply.usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+        used = [number for number in stated if isinstance(number, int)]
+        if len(used) < len(stated):
+            measure = self.prompter.measure
+            used = [measure.count(prompt) + measure.overhead, measure.count(text)]
+            self.spending.counted_here += 1
+        served = " ".join(filter(None, (reply.model, getattr(reply, "system_fingerprint", None))))
+        return Answer(text, used[0], used[1], served=served)
+
+    def _masked(self, text: str) -> str:
+        masked = text.replace(self.key, "***") if self.key else text
+        return " ".join(masked.split())[:300]
 
     def _failure(self, what: str) -> ValueError:
         settings = self.settings
-        told = what.replace(self.key, "***") if self.key else what
         key = (
             f"the key in {settings.api_key_variable}"
             if self.key
             else f"no key ({settings.api_key_variable} unset)"
         )
         return ValueError(
-            f"utility.medu.base_url={settings.base_url}: {' '.join(told.split())[:300]}; tried POST "
+            f"utility.medu.base_url={settings.base_url}: {self._masked(what)}; tried POST "
             f"{settings.base_url.rstrip('/')}/chat/completions with model {settings.model!r} and {key}, up "
             f"to {settings.retries + 1} times, {settings.timeout_seconds:g} s each; it must be a running "
             "server that speaks OpenAI's chat completions. Answers so far are kept"
         )
 
 
-class AnswerFile:
-    """Answers by digest, one JSON line each, appended and flushed at once."""
+def answerer(settings: MeduSettings) -> tuple[str, str]:
+    """Who answers: model and revision where one is named, else model and URL."""
+    return settings.model, settings.revision or settings.base_url
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.lock = path, threading.Lock()
-        self.known: dict[str, Answer] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            self._read()
 
-    def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):  # A line that a kill cut off: its question is asked again.
-            with self.path.open("r+b") as stream:
-                stream.truncate(whole)
-        for number, line in enumerate(data[:whole].splitlines(), 1):
-            try:
-                row = json.loads(line)
-                self.known[row["key"]] = Answer(row["answer"], *(int(row[name]) for name in USAGE))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{self.path}:{number}: no answer of an endpoint ({error!r}); remove the line or the file"
-                ) from error
-
-    def get(self, key: str) -> Answer | None:
-        with self.lock:
-            return self.known.get(key)
-
-    def keep(self, key: str, answer: Answer) -> None:
-        row = {"key": key, "answer": answer.text} | {name: getattr(answer, name) for name in USAGE}
-        with self.lock, self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-            stream.flush()
-            self.known[key] = answer
+def _run(work: Coroutine[Any, Any, list[Answer | None]]) -> list[Answer | None]:
+    """Run to its end, in a thread of its own where this one has an event loop (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="medu") as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def _progress(what: str, done: int, total: int, seconds: float) -> str:

@@ -1,32 +1,31 @@
 """MEDU (Held et al. 2025, arXiv 2501.11747): a language model describes benchmarks and labels documents.
 
 Describe: the dev items, in chunks, each into a short general description of the test. Merge: descriptions
-pairwise, in a binary tree, into one. Label: each sampled document against the description, ending with `Final
-Score:` and one of Great, Good, Okay, Poor, Useless. U_ij is the mean label value of source i's documents for
-task j, over the n answers that can be read; the others are dropped and counted.
+pairwise, in a binary tree, into one. Label: each sampled document against the description, with one of Great,
+Good, Okay, Poor, Useless. U_ij is the mean label value of source i's documents for task j, over the n of them
+that have one; the others are dropped and counted.
 
-Standard error, with s^2 the variance of the n labels: sqrt(((n-1) s^2 + 1/4) / n / n). The added 1/4 is one
-observation of the largest variance there is in [0, 1], so that a few labels that happen to agree are not
+Standard error, with s^2 the variance of the n label values: sqrt(((n-1) s^2 + 1/4) / n / n). The added 1/4 is
+one observation of the largest variance there is in [0, 1], so that a few labels that happen to agree are not
 taken for certainty: .5 at n = 1, s/sqrt(n) for many.
 """
 
 from __future__ import annotations
 
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.utility.endpoint import USAGE, Endpoint
+from tasks.utility.answers import AnswerFile
+from tasks.utility.judges import Judge, Verdict, language_judge
 from tasks.utility.matrix import UNKNOWN_DEVIATION, UtilityMatrix
-from tasks.utility.settings import LABELS, MeduSettings
+from tasks.utility.medu_settings import LABELS, MeduSettings
 
-PROMPTS = Path(__file__).parent / "prompts"
-SCORE_LINE = re.compile(r"final\s+score", re.IGNORECASE)
-LABEL = re.compile(rf"^\W*final\s+score\W+({'|'.join(LABELS)})\W*$", re.IGNORECASE)
 MOST_UNREADABLE = 0.5
 
 
@@ -34,15 +33,15 @@ def medu_utility(
     samples: Mapping[str, Sequence[str]],
     dev_items: Mapping[str, Sequence[str]],
     settings: MeduSettings,
-    progress: Path,
+    kept: Path,
     report: Callable[[str], None],
 ) -> UtilityMatrix:
     """The utility of each source's sampled documents (texts) for each task's dev items (texts).
 
-    progress: folder that keeps every answer, so that a killed run asks nothing twice. report: told one line
-    now and then. about: descriptions by task, requests, tokens, and unreadable answers by source and task.
-    Raises ValueError for a source or task without texts, for an endpoint that is down, slow or no chat
-    endpoint, and where more than half of a cell's answers cannot be read.
+    kept: folder of answers.jsonl, which keeps every answer, so that no run asks what another asked. report: told
+    one line now and then. about: descriptions by task; requests, tokens and their cost; labels, and documents
+    without one, by source and task. Raises ValueError for a source or task without texts, for a judge that
+    cannot be used, where more than half of a cell's answers cannot be read, and for a cell without a label.
     """
     for what, given in (("source", samples), ("task", dev_items)):
         empty = sorted(name for name, texts in given.items() if not texts)
@@ -50,32 +49,21 @@ def medu_utility(
             raise ValueError(
                 f"utility: {what}s {empty} have no texts; MEDU needs at least one of each {what}"
             )
-    endpoint = Endpoint(settings, progress, report)
-    descriptions = _describe(dev_items, endpoint, settings)
-    cells = [(source, task) for task in dev_items for source in samples]
-    prompts, owners = [], []
-    for source, task in cells:
-        for text in samples[source][: settings.documents]:
-            prompts.append(_label_prompt(descriptions[task], text, settings))
-            owners.append((source, task))
-    answers = endpoint.ask_all(prompts, "labels")
-
-    labels: dict[tuple[str, str], list[str | None]] = {cell: [] for cell in cells}
-    for cell, answer in zip(owners, answers, strict=True):
-        labels[cell].append(read_label(answer))
+    with AnswerFile(kept / "answers.jsonl", report) as answers:
+        judge = language_judge(settings, answers, report)
+        descriptions = judge.describe(dev_items)
+        cells, documents = _in_turns(samples, list(dev_items), settings.documents)
+        verdicts = judge.label(
+            [(descriptions[task], text) for (_, task), text in zip(cells, documents, strict=True)]
+        )
+        facts = judge.about(len(samples))
+    by_cell: dict[tuple[str, str], list[Verdict]] = {(s, t): [] for s in samples for t in dev_items}
+    for cell, verdict in zip(cells, verdicts, strict=True):
+        by_cell[cell].append(verdict)
     values = pd.DataFrame(index=list(samples), columns=list(dev_items), dtype=float)
     errors = values.copy()
-    unreadable: dict[str, dict[str, int]] = {source: {} for source in samples}
-    for (source, task), found in labels.items():
-        read = [settings.label_values[label] for label in found if label is not None]
-        unreadable[source][task] = len(found) - len(read)
-        if len(read) < MOST_UNREADABLE * len(found) or not read:
-            raise ValueError(
-                f"utility: {len(found) - len(read)} of {len(found)} answers of model {settings.model!r} at "
-                f"{settings.base_url} for source {source!r} and task {task!r} have no line 'Final Score: "
-                f"{'|'.join(LABELS)}'; at most half may lack it. Use a model that follows instructions, or "
-                f"raise utility.medu.max_answer_tokens={settings.max_answer_tokens}"
-            )
+    for (source, task), found in by_cell.items():
+        read = _readable(source, task, found, settings)
         values.loc[source, task] = float(np.mean(read))
         errors.loc[source, task] = label_error(read)
     about = {
@@ -84,18 +72,19 @@ def medu_utility(
         "descriptions": descriptions,
         "documents": {source: min(len(texts), settings.documents) for source, texts in samples.items()},
         "items": {task: len(items) for task, items in dev_items.items()},
-        "requests": {"asked": endpoint.asked, "answered_before": endpoint.remembered},
-        **{name: endpoint.used[name] for name in USAGE},
-        "unreadable": unreadable,
+        **facts,
+        **_counts(by_cell),
     }
     return UtilityMatrix(values, errors, about)
 
 
-def read_label(answer: str) -> str | None:
-    """The label on the last line that speaks of a final score; None unless it is exactly one of the five."""
-    lines = [line for line in answer.splitlines() if SCORE_LINE.search(line)]
-    match = LABEL.match(lines[-1]) if lines else None
-    return match.group(1).capitalize() if match else None
+def label_documents(
+    judge: Judge, items: Mapping[str, Sequence[str]], documents: Sequence[str]
+) -> dict[str, list[Verdict]]:
+    """Verdicts of any judge on the same documents for each task of `items` (task -> texts)."""
+    descriptions = judge.describe(items)
+    verdicts = judge.label([(descriptions[task], text) for text in documents for task in items])
+    return {task: verdicts[position :: len(items)] for position, task in enumerate(items)}
 
 
 def label_error(values: Sequence[float]) -> float:
@@ -105,57 +94,56 @@ def label_error(values: Sequence[float]) -> float:
     return math.sqrt((scatter + UNKNOWN_DEVIATION**2) / n / n)
 
 
-def item_chunks(items: Sequence[str], settings: MeduSettings) -> list[str]:
-    """Items joined into chunks of chunk_characters at most, longer ones cut; the first max_chunks chunks."""
-    chunks: list[str] = []
-    for item in items:
-        piece = item[: settings.chunk_characters]
-        if chunks and len(chunks[-1]) + 2 + len(piece) <= settings.chunk_characters:
-            chunks[-1] += "\n\n" + piece
-        elif len(chunks) < settings.max_chunks:
-            chunks.append(piece)
-        else:
-            break
-    return chunks
+def _in_turns(
+    samples: Mapping[str, Sequence[str]], tasks: Sequence[str], most: int
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Cells and documents in the order they are labelled: every cell's first, then every cell's second, ...
+
+    So a budget that ends early leaves all cells with as many labels, but for one.
+    """
+    cells, documents = [], []
+    for turn in range(min(max(map(len, samples.values())), most)):
+        for source, texts in samples.items():
+            for task in tasks if turn < len(texts) else ():
+                cells.append((source, task))
+                documents.append(texts[turn])
+    return cells, documents
 
 
-def _describe(
-    dev_items: Mapping[str, Sequence[str]], endpoint: Endpoint, settings: MeduSettings
-) -> dict[str, str]:
-    chunks = [(task, chunk) for task, items in dev_items.items() for chunk in item_chunks(items, settings)]
-    answers = endpoint.ask_all([_prompt("describe", items=chunk) for _, chunk in chunks], "descriptions")
-    level: dict[str, list[str]] = {task: [] for task in dev_items}
-    for (task, _), answer in zip(chunks, answers, strict=True):
-        level[task].append(answer.strip())
-    while any(len(descriptions) > 1 for descriptions in level.values()):
-        level = _merged(level, endpoint)
-    return {task: descriptions[0] for task, descriptions in level.items()}
+def _readable(source: str, task: str, found: Sequence[Verdict], settings: MeduSettings) -> list[float]:
+    read = [verdict.value for verdict in found if verdict.value is not None]
+    answered = [verdict for verdict in found if verdict.missing != "budget"]
+    cell = f"source {source!r} and task {task!r}"
+    if not answered:
+        raise ValueError(
+            f"utility.medu.max_tokens={settings.max_tokens}: spent before any document of {cell} was labelled; "
+            "raise it, or label fewer documents of fewer sources and tasks. Answers so far are kept"
+        )
+    if len(read) < MOST_UNREADABLE * len(answered) or not read:
+        raise ValueError(
+            f"utility: {len(answered) - len(read)} of {len(answered)} answers of model {settings.model!r} at "
+            f"{settings.base_url} for {cell} do not end with a line 'Final Score: {'|'.join(LABELS)}', or are "
+            f"refusals; at most half may. Use a model that follows instructions, or raise "
+            f"utility.medu.max_answer_tokens={settings.max_answer_tokens}"
+        )
+    return read
 
 
-def _merged(level: dict[str, list[str]], endpoint: Endpoint) -> dict[str, list[str]]:
-    """Each task's descriptions two by two into one; an odd one goes up as it is."""
-    pairs = [
-        (task, first, second)
-        for task, descriptions in level.items()
-        for first, second in zip(descriptions[::2], descriptions[1::2], strict=False)
-    ]
-    prompts = [_prompt("merge", first=first, second=second) for _, first, second in pairs]
-    merged: dict[str, list[str]] = {task: [] for task in level}
-    for (task, _, _), answer in zip(pairs, endpoint.ask_all(prompts, "merged descriptions"), strict=True):
-        merged[task].append(answer.strip())
-    for task, descriptions in level.items():
-        if len(descriptions) % 2:
-            merged[task].append(descriptions[-1])
-    return merged
-
-
-def _label_prompt(description: str, text: str, settings: MeduSettings) -> str:
-    return _prompt("label", description=description, document=text[: settings.document_characters])
-
-
-def _prompt(name: str, **data: str) -> str:
-    """The prompt with its data filled in. Data cannot close the tag it stands in, nor name another slot."""
-    template = (PROMPTS / f"{name}.txt").read_text(encoding="utf-8")
-    parts = re.split(r"\{(\w+)\}", template)
-    filled = [data[part].replace("</", "< /") if i % 2 else part for i, part in enumerate(parts)]
-    return "".join(filled)
+def _counts(by_cell: Mapping[tuple[str, str], Sequence[Verdict]]) -> dict[str, Any]:
+    """labels, unreadable, refused and not_asked by source and task, and the mean share of each label."""
+    counts: dict[str, Any] = {
+        name: {} for name in ("labels", "unreadable", "refused", "not_asked", "label_shares")
+    }
+    for (source, task), found in by_cell.items():
+        missing = Counter(verdict.missing for verdict in found)
+        shares = [verdict.shares for verdict in found if verdict.shares is not None]
+        cell = {
+            "labels": missing[""],
+            "unreadable": missing["unreadable"],
+            "refused": missing["refused"],
+            "not_asked": missing["budget"],
+            "label_shares": dict(zip(LABELS, np.mean(shares, axis=0).round(6).tolist(), strict=True)),
+        }
+        for name, number in cell.items():
+            counts[name].setdefault(source, {})[task] = number
+    return counts

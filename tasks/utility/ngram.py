@@ -44,7 +44,7 @@ MIX_ONE, MIX_FIRST, MIX_SECOND = (
 
 
 @dataclass(frozen=True)
-class _Texts:
+class Texts:
     """Documents x buckets: counts of n-grams, for the buckets that the sources' samples have."""
 
     counts: csr_matrix
@@ -71,11 +71,11 @@ def ngram_utility(
     """
     _refuse_empty("source", samples, "documents")
     _refuse_empty("task", dev_items, "dev items")
-    hasher = _Hasher(settings.bucket_bits)
+    hasher = Hasher(settings.bucket_bits)
     hashed = {name: [hasher.ngrams(text) for text in texts] for name, texts in samples.items()}
     buckets = np.unique(np.concatenate([ngrams for texts in hashed.values() for ngrams in texts]))
-    sources = {name: _texts(texts, buckets) for name, texts in hashed.items()}
-    background = _background(sources.values())
+    sources = {name: hashed_texts(texts, buckets) for name, texts in hashed.items()}
+    background = mean_distribution(sources.values())
 
     values = pd.DataFrame(index=list(samples), columns=list(dev_items), dtype=float)
     errors = values.copy()
@@ -113,7 +113,7 @@ def words(text: str) -> list[str]:
     return found
 
 
-class _Hasher:
+class Hasher:
     """Buckets of a text's n-grams; remembers the hash of each word."""
 
     def __init__(self, bucket_bits: int) -> None:
@@ -157,7 +157,7 @@ class _LogRatios:
         self.floor = math.log(settings.smoothing)
         self.num_groups = min(settings.groups, len(items))
         self.group = np.arange(len(items)) % self.num_groups
-        self.items = _texts(items, buckets)
+        self.items = hashed_texts(items, buckets)
         by_group = np.zeros((len(buckets), self.num_groups))
         totals = np.zeros(self.num_groups)
         for g in range(self.num_groups):
@@ -170,9 +170,9 @@ class _LogRatios:
         share = np.divide(counts, size, out=np.zeros_like(counts), where=size > 0)
         self.logs = np.log(settings.smoothing + (1 - settings.smoothing) * share / background[:, None])
 
-    def utility(self, texts: _Texts) -> tuple[float, float]:
+    def utility(self, texts: Texts) -> tuple[float, float]:
         """Mean utility of the documents and its standard error."""
-        by_document = _probability(texts.mean_of(self.logs, self.floor))
+        by_document = probability(texts.mean_of(self.logs, self.floor))
         n = len(by_document)
         of_documents = by_document[:, 0].std(ddof=1) / math.sqrt(n) if n > 1 else UNKNOWN_DEVIATION
         left_out = by_document[:, 1:].mean(axis=0)
@@ -186,12 +186,20 @@ class _LogRatios:
     def own_items(self) -> float:
         """Mean utility of the items, by the n-grams that sources have, each with its group left out."""
         if self.num_groups == 1:
-            return float(_probability(self.items.mean_of(self.logs[:, :1], self.floor)).mean())
+            return float(probability(self.items.mean_of(self.logs[:, :1], self.floor)).mean())
         by_item = self.items.mean_of(self.logs[:, 1:], self.floor)[np.arange(len(self.group)), self.group]
-        return float(_probability(by_item[self.items.lengths > 0]).mean()) if self.items.counts.nnz else 0.0
+        return float(probability(by_item[self.items.lengths > 0]).mean()) if self.items.counts.nnz else 0.0
 
 
-def _texts(ngrams: Sequence[NDArray[np.int64]], buckets: NDArray[np.int64]) -> _Texts:
+def log_ratios(
+    items: list[NDArray[np.int64]], buckets: NDArray[np.int64], background: Array, settings: NgramSettings
+) -> Array:
+    """log(p_t / q) by bucket, (buckets,), for a task's items as n-grams."""
+    return _LogRatios(items, buckets, background, settings).logs[:, 0]
+
+
+def hashed_texts(ngrams: Sequence[NDArray[np.int64]], buckets: NDArray[np.int64]) -> Texts:
+    """Counts of each document's n-grams in the (sorted) buckets."""
     from scipy.sparse import csr_matrix
 
     lengths = [len(one) for one in ngrams]
@@ -201,10 +209,10 @@ def _texts(ngrams: Sequence[NDArray[np.int64]], buckets: NDArray[np.int64]) -> _
     known = column < len(buckets)
     known[known] = buckets[column[known]] == bucket[known]
     entries = (np.ones(known.sum()), (row[known], column[known]))
-    return _Texts(csr_matrix(entries, shape=(len(ngrams), len(buckets))))
+    return Texts(csr_matrix(entries, shape=(len(ngrams), len(buckets))))
 
 
-def _background(sources: Iterable[_Texts]) -> Array:
+def mean_distribution(sources: Iterable[Texts]) -> Array:
     """Mean over the sources of their distribution over buckets."""
     shares = []
     for texts in sources:
@@ -214,7 +222,8 @@ def _background(sources: Iterable[_Texts]) -> Array:
     return np.mean(shares, axis=0)
 
 
-def _probability(log_ratio: Array) -> Array:
+def probability(log_ratio: Array) -> Array:
+    """r / (1 + r) of log r."""
     return 1 / (1 + np.exp(-log_ratio))
 
 

@@ -1,4 +1,4 @@
-"""The user's own utility: a CSV in long (source, task, value[, stderr]) or wide form (source, then tasks)."""
+"""The user's own utility: a CSV in long (source, task, value[, stderr[, n]]) or wide form (source, then tasks)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from tasks.utility.matrix import UtilityMatrix
 LONG = ["source", "task", "value"]
 
 
-def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> UtilityMatrix:
-    """The table's utility for exactly these sources and tasks.
+def table_utility(
+    path: Path, sources: Sequence[str] | None = None, tasks: Sequence[str] | None = None
+) -> UtilityMatrix:
+    """The table's utility for exactly these sources and tasks; None: for those that it names, in its order.
 
-    A cell without a standard error counts as exact (0). Raises ValueError naming file and line for what
+    A cell without a standard error counts as exact (0). n, the number of labels behind a cell, goes into
+    about["labels"] by source and task. Raises ValueError naming file and line for what
     cannot be read, values outside [0, 1], cells that stand twice or are missing, and for names: the missing,
     the unknown and the allowed ones.
     """
@@ -25,10 +28,10 @@ def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> U
     long = set(LONG) <= set(header)
     if not long and header[0] != "source":
         raise ValueError(
-            f"{path}:1: columns {header}: must be source, task, value and optionally stderr, or source and "
-            "one column a task"
+            f"{path}:1: columns {header}: must be source, task, value and optionally stderr and n, or source "
+            "and one column a task"
         )
-    allowed = [*LONG, "stderr"] if long else ["source", *tasks]
+    allowed = [*LONG, "stderr", "n"] if long else header if tasks is None else ["source", *tasks]
     unknown = sorted(set(header) - set(allowed))
     if unknown:
         kind = "columns" if long else "tasks"
@@ -37,6 +40,7 @@ def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> U
     values: dict[tuple[str, str], float] = {}
     errors: dict[tuple[str, str], float] = {}
     lines: dict[tuple[str, str], int] = {}
+    counts: dict[str, dict[str, int]] = {}
     for line, row in rows:
         cells = [(row["task"], row["value"], row.get("stderr", ""))] if long else _wide_cells(header, row)
         for task, value, error in cells:
@@ -48,6 +52,12 @@ def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> U
             values[key] = _number(path, line, f"value for task {task!r}", value, 1.0)
             errors[key] = _number(path, line, f"stderr for task {task!r}", error or "0", math.inf)
             lines[key] = line
+            if long and "n" in header:
+                counts.setdefault(key[0], {})[task] = _count(path, line, task, row["n"])
+    if sources is None:
+        sources = list(dict.fromkeys(source for source, _ in values))
+    if tasks is None:
+        tasks = list(dict.fromkeys(task for _, task in values))
     _check_names(path, "sources", {source for source, _ in values}, sources)
     _check_names(path, "tasks", {task for _, task in values}, tasks)
     missing = [(source, task) for source in sources for task in tasks if (source, task) not in values]
@@ -61,7 +71,8 @@ def table_utility(path: Path, sources: Sequence[str], tasks: Sequence[str]) -> U
     spread = pd.DataFrame(
         [[errors[s, t] for t in tasks] for s in sources], index=list(sources), columns=list(tasks)
     )
-    return UtilityMatrix(matrix, spread, {"method": "table", "file": path.name, "stderr": "stderr" in header})
+    about = {"method": "table", "file": path.name, "stderr": "stderr" in header}
+    return UtilityMatrix(matrix, spread, {**about, "labels": counts} if counts else about)
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -103,6 +114,12 @@ def _number(path: Path, line: int, what: str, cell: str, highest: float) -> floa
         limits = "from 0 to 1" if highest == 1 else "finite and at least 0"
         raise ValueError(f"{path}:{line}: {what} is {cell!r}: must be a number {limits}")
     return number
+
+
+def _count(path: Path, line: int, task: str, cell: str) -> int:
+    if not (cell.isascii() and cell.isdigit() and int(cell) > 0):
+        raise ValueError(f"{path}:{line}: n for task {task!r} is {cell!r}: must be a whole number above 0")
+    return int(cell)
 
 
 def _check_names(path: Path, what: str, given: set[str], allowed: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.fingerprint import digest_file
+from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
 from tasks.sources.items import Benchmark, dev_texts, read_items
 from tasks.task import Progress, show_table, stage_task
+from tasks.utility.medu_settings import MeduSettings
 from tasks.utility.settings import UtilitySettings
 
-VERSION = 1
-HOW_REQUESTS_ARE_MADE = ("api_key_variable", "concurrency", "timeout_seconds", "retries")
+VERSION = 2
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")
@@ -20,15 +20,19 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
     """The utility matrix, sources x tasks, with standard errors, by the method of the settings."""
     progress = Progress(run, "utility")
     inputs = {"sources": corpus.digest}
-    if settings.method == "table":
-        if settings.table is None or not settings.table.is_file():
-            raise ValueError(
-                f"utility.table={settings.table}: no such file; the method 'table' reads a CSV file"
-            )
-        inputs["table"] = digest_file(settings.table)
-    identity = settings.model_dump(mode="json", include={"method", settings.method} - {"table"})
+    for name in ("table", "anchors"):
+        if (path := getattr(settings, name)) is not None:
+            if not path.is_file():
+                raise ValueError(f"utility.{name}={path}: no such file; allowed: a CSV file")
+            inputs[name] = digest_file(path)
+    identity = settings.model_dump(mode="json", include={"method", settings.method} - {"table", "medu"})
+    if settings.anchors is not None:
+        identity["anchor_groups"] = settings.anchor_groups
     if settings.method == "medu":
-        identity["medu"] = {k: v for k, v in identity["medu"].items() if k not in HOW_REQUESTS_ARE_MADE}
+        identity["medu"] = settings.medu.identity()
+        local = settings.medu.model if settings.medu.judge == "transformers" else settings.medu.tokenizer
+        if local is not None:
+            inputs["judge"] = digest_pretrained(local)
 
     def build(folder: Path) -> dict:
         tasks = corpus.facts["tasks"]
@@ -44,12 +48,16 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
         elif settings.method == "medu":
             from tasks.utility.medu import medu_utility
 
-            matrix = medu_utility(samples, dev, settings.medu, folder / "progress", progress.say)
+            matrix = medu_utility(samples, dev, settings.medu, _kept(run, settings.medu), progress.say)
         else:
             from tasks.utility.table import table_utility
 
             assert settings.table is not None
             matrix = table_utility(settings.table, list(samples), list(tasks))
+        if settings.anchors is not None:
+            from tasks.utility.anchors import calibrated, read_anchors
+
+            matrix = calibrated(matrix, read_anchors(settings.anchors), settings.anchor_groups)
         matrix.save(folder)
         return {"utility": matrix.rows(), "method": settings.method, "about": matrix.about}
 
@@ -60,6 +68,17 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
         description=f"Utility by {settings.method}, with standard errors",
     )
     return artifact
+
+
+def _kept(run: Run, settings: MeduSettings) -> Path:
+    """Where a judge's answers are kept: in the home, for all runs; what has been paid for outlives a stage."""
+    if settings.judge == "openai":
+        from tasks.utility.endpoint import answerer
+
+        who = "-".join(answerer(settings))
+    else:
+        who = settings.model
+    return run.store.home.root / "answers" / digest_value(who)[:16]
 
 
 def _dev_texts(corpus: Artifact, name: str, about: dict) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 
 from flows.environment import prepare_environment
 
-BENCHES = ("loop_speed", "overhead", "kept_gains", "memory")
+BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", "judges")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -80,12 +81,23 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def finished(figure: Figure, words: str) -> Picture:
     """The figure as a picture; the same figure gives the same bytes."""
+    encoded = base64.b64encode(_svg(figure).encode("utf-8")).decode("ascii")
+    return Picture(f"data:image/svg+xml;base64,{encoded}", words, round(figure.get_figwidth() * 96))
+
+
+def write_svg(figure: Figure, path: Path) -> None:
+    """The figure as an .svg file of its own, on white."""
+    figure.patch.set(alpha=1, facecolor="white")
+    with drawing():
+        text = _svg(figure)
+    path.write_text(text, encoding="utf-8")
+
+
+def _svg(figure: Figure) -> str:
     stream = io.StringIO()
     with warnings.catch_warnings():
         # Text stays text: that the font which measures it lacks a letter does not show.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(stream, format="svg", metadata={"Date": None})
     svg = stream.getvalue()
-    svg = FONT_FAMILY.sub(lambda found: found.group(1) + FONTS, svg[svg.index("<svg") :])
-    encoded = base64.b64encode(svg.encode("utf-8")).decode("ascii")
-    return Picture(f"data:image/svg+xml;base64,{encoded}", words, round(figure.get_figwidth() * 96))
+    return FONT_FAMILY.sub(lambda found: found.group(1) + FONTS, svg[svg.index("<svg") :])

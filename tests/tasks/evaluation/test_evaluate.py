@@ -79,6 +79,8 @@ def test_choice_by_hand() -> None:
         "model": "model", "task": "t", "metric": "acc", "value": 0.75, "stderr": pytest.approx(0.25), "n": 4
     }  # fmt: skip
     assert (rows["acc_norm"]["value"], rows["acc_norm"]["stderr"]) == (0.25, pytest.approx(0.25))
+    # Right answers: "b" at 1 bit three times, "cb" at -log2 .27; 3 * 1 + 2 bytes.
+    assert rows["bits_per_byte"]["value"] == pytest.approx((3 - math.log2(0.27)) / 5)
 
 
 def test_an_empty_context_begins_after_eos() -> None:
@@ -95,11 +97,14 @@ def test_cloze_compares_contexts() -> None:
         for n, answer in enumerate([1, 1, 0])
     ]
     scores = evaluate(BigramModel(), ABC, [Benchmark("w", "cloze", None, "acc", items)])
-    assert scores.frame["metric"].tolist() == ["acc"]
-    assert scores.frame["value"].item() == pytest.approx(2 / 3)
-    assert scores.frame["stderr"].item() == pytest.approx(math.sqrt(2 / 9 / 2))
-    assert scores.samples["prediction"].tolist() == ["bc"] * 3
-    assert scores.samples["target"].tolist() == ["bc", "bc", "ba"]
+    rows = scores.frame.set_index("metric")
+    assert rows.loc["acc", "value"] == pytest.approx(2 / 3)
+    assert rows.loc["acc", "stderr"] == pytest.approx(math.sqrt(2 / 9 / 2))
+    # One byte each: -log2 .9 twice, -log2 .5 once.
+    assert rows.loc["bits_per_byte", "value"] == pytest.approx((1 - 2 * math.log2(0.9)) / 3)
+    samples = scores.samples[scores.samples["metric"] == "acc"]
+    assert samples["prediction"].tolist() == ["bc"] * 3
+    assert samples["target"].tolist() == ["bc", "bc", "ba"]
 
 
 def test_answers_are_right_where_an_accepted_one_is_the_greedy_text() -> None:
@@ -290,7 +295,7 @@ def test_several_tasks_and_held_out_text_make_one_table_that_survives_the_disk(t
         for name in ("one", "two")
     ]
     scores = evaluate(BigramModel(), ABC, benchmarks, name="seed", heldout={"abc": ["abab", "ca"]})
-    assert scores.frame["task"].tolist() == ["one", "one", "two", "two", "heldout:abc"]
+    assert scores.frame["task"].tolist() == ["one"] * 3 + ["two"] * 3 + ["heldout:abc"]
     scores.save(tmp_path)
     back = Scores.load(tmp_path)
     pd.testing.assert_frame_equal(back.frame, scores.frame)

@@ -1,0 +1,180 @@
+"""What `mixstitch mix` prints: tables for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH_WITHOUT_TERMINAL = 140
+
+
+def print_object(told: Any) -> None:
+    print(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def new_console() -> Console:
+    return Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL)
+
+
+def print_fit(told: dict[str, Any]) -> None:
+    """Scores by loss, regret, the stack of `auto`, and one prediction a row."""
+    console = new_console()
+    about = told["about"]
+    console.print(
+        f"law {told['law']}: {about['runs']} runs, {len(about['sources'])} sources, {len(about['losses'])} losses, "
+        f"fitted in {told['seconds']['fit']:.1f} s",
+        highlight=False,
+    )
+    if "stack" in about:
+        shares = ", ".join(f"{law} {weight:.2f}" for law, weight in about["stack"].items())
+        console.print(f"stack: {shares}", highlight=False)
+    for kind, scores in about.get("held_out", {}).items():
+        console.print(
+            f"inside the runs, {HELD_OUT[kind]}: Spearman of the mean loss {scores['auto']:.4f} (auto); "
+            + ", ".join(f"{law} {value:.3f}" for law, value in scores.items() if law != "auto"),
+            highlight=False,
+        )
+    if told["spearman"]:
+        _print_scores(console, told)
+    elif told["predict"]:
+        console.print("no losses in the table of --predict: predictions only", highlight=False)
+    if told["not_scored"]:
+        console.print(f"not in both tables, so not scored: {', '.join(told['not_scored'])}", highlight=False)
+    _print_predictions(console, told)
+
+
+HELD_OUT = {"random": "random runs held out", "far": "whole groups of like mixtures held out"}
+
+
+def _print_scores(console: Console, told: dict[str, Any]) -> None:
+    table = Table(title=f"held against {told['predict']['file']}, {told['predict']['rows']} mixtures")
+    table.add_column("loss", overflow="fold")
+    table.add_column("Spearman", justify="right")
+    table.add_column("95% interval", justify="right")
+    for name, value in told["spearman"].items():
+        table.add_row(name, number(value), interval(told["spearman_interval"][name]))
+    table.add_section()
+    table.add_row(
+        "mean of the losses", number(told["spearman_mean"]), interval(told["spearman_mean_interval"])
+    )
+    console.print(table)
+    for name, value in told["regret"].items():
+        console.print(
+            f"regret {name.replace('_', '-')}: {value:.4f} (mean loss of the best of the predicted "
+            f"{name.removeprefix('top_')}, less that of the best of all)",
+            highlight=False,
+        )
+
+
+def _print_predictions(console: Console, told: dict[str, Any]) -> None:
+    names = told["about"]["losses"]
+    shown = names if len(names) <= 10 else []
+    table = Table(title="predicted losses" + ("" if shown else " (each loss: --json)"))
+    table.add_column("row", no_wrap=True)
+    table.add_column("mean", justify="right")
+    for name in shown:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in told["predictions"]:
+        table.add_row(
+            str(row["index"]), f"{row['mean']:.4f}", *(f"{row['losses'][name]:.4f}" for name in shown)
+        )
+    console.print(table)
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def interval(pair: list | None) -> str:
+    return "–" if pair is None or pair[0] is None else f"{pair[0]:.4f} to {pair[1]:.4f}"
+
+
+def keep(folder: str, name: str, told: dict[str, Any], figure: Figure) -> list[str]:
+    """Writes NAME.svg and NAME.json into the folder, which is made where it is not there; their paths."""
+    from tasks.report.pictures.drawing import write_svg
+
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    write_svg(figure, path / f"{name}.svg")
+    (path / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
+    return [str(path / f"{name}.svg"), str(path / f"{name}.json")]
+
+
+def print_compared(told: dict[str, Any]) -> None:
+    """One row a method, the weights of each proposal, and what must be known to read them."""
+    console = new_console()
+    title = "methods" if told["held_out"] is None else f"methods, scored on {told['held_out']} held-out runs"
+    table = Table(title=title)
+    table.add_column("method", no_wrap=True)
+    for name in (
+        "Spearman",
+        "95% interval",
+        "regret 1",
+        "regret 5",
+        "proposal's loss",
+        "its regret",
+        "sources",
+        "s",
+    ):
+        table.add_column(name, justify="right")
+    for entry in told["methods"]:
+        regret = entry.get("regret", {})
+        table.add_row(
+            entry["title"],
+            number(entry.get("spearman_mean")),
+            interval(entry.get("spearman_mean_interval")),
+            number(regret.get("top_1")),
+            number(regret.get("top_5")),
+            number(entry["predicted"]["mean"]),
+            number(entry["proposal_regret"]),
+            f"{entry['effective_sources']:.1f}" + ("*" if entry["breaks_cap"] else ""),
+            "–" if entry["seconds"] is None else f"{entry['seconds']:.1f}",
+        )
+    console.print(table)
+    shares = Table(title="weights, %")
+    shares.add_column("source", no_wrap=True)
+    for entry in told["methods"]:
+        shares.add_column(entry["title"], justify="right", overflow="fold")
+    for source in told["sources"]:
+        shares.add_row(source, *(f"{100 * entry['weights'][source]:.1f}" for entry in told["methods"]))
+    console.print(shares)
+    for note in told["notes"]:
+        console.print(f"note: {note}", highlight=False)
+    for entry in told["methods"]:
+        if entry["breaks_cap"]:
+            console.print(
+                f"* {entry['title']} breaks the cap of {', '.join(entry['breaks_cap'])}", highlight=False
+            )
+    _print_written(told)
+
+
+def print_efficiency(told: dict[str, Any]) -> None:
+    """Mean and range over the subsets, methods by number of runs."""
+    counts = told["counts"]
+    table = Table(title=f"Spearman of the mean loss on {told['held_out']} held-out runs, by runs fitted to")
+    table.add_column("method", no_wrap=True)
+    for count in counts:
+        table.add_column(str(count), justify="right")
+    cells = {(point["method"], point["runs"]): point for point in told["points"]}
+    for method in dict.fromkeys(point["method"] for point in told["points"]):
+        found = [cells.get((method, count)) for count in counts]
+        table.add_row(
+            method,
+            *("–" if p is None else f"{p['mean']:.3f} ({p['low']:.2f}-{p['high']:.2f})" for p in found),
+        )
+    console = new_console()
+    console.print(table)
+    console.print(told["words"], highlight=False)
+    _print_written(told)
+
+
+def _print_written(told: dict[str, Any]) -> None:
+    for path in told.get("written", []):
+        print(f"written: {path}")

@@ -1,0 +1,51 @@
+"""Parts of the pipeline that are several tasks at a time: the experts, and utility by ablation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.settings import Experiment
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.task import StageTask
+from tasks.training.task import train_expert
+from tasks.utility.ablation.plans import ProxyPlan, proxy_plans
+from tasks.utility.ablation.task import train_proxy, utility_of_proxies
+from tasks.utility.task import estimate_utility
+
+
+def train_experts(
+    run: Run,
+    e: Experiment,
+    corpus: Artifact,
+    mixtures: dict[str, Artifact],
+    seed: Artifact,
+) -> dict[str, Artifact]:
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time."""
+    calls = {
+        name: (run, name, e.training, corpus, mixture, seed, e.seed) for name, mixture in mixtures.items()
+    }
+    return in_parallel(train_expert, calls, e.training.parallel_experts)
+
+
+def utility_of(
+    run: Run, e: Experiment, corpus: Artifact, method: str, target_tokens: int, data_share: float = 1.0
+) -> Artifact:
+    """The utility matrix by `method`, for a mixture of `target_tokens` from `data_share` of the data."""
+    if method != "ablation":
+        return estimate_utility(run, e.utility.model_copy(update={"method": method}), corpus)
+    ablation = e.utility.ablation
+    plans: list[ProxyPlan] = proxy_plans(corpus.facts["sources"], ablation, e.seed)
+    calls = {
+        plan.name: (run, plan, ablation, e.training, e.evaluation, corpus, target_tokens, data_share)
+        for plan in plans
+    }
+    return utility_of_proxies(run, ablation, plans, in_parallel(train_proxy, calls, ablation.parallel))
+
+
+def in_parallel(task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
+    """Calls of a task by name, as Prefect tasks of their own, at most so many at a time."""
+    at_work: list[Any] = []
+    for arguments in calls.values():
+        at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))
+    return {name: future.result() for name, future in zip(calls, at_work, strict=True)}

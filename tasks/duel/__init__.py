@@ -1,0 +1,1 @@
+"""Mixtures against each other at real training: the same tokens, several seeds, several budgets."""

@@ -1,0 +1,71 @@
+"""Ridge regression, and the log-linear law of Olmix (arXiv 2602.12237) fitted with Huber's loss.
+
+    ridge       loss_k = b_k + a_k'w,                minimising squared error + penalty * |a_k|^2
+    log-linear  loss_k = c_k + exp(t_k'w),           c_k >= 0
+
+No intercept inside exp: the weights sum to 1, so that t_k takes it up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.mixture.capped_simplex import Array
+from tasks.mixture.laws.least_squares import Penalised, best_penalised
+from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
+
+PENALTIES = np.logspace(-6, 3, 28)
+FLOORS = (0.3, 0.9)
+
+
+def fit_ridge(mixtures: Array, losses: Array) -> Predictor:
+    """Ridge for mixtures (n, d) and losses (n, m); the penalty of each loss by exact leave-one-out error."""
+    centre = mixtures.mean(axis=0)
+    left, singular, right = np.linalg.svd(mixtures - centre, full_matrices=False)
+    mean = losses.mean(axis=0)
+    slopes, chosen = [], []
+    for k in range(losses.shape[1]):
+        target = losses[:, k] - mean[k]
+        along = left.T @ target
+        errors = [_leave_one_out(left, singular, along, target, penalty) for penalty in PENALTIES]
+        penalty = float(PENALTIES[int(np.argmin(errors))])
+        slopes.append(right.T @ (singular / (singular**2 + penalty) * along))
+        chosen.append(penalty)
+    matrix = np.column_stack(slopes)
+    return Predictor(lambda points: mean + (points - centre) @ matrix, True, {"penalties": chosen})
+
+
+def _leave_one_out(left: Array, singular: Array, along: Array, target: Array, penalty: float) -> float:
+    shrunk = singular**2 / (singular**2 + penalty)
+    leverage = left**2 @ shrunk + 1 / len(target)
+    errors = (target - left @ (shrunk * along)) / np.maximum(1 - leverage, 1e-9)
+    return float(errors @ errors)
+
+
+def fit_log_linear(mixtures: Array, losses: Array) -> Predictor:
+    """The log-linear law for mixtures (n, d) and losses (n, m), from several starts, penalties by leave-one-out."""
+    fitted = for_each_loss(lambda k: _log_linear(mixtures, losses[:, k]), losses.shape[1], in_threads=False)
+    about = {"penalties": [penalty for _, penalty in fitted]}
+    return Predictor(stacked([column for column, _ in fitted]), True, about)
+
+
+def _log_linear(mixtures: Array, target: Array) -> tuple[Column, float]:
+    d = mixtures.shape[1]
+    lowest, scale = float(target.min()), robust_scale(target)
+
+    def model(p: Array) -> tuple[Array, Array]:
+        grown = np.exp(np.clip(mixtures @ p[:d], -50, 50))
+        return p[d] + grown, np.column_stack([grown[:, None] * mixtures, np.ones(len(grown))])
+
+    starts = []
+    for floor in FLOORS:
+        c = floor * lowest if lowest > 0 else lowest - scale
+        logs = np.log(target - c + 1e-3 * scale)
+        flat = np.linalg.solve(mixtures.T @ mixtures + 1e-2 * np.eye(d), mixtures.T @ (logs - logs.mean()))
+        starts.append(np.append(flat + logs.mean(), c))
+    bounds = np.array([[-np.inf, np.inf]] * d + [[0.0 if lowest > 0 else -np.inf, np.inf]])
+    spread = np.zeros((d, d + 1))
+    spread[:, :d] = np.eye(d) - 1 / d
+    problem = Penalised(model, target, scale, spread, bounds)
+    p, penalty = best_penalised(problem, starts)
+    return lambda points: p[d] + np.exp(np.clip(points @ p[:d], -50, 50)), penalty

@@ -1,0 +1,78 @@
+"""Reads what is known by the source's name: utilities, token counts and mixtures chosen by hand or found elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.mixture.laws.run_table import (
+    WEIGHT_PREFIXES,
+    WEIGHT_SUFFIXES,
+    marked,
+    normalised,
+    numbers,
+    read_table,
+)
+
+
+def read_utility(path: str | Path) -> pd.DataFrame:
+    """Utilities, sources x tasks: the first column names the source, each other column is a task."""
+    table = _named(path, "source", "a column for each task")
+    return numbers(path, table, {name: name for name in table.columns})
+
+
+def read_tokens(path: str | Path) -> dict[str, int]:
+    """Tokens that each source holds: its name in the first column, the count in `tokens` or the only other."""
+    table = _named(path, "source", "a column `tokens`")
+    if table.shape[1] > 1 and "tokens" not in table.columns:
+        raise ValueError(f"{path}: columns {list(table.columns)}: the counts must stand in a column `tokens`")
+    column = "tokens" if "tokens" in table.columns else str(table.columns[0])
+    counts = numbers(path, table, {column: column})[column]
+    wrong = counts[(counts < 1) | (counts != np.floor(counts))]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: tokens of {wrong.index[0]!r} are {wrong.iloc[0]:g}: must be a whole number above 0"
+        )
+    return {str(name): int(count) for name, count in counts.items()}
+
+
+def read_mixtures(path: str | Path) -> pd.DataFrame:
+    """Named mixtures, names x sources, rows divided by their sums.
+
+    CSV or Parquet: the first column is the mixture's name, the others are sources (w_NAME and the like, or
+    NAME). JSON: {"name": {"source": weight}}; a source left out has weight 0.
+    """
+    if Path(path).suffix.lower() == ".json":
+        return normalised(str(path), _from_json(path))
+    table = _named(path, "mixture", "a column for each source")
+    columns = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES) or {name: name for name in table.columns}
+    return normalised(str(path), numbers(path, table, columns))
+
+
+def _from_json(path: str | Path) -> pd.DataFrame:
+    if not Path(path).is_file():
+        raise ValueError(f'{path}: no such file; it must hold {{"name": {{"source": weight}}}}')
+    try:
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
+        table = pd.DataFrame.from_dict(told, orient="index").fillna(0.0).astype(float)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path}: must hold {{"name": {{"source": weight}}}}: {error}') from error
+    if table.empty:
+        raise ValueError(f'{path}: holds no mixture; it must hold {{"name": {{"source": weight}}}}')
+    return table
+
+
+def _named(path: str | Path, what: str, others: str) -> pd.DataFrame:
+    """The table with its first column as the index; ValueError where a name repeats or nothing stands beside it."""
+    table = read_table(path)
+    table.columns = pd.Index(list(map(str, table.columns)))
+    if table.shape[1] < 2:
+        raise ValueError(f"{path}: one column; it needs the name of the {what} and {others}")
+    names = table.iloc[:, 0].astype(str)
+    repeated = sorted(set(names[names.duplicated()]))
+    if repeated:
+        raise ValueError(f"{path}: {what} {repeated[:5]} stands twice; each may stand once")
+    return table.iloc[:, 1:].set_axis(names.tolist(), axis=0)

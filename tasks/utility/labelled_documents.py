@@ -1,0 +1,96 @@
+"""What agreement is measured on: documents with binary labels, and the benchmark items that say what is good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.sources.benchmark_files import read_benchmark_folder
+from tasks.sources.items import dev_texts
+from tasks.sources.json_lines import read_json_lines
+from tasks.utility.agreement import Auc, auc, judge_agreement, supervised_ngram_scores
+from tasks.utility.answers import AnswerFile
+from tasks.utility.judges import language_judge
+from tasks.utility.ngram_judge import NgramJudge
+from tasks.utility.settings import UtilitySettings
+
+NOT_MEASURED = "not yet measured"
+LANGUAGE_JUDGES = ("openai", "transformers")
+SUPERVISED = "ngram-supervised (cross-fitted on the labels themselves: no judge)"
+LENGTH = "length of the document (no judge)"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Documents and their labels, 1 for the good ones."""
+
+    texts: list[str]
+    labels: list[int]
+
+
+def read_labelled(path: Path) -> Labelled:
+    """JSON lines with `text` and `label` (0 or 1), plain, .gz or .zst; ValueError naming file and line."""
+    texts, labels = [], []
+    for number, row in read_json_lines(path):
+        text, label = row.get("text"), row.get("label")
+        if not isinstance(text, str) or label not in (0, 1):
+            raise ValueError(
+                f"{path}:{number}: label {label!r} and text of type {type(text).__name__}; each row needs `text`, a "
+                "string, and `label`, 0 or 1"
+            )
+        texts.append(text)
+        labels.append(int(label))
+    if not texts:
+        raise ValueError(f"{path}: no documents")
+    return Labelled(texts, labels)
+
+
+def read_target(folder: Path, names: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Item texts by task of a folder of benchmark files; names: these tasks alone, else all."""
+    benchmarks, _ = read_benchmark_folder(folder)
+    found = {benchmark.name: dev_texts(benchmark) for benchmark in benchmarks}
+    unknown = sorted(set(names) - set(found))
+    if unknown:
+        raise ValueError(f"--task {', '.join(unknown)}: not in {folder}; it has {', '.join(found)}")
+    return {name: found[name] for name in names} if names else found
+
+
+def measure_agreement(
+    documents: Labelled,
+    target: dict[str, list[str]],
+    judges: Sequence[str],
+    settings: UtilitySettings,
+    kept: Path,
+    report: Callable[[str], None],
+) -> dict[str, Auc | None]:
+    """AUC by judge; None: not measured. The judges never see a label of these documents.
+
+    What is good is told by the items of `target` alone; the background of `ngram` is the documents themselves.
+    Beside the judges stand two references: the documents' length, and a classifier on n-grams that is
+    cross-fitted on the labels.
+    """
+    unknown = sorted(set(judges) - {"ngram", *LANGUAGE_JUDGES})
+    if unknown:
+        raise ValueError(f"--judge {', '.join(unknown)}: must be ngram, {' or '.join(LANGUAGE_JUDGES)}")
+    found: dict[str, Auc | None] = {}
+    if "ngram" in judges:
+        judge = NgramJudge({"documents": documents.texts}, settings.ngram)
+        found["ngram"] = judge_agreement(judge, target, documents.texts, documents.labels)
+    for name in LANGUAGE_JUDGES:
+        found[name] = None
+        if name in judges:
+            if settings.medu.judge != name:
+                raise ValueError(
+                    f"--judge {name} with medu.judge={settings.medu.judge}: -o medu.judge={name}"
+                )
+            with AnswerFile(kept / "answers.jsonl", report) as answers:
+                asked = language_judge(settings.medu, answers, report)
+                found[name] = judge_agreement(asked, target, documents.texts, documents.labels)
+    found[LENGTH] = auc(documents.labels, [float(len(text)) for text in documents.texts])
+    found[SUPERVISED] = auc(documents.labels, supervised_ngram_scores(documents.texts, documents.labels))
+    return found
+
+
+def agreement_lines(found: dict[str, Auc | None]) -> list[str]:
+    return [f"{name}: {NOT_MEASURED if one is None else one.line()}" for name, one in found.items()]
