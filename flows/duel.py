@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flows.settings import Experiment
-from flows.subflows import utility_of
+from flows.subflows import utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.duel.settings import DuelSettings
@@ -29,9 +29,12 @@ def duel_pipeline(run: Run, e: Experiment, duel: DuelSettings) -> None:
         for contender in duel.contenders:
             utility = utility_of(run, e, corpus, contender.utility, largest, share)
             utilities[f"{regime.name} {contender.utility}"] = utility
+            learnt = weights_learnt(run, e, contender.mixture, corpus, largest, share)
             for tokens in budgets(duel, largest, e.training.tokens_per_step):
                 name = f"{contender.name}-{regime.name}-{tokens}"
-                mixture = solve_mixture(run, name, contender.mixture, corpus, utility, tokens, limits=limits)
+                mixture = solve_mixture(
+                    run, name, contender.mixture, corpus, utility, tokens, limits=limits, learnt=learnt
+                )
                 read = first_like(mixture, plans)
                 for seed in range(e.seed, e.seed + duel.seeds):
                     model = train_seed(

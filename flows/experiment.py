@@ -9,7 +9,7 @@ from flows.duel import duel_pipeline
 from flows.environment import prefect_settings, prepare_environment
 from flows.running import running
 from flows.settings import Experiment
-from flows.subflows import train_experts, utility_of
+from flows.subflows import train_experts, utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise
@@ -53,15 +53,16 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
 
     own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    learnt = weights_learnt(run, e, e.mixture, corpus, budget.seed)
     mixtures: dict[str, Artifact] = {
-        "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed)
+        "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed, learnt=learnt)
     }
     for name, tasks in own_tasks.items():
         behind = {"seed": mixtures["seed"]}
         mixtures[name] = solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
     behind = dict(mixtures)
     mixtures["stitched"] = solve_mixture(
-        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind
+        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind, learnt=learnt
     )
 
     seed: Artifact = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)

@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
+from flows.mix_solve import path, solve
+
 mix_app = typer.Typer(
     no_args_is_help=True,
     help="Data mixtures from CSV or Parquet tables alone: solve, fit a law to runs, compare methods.",
 )
+
+mix_app.command()(solve)
+mix_app.command()(path)
 
 Runs = Annotated[
     str,

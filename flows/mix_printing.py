@@ -12,6 +12,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from tasks.mixture.mixture import Mixture
+
 WIDTH_WITHOUT_TERMINAL = 140
 
 
@@ -153,6 +155,76 @@ def print_compared(told: dict[str, Any]) -> None:
                 f"* {entry['title']} breaks the cap of {', '.join(entry['breaks_cap'])}", highlight=False
             )
     _print_written(told)
+
+
+def print_solved(mixture: Mixture) -> None:
+    """One row a source, then what certifies the mixture."""
+    facts = mixture.certificate
+    table = Table(title=f"{facts['method']}: {facts['budget']:,} tokens")
+    table.add_column("source", no_wrap=True)
+    columns = {"weight": mixture.weights, "tokens": mixture.tokens, "epochs": mixture.epochs}
+    intervals, prices = facts.get("weight_intervals"), facts.get("shadow_prices")
+    titles = [*columns, *(["95% interval"] if intervals else []), *(["shadow price"] if prices else [])]
+    for name in titles:
+        table.add_column(name, justify="right")
+    for source in mixture.weights:
+        cells = [
+            f"{mixture.weights[source]:.4f}",
+            f"{mixture.tokens[source]:,}",
+            f"{mixture.epochs[source]:.3g}",
+        ]
+        if intervals:
+            cells.append(interval(intervals[source]))
+        if prices:
+            cells.append(f"{prices[source]:.3g}")
+        table.add_row(source, *cells)
+    console = new_console()
+    console.print(table)
+    if prices:
+        console.print(
+            "shadow price: what the objective falls by for a billion more tokens of the source",
+            highlight=False,
+        )
+    if "objective" in facts:
+        console.print(
+            f"objective {facts['objective']:.8g}, duality gap {facts['gap']:.1e}, "
+            f"KKT residual {facts['kkt_residual']:.1e}",
+            highlight=False,
+        )
+    console.print(f"effective sources {facts['effective_sources']:.2f}", highlight=False)
+    if facts["binding"]:
+        console.print(f"at their cap: {', '.join(facts['binding'])}", highlight=False)
+
+
+def print_path(told: dict[str, Any]) -> None:
+    """One row a cap and budget."""
+    points = told["points"]
+    sources = list(next((point["weights"] for point in points if "weights" in point), {}))
+    table = Table(title="weights of UtiliMax, %; * at its cap")
+    for name in ("cap", "budget", "objective", *sources):
+        table.add_column(name, justify="right", overflow="fold")
+    for point in points:
+        place = (cap_text(point), f"{point['budget']:,}")
+        if "infeasible" in point:
+            table.add_row(*place, "–", *["–"] * len(sources))
+            continue
+        cells = [
+            f"{100 * point['weights'][name]:.1f}{'*' if name in point['binding'] else ''}" for name in sources
+        ]
+        table.add_row(*place, f"{point['objective']:.5g}", *cells)
+    console = new_console()
+    console.print(table)
+    for point in points:
+        if "infeasible" in point:
+            console.print(
+                f"cap {cap_text(point)}, {point['budget']:,} tokens: {point['infeasible']}",
+                highlight=False,
+            )
+    _print_written(told)
+
+
+def cap_text(point: dict[str, Any]) -> str:
+    return "none" if point["epoch_cap"] is None else f"{point['epoch_cap']:g}"
 
 
 def print_efficiency(told: dict[str, Any]) -> None:

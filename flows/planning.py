@@ -63,6 +63,7 @@ def _all_stages(e: Experiment, experts: list[str]) -> list[tuple[str, str]]:
         ("utility", ""),
         *([] if e.experts.listed else [("experts", "")]),
         *([("speed", "")] if e.budget.minutes is not None else []),
+        *([("online", method)] if (method := e.mixture.online_method) else []),
         *(("mixture", name) for name in ["seed", *experts, "stitched"]),
         ("seed", ""),
         *(("expert", name) for name in experts),

@@ -183,6 +183,14 @@ class Experiment(BaseModel):
                 f"budget.minutes={self.budget.minutes:g} with a duel: its budgets are shares of budget.tokens; "
                 "allowed: budget.tokens alone"
             )
+        swarm = self.utility.ablation.swarm
+        if self.duel is None:
+            self.mixture.check_evidence(self.utility.method, swarm, "mixture")
+        else:
+            for contender in self.duel.contenders:
+                contender.mixture.check_evidence(
+                    contender.utility, swarm, f"duel.contenders: {contender.name!r}"
+                )
         longest = self.evaluation.max_length
         if pretrained is None and longest is not None and longest > self.training.sequence_length:
             raise ValueError(

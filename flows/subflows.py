@@ -1,4 +1,4 @@
-"""Parts of the pipeline that are several tasks at a time: the experts, and utility by ablation."""
+"""Parts of the pipeline that are several tasks, or not always there: experts, utility by ablation, learnt weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.runs import Run
+from tasks.mixture.online.task import learn_weights
+from tasks.mixture.settings import MixtureSettings
 from tasks.task import StageTask
 from tasks.training.task import train_expert
 from tasks.utility.ablation.plans import ProxyPlan, proxy_plans
@@ -41,6 +43,21 @@ def utility_of(
         for plan in plans
     }
     return utility_of_proxies(run, ablation, plans, in_parallel(train_proxy, calls, ablation.parallel))
+
+
+def weights_learnt(
+    run: Run,
+    e: Experiment,
+    settings: MixtureSettings,
+    corpus: Artifact,
+    target_tokens: int,
+    data_share: float = 1.0,
+) -> Artifact | None:
+    """What the method learns while proxies train, for a mixture of `target_tokens`; None where it learns nothing."""
+    method = settings.online_method
+    if method is None:
+        return None
+    return learn_weights(run, method, settings.online, e.training, corpus, target_tokens, e.seed, data_share)
 
 
 def in_parallel(task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:

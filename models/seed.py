@@ -18,7 +18,6 @@ from transformers import (
     PreTrainedModel,
 )
 
-
 _random_state = threading.Lock()
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tasks.mixture.experts import auto_experts
-    from tasks.mixture.heuristics import manual, proportional, uniform, unimax
+    from tasks.mixture.heuristics import manual, olmo, proportional, uniform, unimax
     from tasks.mixture.laws.law import FittedLaw, fit_law
     from tasks.mixture.mixture import Mixture
+    from tasks.mixture.path import mixture_path
     from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
     from tasks.mixture.portfolio import utilimax
     from tasks.mixture.settings import MixtureSettings
@@ -28,7 +29,9 @@ _HOMES = {
     "auto_experts": "tasks.mixture.experts",
     "expert_plan": "tasks.mixture.plans",
     "fit_law": "tasks.mixture.laws.law",
+    "mixture_path": "tasks.mixture.path",
     "manual": "tasks.mixture.heuristics",
+    "olmo": "tasks.mixture.heuristics",
     "proportional": "tasks.mixture.heuristics",
     "seed_plan": "tasks.mixture.plans",
     "stitch_plan": "tasks.mixture.plans",
@@ -45,6 +48,8 @@ __all__ = [
     "expert_plan",
     "fit_law",
     "manual",
+    "mixture_path",
+    "olmo",
     "proportional",
     "seed_plan",
     "stitch_plan",

@@ -9,52 +9,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-NEWTON_STEPS = 30
+NEWTON_STEPS = 60
+ROUNDING = 2e-14  # of a sum of weights
 
 
 def project(point: Array, upper: Array) -> Array:
-    """The mixture nearest to point (d,): clip(point - tau, 0, upper), with tau read off the sorted kinks."""
-    upper = np.minimum(upper, 1.0)
-    point = point - point.max()
-    kinks = np.sort(np.concatenate([point - upper, point]))
-    rising = np.sort(point - upper)
-    falling = np.sort(point)
-    # Between two kinks the sum falls with the number of sources strictly inside their bounds.
-    inside = np.searchsorted(rising, kinks, side="right") - np.searchsorted(falling, kinks, side="right")
-    sums = upper.sum() - np.concatenate([[0.0], np.cumsum(inside[:-1] * np.diff(kinks))])
-    last = int(np.flatnonzero(sums >= 1)[-1]) if sums[0] >= 1 else 0
-    tau = kinks[last] + (max(sums[last] - 1, 0) / inside[last] if inside[last] > 0 else 0.0)
-    return settle(np.clip(point - tau, 0, upper), upper)
+    """The mixture nearest to point (d,)."""
+    return settle(answer(point, np.full(len(point), 0.5), upper), np.minimum(upper, 1.0))
 
 
-def project_from(point: Array, upper: Array, shift: float) -> Array:
-    """`project` but for rounding in the sum, starting from a shift tau that may be near.
+def answer(gain: Array, risk: Array, upper: Array, shift: float | None = None) -> Array:
+    """What minimises sum_i risk_i w_i^2 - gain'w, but for rounding in its sum: clip((gain - tau) / (2 risk), 0, upper).
 
-    Newton's method on the sum, which falls with tau along straight pieces, inside a bracket that shrinks: a few
-    steps of O(d) each, where sorting the kinks takes O(d log d).
+    gain and risk (d,), risk above 0. The sum falls with tau along straight pieces; Newton's method finds the piece
+    inside a bracket that shrinks, from `shift` as the first tau, in a few steps of O(d); the sorted kinks do,
+    in O(d log d), where it does not.
     """
-    top = float(point.max())
-    point = point - top  # what is positive lies near the top: fewer digits are lost
-    tau, low, high = min(shift - top, 0.0), -np.inf, np.inf
+    upper = np.minimum(upper, 1.0)
+    steepness = 0.5 / risk
+    top = float(gain.max())
+    gain = gain - top  # what has weight lies near the top: fewer digits are lost
+    tau = float(gain.mean()) if shift is None else min(shift - top, 0.0)
+    low, high = -np.inf, np.inf
     for _ in range(NEWTON_STEPS):
-        w = point - tau
+        w = gain - tau
+        w *= steepness
         np.maximum(w, 0.0, out=w)
         np.minimum(w, upper, out=w)
         excess = float(w.sum()) - 1
-        if abs(excess) <= 1e-15:
+        if abs(excess) <= ROUNDING:
             return w
         low, high = (tau, high) if excess > 0 else (low, tau)
-        num_free = int(np.count_nonzero((w > 0) & (w < upper)))
-        following = tau + excess / num_free if num_free else np.nan
+        slope = float(steepness @ ((w > 0) & (w < upper)))
+        following = tau + excess / slope if slope > 0 else np.nan
         if not low < following < high:
-            if abs(excess) <= 1e-13:
-                return w
             if not (np.isfinite(low) and np.isfinite(high)):
-                following = 0.0 if excess > 0 else float((point - upper).min())
+                following = 0.0 if excess > 0 else float((gain - upper / steepness).min())
             else:
                 following = (low + high) / 2
         tau = following
-    return project(point, upper)
+    return _answer_by_sorting(gain, steepness, upper)
+
+
+def _answer_by_sorting(gain: Array, steepness: Array, upper: Array) -> Array:
+    kinks = np.concatenate([gain, gain - upper / steepness])
+    order = np.argsort(-kinks, kind="stable")
+    kinks = kinks[order]
+    slopes = np.maximum(np.cumsum(np.concatenate([steepness, -steepness])[order]), 0.0)
+    sums = np.concatenate([[0.0], np.cumsum(slopes[:-1] * -np.diff(kinks))])
+    last = max(int(np.searchsorted(sums, 1.0)) - 1, 0)
+    missing = max(1 - sums[last], 0.0)
+    tau = kinks[last] - (missing / slopes[last] if slopes[last] > 0 else 0.0)
+    return np.clip((gain - tau) * steepness, 0, upper)
 
 
 def settle(w: Array, upper: Array) -> Array:

@@ -1,19 +1,29 @@
-"""Mixtures that need no utility: uniform, proportional, UniMax and weights chosen by hand.
+"""Mixtures that need no utility: uniform, proportional, UniMax, OLMo's and weights chosen by hand.
 
 UniMax (Chung et al. 2023, arXiv 2304.09151): visit the sources from the smallest on, give each an equal part
 of what is left, but no more than its cap.
+
+OLMo: weight ~ tokens * passes, each kind of data sampled down or up by hand. In Dolma 1.7, the mix of OLMo
+1.7 7B (the table "Sample Proportion" of its dataset card, April 2024), Common Crawl and C4 have 50%, Wikipedia
+and Wikibooks 200%, all others 100%. Passes that are not given follow from the words of a source's NAME: .5
+for web, cc, commoncrawl, crawl, c4; 2 for what begins with wiki or encyclop; else 1.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
 from tasks.mixture.capped_simplex import Array, fill, settle
 from tasks.mixture.mixture import Mixture, planned
+
+CRAWLS, CRAWL_PASSES = ("web", "cc", "commoncrawl", "crawl", "c4"), 0.5
+ENCYCLOPEDIAS, ENCYCLOPEDIA_PASSES = ("wiki", "encyclop"), 2.0
 
 
 def unimax(tokens: Mapping[str, int], budget: int, epoch_cap: float) -> Mixture:
@@ -34,6 +44,20 @@ def proportional(tokens: Mapping[str, int], budget: int, epoch_cap: float = math
     return heuristic("proportional", tokens, budget, epoch_cap)
 
 
+def olmo(
+    tokens: Mapping[str, int],
+    budget: int,
+    epoch_cap: float = math.inf,
+    passes: Mapping[str, float] | None = None,
+) -> Mixture:
+    """Weights in proportion to tokens times passes. No cap unless given.
+
+    passes: of sources by name, above 0; those of the others follow from their names. The certificate holds all
+    of them and which were guessed. Raises ValueError for passes of what is no source.
+    """
+    return heuristic("olmo", tokens, budget, epoch_cap, passes=passes)
+
+
 def manual(
     weights: Mapping[str, float], tokens: Mapping[str, int], budget: int, epoch_cap: float = math.inf
 ) -> Mixture:
@@ -52,6 +76,7 @@ def heuristic(
     epoch_cap: float,
     used: Mapping[str, float] | None = None,
     weights: Mapping[str, float] | None = None,
+    passes: Mapping[str, float] | None = None,
 ) -> Mixture:
     """The mixture of `method`, capped along a lineage that has `used` tokens already.
 
@@ -61,6 +86,7 @@ def heuristic(
     budget, epoch_cap, used = check_budget(budget), check_cap(epoch_cap), used or {}
     limit = capacity(sizes, budget, epoch_cap, used)
     upper = upper_bounds(sizes, limit, budget)
+    facts: dict[str, Any] = {"method": method, "epoch_cap": None if math.isinf(epoch_cap) else epoch_cap}
     match method:
         case "unimax":
             w = _unimax_weights(upper)
@@ -68,12 +94,15 @@ def heuristic(
             w = fill(np.ones(len(sizes)), upper)
         case "proportional":
             w = fill(np.array(list(sizes.values()), float), upper)
+        case "olmo":
+            all_passes = _passes(passes or {}, sizes)
+            w = fill(np.array([size * all_passes[name] for name, size in sizes.items()], float), upper)
+            facts |= {"passes": all_passes, "passes_by_name": sorted(set(sizes) - set(passes or {}))}
         case "manual":
             w = _manual_weights(weights or {}, sizes, upper, limit, budget, epoch_cap)
         case _:
-            raise ValueError(f"method={method!r}: must be uniform, proportional, unimax or manual")
-    cap = None if math.isinf(epoch_cap) else epoch_cap
-    return planned(w, sizes, budget, limit, used, {"method": method, "epoch_cap": cap})
+            raise ValueError(f"method={method!r}: must be uniform, proportional, unimax, olmo or manual")
+    return planned(w, sizes, budget, limit, used, facts)
 
 
 def _unimax_weights(upper: Array) -> Array:
@@ -83,6 +112,22 @@ def _unimax_weights(upper: Array) -> Array:
         w[i] = min(left / (len(upper) - visited), upper[i])
         left -= w[i]
     return settle(w, upper)
+
+
+def passes_by_name(source: str) -> float:
+    """Passes over a source of this name in OLMo's mix: see above."""
+    words = re.split(r"[^a-z0-9]+", source.lower())
+    if any(word.startswith(ENCYCLOPEDIAS) for word in words):
+        return ENCYCLOPEDIA_PASSES
+    return CRAWL_PASSES if any(word in CRAWLS for word in words) else 1.0
+
+
+def _passes(given: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, float]:
+    check_names("passes", given, sizes, all_needed=False)
+    wrong = {name: count for name, count in given.items() if not (math.isfinite(count) and count > 0)}
+    if wrong:
+        raise ValueError(f"passes={wrong}: must be finite and above 0")
+    return {name: float(given[name]) if name in given else passes_by_name(name) for name in sizes}
 
 
 def _manual_weights(

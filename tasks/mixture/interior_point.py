@@ -1,6 +1,7 @@
 """One primal-dual interior point step for the mixture problem, and a point on the central path to start from.
 
-    minimise  phi(1 - U'w) + risk ||w||^2   subject to   sum(w) = 1,   low = w >= 0,   high = upper - w >= 0
+    minimise  phi(b - U'w) + sum_i risk_i w_i^2 - c'w
+    subject to   sum(w) = 1,   low = w >= 0,   high = upper - w >= 0
 
 with multipliers y, z_low, z_high. phi is the norm as the barrier of its second-order cone smooths it:
 at complementarity mu its gradient is v = r / t with t = (mu + sqrt(mu^2 + 4 ||r||^2)) / 2, so phi becomes the
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.mixture.capped_simplex import Array
+from tasks.mixture.problem import Problem
 
 BACK_OFF = 0.995
 
@@ -42,8 +44,9 @@ class State:
         return np.where((self.capped > 0) & (self.high < self.z_high), upper, w)
 
 
-def central_start(utility: Array, upper: Array, risk: float) -> State:
+def central_start(problem: Problem) -> State:
     """Interior weights with multipliers that make every complementarity product the same."""
+    upper = problem.upper
     d = len(upper)
     capped = (upper < 1).astype(float)
     if capped.all():
@@ -51,7 +54,8 @@ def central_start(utility: Array, upper: Array, risk: float) -> State:
     else:
         w = np.minimum(upper / 2, 1 / (2 * d)) * capped
         w += (1 - capped) * (1 - w.sum()) / (d - capped.sum())
-    mu = (float(np.linalg.norm(1 - w @ utility)) + risk * float(w @ w) + 1e-3) / (2 * d)
+    scale = float(np.linalg.norm(problem.rest(w))) + float(problem.risk @ (w * w))
+    mu = (scale + 1e-3) / (2 * d)
     high = np.where(capped > 0, upper - w, 1.0)
     return State(w=w, y=0.0, z_low=mu / w, high=high, z_high=capped * mu / high, capped=capped)
 
@@ -61,9 +65,9 @@ def smoothed_direction(rest: Array, mu: float) -> Array:
     return rest / _radius(float(np.linalg.norm(rest)), mu)
 
 
-def newton_step(utility: Array, risk: float, at: State) -> State:
+def newton_step(problem: Problem, at: State) -> State:
     """The next point: Mehrotra's predictor and corrector. LinAlgError where rounding stops it."""
-    system = _System(utility, risk, at)
+    system = _System(problem, at)
     predicted = system.direction(0.0, None)
     reach = min(system.longest_step(predicted), 1.0)
     after = _moved(at, predicted, reach)
@@ -89,17 +93,17 @@ def _moved(at: State, step: State, length: float) -> State:
 class _System:
     """Newton's equations at one point, factorised once for the two directions."""
 
-    def __init__(self, utility: Array, risk: float, at: State) -> None:
+    def __init__(self, problem: Problem, at: State) -> None:
         self.at = at
-        rest = 1 - at.w @ utility
-        self.inverse = 1 / (2 * risk + at.z_low / at.w + at.z_high / at.high)
+        utility, rest = problem.utility, problem.rest(at.w)
+        self.inverse = 1 / (2 * problem.risk + at.z_low / at.w + at.z_high / at.high)
         # Centred utilities drop sum(dw) out of the rest of the system, and with it a cancellation.
         mean = self.inverse @ utility / self.inverse.sum()
         self.mean = _times_root_curvature(mean, rest, at.mu)
         self.curved = _times_root_curvature(utility - mean, rest, at.mu)
         normal = np.eye(len(rest)) + (self.curved * self.inverse[:, None]).T @ self.curved
         self.factor = np.linalg.cholesky(normal)
-        self.gradient = 2 * risk * at.w - utility @ smoothed_direction(rest, at.mu)
+        self.gradient = 2 * problem.risk * at.w - problem.gain(smoothed_direction(rest, at.mu))
         self.sum_residual = float(at.w.sum() - 1)
 
     def direction(self, sigma: float, predicted: State | None) -> State:

@@ -10,18 +10,27 @@ from tasks.mixture.budget import whole_tokens
 from tasks.mixture.capped_simplex import Array
 
 
+class Certificate(dict[str, Any]):
+    """JSON-ready facts on how a mixture was reached, also as attributes: `certificate.kkt_residual`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(f"this certificate has no {name!r}; it has {', '.join(self)}")
+        return self[name]
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Weights (sum 1), whole tokens (sum the budget) and epochs of this stage, each by source name.
 
-    certificate: JSON-ready facts: method, budget, epoch_cap, effective_sources (1 / sum of squared weights),
+    certificate: facts: method, budget, epoch_cap, effective_sources (1 / sum of squared weights),
     binding (sources at their bound), lineage_epochs (with the stages before), and what the method adds.
     """
 
     weights: dict[str, float]
     tokens: dict[str, int]
     epochs: dict[str, float]
-    certificate: dict[str, Any] = field(default_factory=dict)
+    certificate: Certificate = field(default_factory=Certificate)
 
     def to_facts(self, name: str) -> dict[str, Any]:
         """As the catalog keeps it: {"name", "sources": {source: {"weight", "tokens", "epochs"}}}."""
@@ -50,7 +59,10 @@ class Mixture:
     def from_json(cls, told: Mapping[str, Any]) -> Mixture:
         """From what `to_json` gave."""
         return cls(
-            dict(told["weights"]), dict(told["tokens"]), dict(told["epochs"]), dict(told["certificate"])
+            dict(told["weights"]),
+            dict(told["tokens"]),
+            dict(told["epochs"]),
+            Certificate(told["certificate"]),
         )
 
 
@@ -77,4 +89,4 @@ def planned(
         "lineage_epochs": {name: (plan[name] + used.get(name, 0)) / size for name, size in tokens.items()},
     }
     epochs = {name: plan[name] / size for name, size in tokens.items()}
-    return Mixture(weights, plan, epochs, certificate | facts)
+    return Mixture(weights, plan, epochs, Certificate(certificate | facts))

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from tasks.mixture.budget import capacity, check_budget, check_names, check_sizes, upper_bounds
 from tasks.mixture.capped_simplex import Array, fill
+from tasks.mixture.found_weights import Found, law_mixture, learnt_mixture
 from tasks.mixture.heuristics import heuristic
 from tasks.mixture.mixture import Mixture, effective_sources, planned
-from tasks.mixture.portfolio import aligned, solved_facts, utilimax
+from tasks.mixture.portfolio import aligned, aligned_errors, solved_facts, utilimax
 from tasks.mixture.settings import MixtureSettings
 from tasks.mixture.solver import Solution, solve
 
@@ -47,16 +48,21 @@ class _Targeted:
 
 
 def seed_plan(
-    utility: pd.DataFrame, tokens: Mapping[str, int], budget: int, settings: MixtureSettings
+    utility: pd.DataFrame,
+    tokens: Mapping[str, int],
+    budget: int,
+    settings: MixtureSettings,
+    found: Found = Found(),
 ) -> Mixture:
     """The seed's mixture: the method of the settings, over all tasks.
 
-    utility: sources x tasks in [0, 1]; tokens: tokens each source holds; budget: tokens of the stage. Raises
-    ValueError for names that do not match and for a budget that the cap does not allow.
+    utility: sources x tasks in [0, 1]; tokens: tokens each source holds; budget: tokens of the stage; found: what
+    proxies found, for the methods that train some. Raises ValueError for names that do not match and for a
+    budget that the cap does not allow.
     """
     if settings.method == "utilimax":
         return utilimax(utility, tokens, budget, settings.epoch_cap, settings.risk)
-    return _baseline(tokens, budget, settings, {})
+    return _baseline(utility, tokens, budget, settings, {}, found)
 
 
 def stitch_plan(
@@ -65,6 +71,7 @@ def stitch_plan(
     budget: int,
     settings: MixtureSettings,
     used: Mapping[str, float],
+    found: Found = Found(),
 ) -> Mixture:
     """The stitch layers' mixture: the method of the settings over all tasks, on what the lineage left.
 
@@ -73,14 +80,14 @@ def stitch_plan(
     `seed_plan`.
     """
     if settings.method != "utilimax":
-        return _baseline(tokens, budget, settings, used)
+        return _baseline(utility, tokens, budget, settings, used, found)
     sizes, budget = check_sizes(tokens), check_budget(budget)
     wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
     values = aligned("utility", utility, sizes).to_numpy(float)
     limit = capacity(sizes, budget, settings.epoch_cap, used)
-    found = _with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
-    facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **found.facts}
-    return planned(found.solution.w, sizes, budget, limit, used, facts)
+    solved = _with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
+    facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **solved.facts}
+    return planned(solved.solution.w, sizes, budget, limit, used, facts)
 
 
 def expert_plan(
@@ -103,7 +110,7 @@ def expert_plan(
     """
     sizes, budget = check_sizes(tokens), check_budget(budget)
     values = aligned("utility", utility, sizes)
-    spread = _aligned_errors(errors, values)
+    spread = aligned_errors(errors, values)
     unknown = sorted(set(own) - set(values.columns))
     if unknown or not own:
         raise ValueError(
@@ -218,21 +225,16 @@ def _with_effective_sources(values: Array, upper: Array, wanted: float) -> _Targ
 
 
 def _baseline(
-    tokens: Mapping[str, int], budget: int, settings: MixtureSettings, used: Mapping[str, float]
+    utility: pd.DataFrame,
+    tokens: Mapping[str, int],
+    budget: int,
+    settings: MixtureSettings,
+    used: Mapping[str, float],
+    found: Found,
 ) -> Mixture:
-    weights = settings.manual or None
-    return heuristic(settings.method, tokens, budget, settings.epoch_cap, used, weights)
-
-
-def _aligned_errors(errors: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:
-    check_names("errors of the utility", dict.fromkeys(errors.index), dict.fromkeys(values.index))
-    if set(errors.columns) != set(values.columns):
-        raise ValueError(
-            f"errors of the utility: tasks {sorted(errors.columns)} are not those of the utility, "
-            f"{sorted(values.columns)}"
-        )
-    spread = errors.loc[values.index, values.columns]
-    cells = spread.to_numpy(float)
-    if not (np.isfinite(cells).all() and (cells >= 0).all()):
-        raise ValueError("errors of the utility: every standard error must be finite and at least 0")
-    return spread
+    method, cap = settings.method, settings.epoch_cap
+    if method == "law":
+        return law_mixture(settings.law, found, utility, tokens, budget, cap, used)
+    if settings.online_method is not None:
+        return learnt_mixture(method, found, tokens, budget, cap, used)
+    return heuristic(method, tokens, budget, cap, used, settings.manual or None, settings.passes or None)

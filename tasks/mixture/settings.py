@@ -1,10 +1,15 @@
 """Settings of the mixture stage."""
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Method = Literal["utilimax", "uniform", "proportional", "unimax", "manual"]
+from tasks.mixture.online.settings import OnlineMethod, OnlineSettings
+
+Method = Literal["utilimax", "uniform", "proportional", "unimax", "olmo", "manual"]  # these train no proxy
+Law = Literal[
+    "auto", "ridge", "log-linear", "power", "diminishing", "lightgbm", "gp", "diminishing+gp", "fusion"
+]
 
 RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
 
@@ -14,10 +19,11 @@ class MixtureSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Method = Field(
+    method: Literal[Method, OnlineMethod, "law"] = Field(
         "utilimax",
         description="How the mixtures of the seed and of the stitch layers are chosen; an expert's always "
-        "follows from the utility for its own tasks.",
+        "follows from the utility for its own tasks. doremi, odm and skill-it learn weights while proxies train; "
+        "law is fitted to the swarm of utility.method=ablation.",
     )
     epoch_cap: float = Field(
         4.0,
@@ -36,6 +42,16 @@ class MixtureSettings(BaseModel):
     manual: dict[str, float] = Field(
         default={},
         description="Weight of every source by name, for the method manual; they are divided by their sum.",
+    )
+    passes: dict[str, float] = Field(
+        default={},
+        description="Passes over a source by name, for the method olmo: weight ~ tokens * passes. What is not named: "
+        "0.5 if its name has the word web, cc, commoncrawl, crawl or c4; 2 if one begins with wiki or encyclop; "
+        "else 1, as in Dolma 1.7.",
+    )
+    law: Law = Field("auto", description="Law of the method law; auto: stacked by cross-validation.")
+    online: OnlineSettings = Field(
+        OnlineSettings(), description="Settings of the methods doremi, odm and skill-it."
     )
     expert_effective_sources: float = Field(
         1.5,
@@ -77,12 +93,24 @@ class MixtureSettings(BaseModel):
             raise ValueError("one weight at least must be above 0")
         return manual
 
+    @field_validator("passes")
+    @classmethod
+    def _passes_are_above_0(cls, passes: dict[str, float]) -> dict[str, float]:
+        wrong = {name: count for name, count in passes.items() if not 0 < count < float("inf")}
+        if wrong:
+            raise ValueError(f"passes must be finite and above 0, not {wrong}")
+        return passes
+
     @model_validator(mode="after")
-    def _risk_goes_with_utilimax(self) -> "MixtureSettings":
-        if self.risk is not None and self.method != "utilimax":
-            raise ValueError(
-                f"risk={self.risk} has no effect with method {self.method!r}; allowed: with 'utilimax'"
-            )
+    def _settings_go_with_the_method(self) -> "MixtureSettings":
+        owners = {"risk": "utilimax", "stitch_effective_sources": "utilimax", "passes": "olmo", "law": "law"}
+        for name, owner in owners.items():
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default and self.method != owner:
+                raise ValueError(
+                    f"{name}={value} has no effect with method {self.method!r}; allowed: with {owner!r}"
+                )
+        self.online.check(self.method)
         return self
 
     @model_validator(mode="after")
@@ -93,3 +121,20 @@ class MixtureSettings(BaseModel):
                 "every source under `manual`, and the other methods take none"
             )
         return self
+
+    @property
+    def online_method(self) -> OnlineMethod | None:
+        """The method where it learns weights while proxies train."""
+        return self.method if self.method in get_args(OnlineMethod) else None  # type: ignore[return-value]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides a mixture; what was learnt online comes as an input of its own."""
+        return self.model_dump(mode="json", exclude={"online"})
+
+    def check_evidence(self, utility_method: str, swarm: int, where: str) -> None:
+        """ValueError, beginning with `where`, where the method is a law and there is no swarm to fit it to."""
+        if self.method == "law" and not (utility_method == "ablation" and swarm > 0):
+            raise ValueError(
+                f"{where}: method 'law' is fitted to a swarm of proxies, but the utility is by {utility_method!r} and "
+                f"utility.ablation.swarm={swarm}; allowed: utility 'ablation' with a swarm above 0"
+            )

@@ -1,15 +1,11 @@
 """Solves the portfolio problem of UtiliMax (Held et al. 2025, arXiv 2501.11747) to a certified gap.
 
-    minimise   P(w) = || 1 - U'w ||_2 + risk * || w ||_2^2     over  0 <= w <= upper,  sum(w) = 1
+    minimise   P(w) = || b - U'w ||_2 + sum_i risk_i w_i^2 - c'w     over  0 <= w <= upper,  sum(w) = 1
 
-U (d, T). Its dual, from ||r|| = max of v'r over ||v|| <= 1 and from exchanging the two optima, is
-
-    maximise   D(v) = sum(v) + min_w [ risk * ||w||^2 - (Uv)'w ]     over  ||v||_2 <= 1,
-
-whose inner minimum is a projection of Uv / (2 risk) on the capped simplex. P(w) - D(v) >= 0 bounds the
-distance of any pair from the optimum, however it was found: by Newton's method on the dual, and where that
-leaves a gap (no risk, an ideal mixture within reach) by a primal-dual interior point method, whose step costs
-O(d T^2 + T^3) and of which some 5 to 30 are needed.
+P(w) less the bound D(v) of any directions v is at least the distance from the optimum, however w and v were
+found (see `problem`): by Newton's method on the dual, and where that leaves a gap (no risk, an ideal mixture
+within reach) by a primal-dual interior point method, whose step costs O(d T^2 + T^3) and of which some 5 to
+30 are needed.
 """
 
 from __future__ import annotations
@@ -22,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from tasks.mixture.capped_simplex import Array, best_linear, project, settle
+from tasks.mixture.capped_simplex import Array, project, settle
 from tasks.mixture.dual_newton import maximise
 from tasks.mixture.interior_point import central_start, newton_step, smoothed_direction
+from tasks.mixture.problem import Problem
 
 RELATIVE_GAP = 1e-10
 ROUNDING = 1e-13
@@ -46,48 +43,56 @@ class Solution:
     steps: int
 
 
-def solve(utility: Array, upper: Array, risk: float) -> Solution:
+def solve(
+    utility: Array,
+    upper: Array,
+    risk: float | Array,
+    target: Array | None = None,
+    linear: Array | None = None,
+) -> Solution:
     """The best mixture for utility (d, T) under upper bounds (d,), with sum(upper) >= 1 and risk >= 0.
 
+    risk: one for all sources, or (d,), all above 0. target b (T,) is 1 and linear c (d,) is 0 unless given.
     Raises RuntimeError, stating the gap, where it stays above 1e-10 of the objective (plus rounding).
     """
+    problem = Problem.of(utility, upper, risk, target, linear)
     d, num_tasks = utility.shape
-    upper = np.minimum(upper, 1.0)
-    assert upper.min() >= 0 and upper.sum() >= 1 - 1e-9, "no mixture fits the bounds"
-    kept = np.flatnonzero(upper > 0)
-    kept = kept[_order_by_value(utility, upper, kept)]
-    inner = _Search(utility[kept], upper[kept], risk)
+    assert problem.upper.min() >= 0 and problem.upper.sum() >= 1 - 1e-9, "no mixture fits the bounds"
+    kept = np.flatnonzero(problem.upper > 0)
+    kept = kept[_order_by_value(problem, kept)]
+    inner = _Search(problem.of_sources(kept))
     with _threads().limit(limits=1, user_api="blas"):  # T x T systems wait for threads longer than they take
-        if upper.sum() <= 1 + 1e-12 or len(kept) == 1:
-            inner.consider(upper[kept] / upper[kept].sum(), np.zeros(num_tasks))
+        if problem.upper.sum() <= 1 + 1e-12 or len(kept) == 1:
+            inner.consider(problem.upper[kept] / problem.upper[kept].sum(), np.zeros(num_tasks))
             steps = 0
         else:
             steps = inner.run()
-    if not inner.gap <= RELATIVE_GAP * inner.objective + ROUNDING * math.sqrt(num_tasks):
+    if not inner.gap <= RELATIVE_GAP * abs(inner.objective) + ROUNDING * math.sqrt(num_tasks):
         raise RuntimeError(
             f"the mixture solver stopped at a duality gap of {inner.gap:.3g} for an objective of "
-            f"{inner.objective:.6g} ({d} sources, {num_tasks} tasks, risk {risk:g}); "
+            f"{inner.objective:.6g} ({d} sources, {num_tasks} tasks, risk {np.mean(risk):g}); "
             f"{RELATIVE_GAP:g} of it is wanted"
         )
     w = np.zeros(d)
     w[kept] = inner.w
-    norm = float(np.linalg.norm(1 - inner.w @ inner.utility))
+    norm = float(np.linalg.norm(inner.problem.rest(inner.w)))
     return Solution(w, inner.v, inner.objective, norm, inner.gap, steps)
 
 
-def _order_by_value(utility: Array, upper: Array, kept: NDArray[np.intp]) -> NDArray[np.intp]:
+def _order_by_value(problem: Problem, kept: NDArray[np.intp]) -> NDArray[np.intp]:
     """An order of the kept sources by their numbers alone, so that neither names nor positions move a weight.
 
     By the first columns that tell all sources apart; sources that are alike in all may stand in any order.
     """
-    num_columns = 1
+    num_tasks, num_columns = problem.utility.shape[1], 1
     while True:
-        keys = [upper[kept], *utility[kept, :num_columns].T]
+        keys = [column[kept] for column in (problem.upper, problem.risk, problem.linear)]
+        keys += list(problem.utility[kept, :num_columns].T)
         order = np.lexsort(keys[::-1])
         alike = np.ones(len(kept) - 1, bool)
         for key in keys:
             alike &= key[order][1:] == key[order][:-1]
-        if num_columns >= utility.shape[1] or not alike.any():
+        if num_columns >= num_tasks or not alike.any():
             return order
         num_columns *= 4
 
@@ -100,10 +105,10 @@ def _threads() -> ThreadpoolController:
 class _Search:
     """The best weights and the best bound seen so far, with its directions v."""
 
-    def __init__(self, utility: Array, upper: Array, risk: float) -> None:
-        self.utility, self.upper, self.risk = utility, upper, risk
-        self.w = project(np.zeros(len(upper)), upper)
-        self.v = np.zeros(utility.shape[1])
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.w = problem.upper / problem.upper.sum()
+        self.v = np.zeros(len(problem.target))
         self.objective, self.bound = math.inf, -math.inf
 
     @property
@@ -113,25 +118,28 @@ class _Search:
     def run(self) -> int:
         """Newton on the dual, and the interior point method where that does not close the gap; the steps of both."""
         steps = 0
-        if self.risk > 0:
-            found, steps = maximise(self.utility, self.upper, self.risk, ENOUGH)
+        if self.problem.risk[0] > 0:
+            found, steps = maximise(self.problem, ENOUGH)
             self.v, self.bound = found.v, found.bound
-            self._weights(settle(found.w, self.upper))
-            if self.gap <= CLOSED * self.objective:
+            self._weights(settle(found.w, self.problem.upper))
+            if self.gap <= CLOSED * abs(self.objective):
                 return steps
         return steps + self._interior()
 
     def _interior(self) -> int:
         """Steps until the gap is rounding, or no longer falls."""
-        rounding = 1e-15 * math.sqrt(self.utility.shape[1])
-        state = central_start(self.utility, self.upper, self.risk)
+        rounding = 1e-15 * math.sqrt(len(self.problem.target))
+        state = central_start(self.problem)
         smallest, stalled = math.inf, 0
         for step in range(1, MAX_STEPS + 1):
             try:
-                state = newton_step(self.utility, self.risk, state)
+                state = newton_step(self.problem, state)
             except np.linalg.LinAlgError:
                 return step  # Too close to the boundary for another step: the gap decides.
-            self.consider(state.snapped(self.upper), smoothed_direction(1 - state.w @ self.utility, state.mu))
+            self.consider(
+                state.snapped(self.problem.upper),
+                smoothed_direction(self.problem.rest(state.w), state.mu),
+            )
             stalled = 0 if self.gap < 0.5 * smallest else stalled + 1
             smallest = min(self.gap, smallest)
             if self.gap <= rounding or (stalled >= STALLED and state.mu < LAST_DIGITS):
@@ -139,23 +147,19 @@ class _Search:
         return MAX_STEPS
 
     def consider(self, w: Array, v: Array) -> None:
-        """Takes weights w (d,), directions v and 1 - U'w, and the weights that answer them, if better."""
-        w = project(w, self.upper) if abs(w.sum() - 1) > 1e-9 else settle(w, self.upper)
+        """Takes weights w (d,), directions v and those of the rest, and the weights that answer them, if better."""
+        upper = self.problem.upper
+        w = project(w, upper) if abs(w.sum() - 1) > 1e-9 else settle(w, upper)
         self._weights(w)
-        rest = 1 - w @ self.utility
+        rest = self.problem.rest(w)
         for direction in (v, rest / max(float(np.linalg.norm(rest)), 1e-300)):
             direction = direction / max(float(np.linalg.norm(direction)), 1.0)
-            gain = self.utility @ direction
-            if self.risk > 0:
-                answer = project(gain / (2 * self.risk), self.upper)
-                self._weights(answer)
-            else:
-                answer = best_linear(gain, self.upper)
-            bound = float(direction.sum() + self.risk * (answer @ answer) - gain @ answer)
+            bound, answering = self.problem.bound(direction)
+            self._weights(answering)
             if bound > self.bound:
                 self.v, self.bound = direction, bound
 
     def _weights(self, w: Array) -> None:
-        objective = float(np.linalg.norm(1 - w @ self.utility) + self.risk * (w @ w))
+        objective = self.problem.objective(w)
         if objective < self.objective:
             self.w, self.objective = w, objective

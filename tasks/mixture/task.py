@@ -27,23 +27,28 @@ def solve_mixture(
     own_tasks: tuple[str, ...] = (),
     lineage: Mapping[str, Artifact] | None = None,
     limits: Mapping[str, int] | None = None,
+    learnt: Artifact | None = None,
 ) -> Artifact:
     """The mixture called `name`: a seed's; an expert's where `own_tasks` are given; else the stitches'.
 
     lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has none. limits:
-    source -> tokens of it that there are; None: all that the corpus holds.
+    source -> tokens of it that there are; None: all that the corpus holds. learnt: the weights that the stage
+    `online` learnt, for a method that needs them.
     """
     earlier = dict(lineage or {})
     inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
+    if learnt is not None:
+        inputs["online"] = learnt.digest
     identity = {
         "name": name,
         "budget": budget,
         "own_tasks": list(own_tasks),
         "limits": dict(limits or {}),
-        **settings.model_dump(mode="json"),
+        **settings.identity(),
     }
 
     def build(folder: Path) -> dict:
+        from tasks.mixture.found_weights import Found, read_runs_of
         from tasks.mixture.mixture import Mixture
         from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
         from tasks.utility.matrix import UtilityMatrix
@@ -52,15 +57,21 @@ def solve_mixture(
         tokens = dict(limits) if limits is not None else token_counts(corpus.facts)
         plans = {name: tokens_of(artifact) for name, artifact in earlier.items()}
         used = lineage_use(plans.pop("seed", None), list(plans.values()))
+        found = Found()
+        if learnt is not None:
+            told = {fact: learnt.facts[fact] for fact in ("weights_are", "late_drift")}
+            found = Found(learnt.facts["weights"], told)
+        elif settings.method == "law" and not own_tasks:
+            found = Found(runs=read_runs_of(utility.path))
         if not earlier:
-            mixture = seed_plan(matrix.values, tokens, budget, settings)
+            mixture = seed_plan(matrix.values, tokens, budget, settings, found)
         elif own_tasks:
             seed = Mixture.from_json(read_mixture(earlier["seed"]))
             mixture = expert_plan(
                 matrix.values, matrix.errors, own_tasks, seed, tokens, budget, settings, used
             )
         else:
-            mixture = stitch_plan(matrix.values, tokens, budget, settings, used)
+            mixture = stitch_plan(matrix.values, tokens, budget, settings, used, found)
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
 

@@ -1,4 +1,4 @@
-"""The user's own utility: a CSV in long (source, task, value[, stderr[, n]]) or wide form (source, then tasks)."""
+"""The user's own utility: CSV or Parquet, long (source, task, value[, stderr[, n]]) or wide (source, then tasks)."""
 
 from __future__ import annotations
 
@@ -76,10 +76,12 @@ def table_utility(
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    if path.suffix == ".parquet":
+        return _read_parquet(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"utility.table={path}: cannot be read: {error.strerror or error}") from error
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 (byte {error.start})") from error
     reader = csv.reader(text.splitlines())
@@ -99,6 +101,21 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     if not rows:
         raise ValueError(f"{path}: no row below the header")
     return header, rows
+
+
+def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """As text, as a CSV would hold it: row numbers stand for lines."""
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+    header = [str(name) for name in table.columns]
+    if len(header) < 2 or table.empty:
+        raise ValueError(
+            f"{path}: columns {header}, {len(table)} rows: at least two columns and a row are needed"
+        )
+    cells = table.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell)).to_numpy()
+    return header, [(number, dict(zip(header, row, strict=True))) for number, row in enumerate(cells, 1)]
 
 
 def _wide_cells(header: list[str], row: dict[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -163,7 +163,7 @@ def by_name(what: str, weights: pd.DataFrame, sources: tuple[str, ...]) -> pd.Da
             f"{what}: the sources do not match those of the runs: missing {missing}, unknown {unknown}; "
             f"the runs have {sorted(sources)}"
         )
-    return normalised(what, weights.set_axis(names, axis=1)[list(sources)].astype(float))
+    return normalised(what, _as_floats(what, weights.set_axis(names, axis=1)[list(sources)]))
 
 
 def matched_runs(weights: pd.DataFrame, losses: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -178,8 +178,8 @@ def matched_runs(weights: pd.DataFrame, losses: pd.DataFrame) -> tuple[pd.DataFr
         raise ValueError(
             f"weights and losses: runs {odd.tolist()[:5]} stand in one of the two only; both need the same index"
         )
-    shares = normalised("weights", weights.set_axis(list(map(str, weights.columns)), axis=1).astype(float))
-    targets = losses.set_axis(list(map(str, losses.columns)), axis=1).loc[weights.index].astype(float)
+    shares = normalised("weights", _as_floats("weights", weights))
+    targets = _as_floats("losses", losses.loc[weights.index])
     values = targets.to_numpy(float)
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
@@ -189,6 +189,17 @@ def matched_runs(weights: pd.DataFrame, losses: pd.DataFrame) -> tuple[pd.DataFr
             "number"
         )
     return shares, targets
+
+
+def _as_floats(what: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with names as text and cells as floats; ValueError naming a column that holds anything else."""
+    columns = {}
+    for name in table.columns:
+        try:
+            columns[str(name)] = table[name].to_numpy(float)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{what}: column {str(name)!r} holds what is no number: {error}") from error
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _no_repeats(what: str, axis: str, names: list) -> None:

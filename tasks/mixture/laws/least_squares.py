@@ -19,8 +19,8 @@ from tasks.mixture.capped_simplex import Array
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 HUBER = 0.3
-MAX_STEPS = 40
-TOLERANCE = 1e-5
+MAX_STEPS = 60
+TOLERANCE = 1e-6
 MOST_DAMPING = 1e8
 
 
@@ -39,18 +39,26 @@ class Penalised:
 
 
 def penalty_path(problem: Penalised, starts: Sequence[Array], weakest: float = 0.0) -> dict[float, Array]:
-    """The parameters at every penalty of at least `weakest`, from the strongest down.
+    """The parameters at every penalty of at least `weakest`.
 
-    From every start at the strongest; then down from the best of them, each from the one before.
+    Two ways, and at each penalty the better: from the strongest down, and from the weakest up, each from the
+    best of the starts and then from the penalty before. A strong penalty levels the law, and from there the
+    way down can end in a poor local minimum; the way up can begin in one.
     """
-    first = [_solve(problem, start, PENALTIES[0]) for start in starts]
-    p, _ = min(first, key=lambda found: found[1])
-    path = {PENALTIES[0]: p}
-    for penalty in PENALTIES[1:]:
-        if penalty < weakest:
-            break
-        p, _ = _solve(problem, p, penalty)
-        path[penalty] = p
+    penalties = [penalty for penalty in PENALTIES if penalty >= weakest]
+    down = _along(problem, starts, penalties)
+    up = _along(problem, starts, penalties[::-1])
+    return {penalty: min(down[penalty], up[penalty], key=lambda found: found[1])[0] for penalty in penalties}
+
+
+def _along(
+    problem: Penalised, starts: Sequence[Array], penalties: Sequence[float]
+) -> dict[float, tuple[Array, float]]:
+    found = min((_solve(problem, start, penalties[0]) for start in starts), key=lambda found: found[1])
+    path = {penalties[0]: found}
+    for penalty in penalties[1:]:
+        found = _solve(problem, found[0], penalty)
+        path[penalty] = found
     return path
 
 
@@ -64,7 +72,8 @@ def best_penalised(problem: Penalised, starts: Sequence[Array]) -> tuple[Array, 
 def robust_error(errors: Array) -> float:
     """Huber's loss of errors in units of the spread, summed."""
     size = np.abs(errors)
-    return float(np.where(size > HUBER, 2 * HUBER * size - HUBER**2, size**2).sum())
+    inner = np.minimum(size, HUBER)
+    return float((inner * (2 * size - inner)).sum())
 
 
 def _solve(problem: Penalised, start: Array, penalty: float) -> tuple[Array, float]:

@@ -39,6 +39,17 @@ def read_tokens(path: str | Path) -> dict[str, int]:
     return {str(name): int(count) for name, count in counts.items()}
 
 
+def read_weights(path: str | Path) -> dict[str, float]:
+    """One mixture by hand: the source in the first column, its weight in `weight` or the only other."""
+    table = _named(path, "source", "a column `weight`")
+    if table.shape[1] > 1 and "weight" not in table.columns:
+        raise ValueError(
+            f"{path}: columns {list(table.columns)}: the weights must stand in a column `weight`"
+        )
+    column = "weight" if "weight" in table.columns else str(table.columns[0])
+    return {str(name): float(value) for name, value in numbers(path, table, {column: column})[column].items()}
+
+
 def read_mixtures(path: str | Path) -> pd.DataFrame:
     """Named mixtures, names x sources, rows divided by their sums.
 

@@ -79,7 +79,7 @@ def _problem(mixtures: Array, target: Array, diminishing: bool) -> tuple[Penalis
     d = mixtures.shape[1]
     logs, present = np.log(np.maximum(mixtures, SMALLEST)), mixtures > 0
     lowest, scale = float(target.min()), robust_scale(target)
-    reach = max(float(np.ptp(target)), scale)
+    reach = max(float(np.percentile(target, 95)) - lowest, scale)  # Not the range: a run may have diverged.
 
     def model(p: Array) -> tuple[Array, Array]:
         """Values and Jacobian by the parameters."""

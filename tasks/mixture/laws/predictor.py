@@ -39,12 +39,17 @@ def for_each_loss(fit_one: Callable[[int], T], num_losses: int, in_threads: bool
     """
     from threadpoolctl import threadpool_limits
 
-    workers = max(min(len(os.sched_getaffinity(0)), num_losses), 1) if in_threads else 1
+    workers = max(min(_cores(), num_losses), 1) if in_threads else 1
     with threadpool_limits(limits=1):
         if workers == 1:
             return [fit_one(k) for k in range(num_losses)]
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(fit_one, range(num_losses)))
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells; else those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def robust_scale(values: Array) -> float:

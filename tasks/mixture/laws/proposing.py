@@ -8,10 +8,10 @@ the largest weight of the source in any run (widened evenly, as little as it tak
 met otherwise; sources that no run had come last), and `pull` draws towards the prior.
 
 Method: a fixed sample of mixtures inside the bounds; from the best of them, for smooth laws, sequential
-quadratic programming, and for all, a search that moves weight between pairs of sources by ever smaller steps
-(of more than 300 pairs, 300 drawn anew each time) (those moves span every direction that the bounds leave
-open, so that where a smooth law cannot be bettered by them it is at a local minimum; ridge, log-linear and
-the plain power law are convex, and a local minimum is the minimum).
+quadratic programming, and for all, a search that moves weight between pairs of sources by ever smaller steps;
+of more than 300 pairs, 300 are drawn anew each time. Such moves span every direction that the bounds leave
+open: where none helps, a smooth law is at a local minimum, and ridge, log-linear and the plain power law,
+which are convex, at the minimum.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def _programmed(objective: Objective, start: Array, upper: Array) -> Array:
         method="SLSQP",
         bounds=[(0.0, float(bound)) for bound in upper],
         constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(d)}],
-        options={"maxiter": 200, "ftol": 1e-10},
+        options={"maxiter": 60, "ftol": 1e-9},
     )
     w = project(np.clip(np.nan_to_num(found.x), 0, upper), upper)
     return w if objective(w[None])[0] < objective(start[None])[0] else start

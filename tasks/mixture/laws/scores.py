@@ -58,17 +58,15 @@ def regret(predicted: Array, observed: Array, top: int) -> float:
     tied = np.sort(observed[predicted == edge])
     taken = top - len(sure)
     best_sure = float(sure.min()) if len(sure) else np.inf
-    best = expected = 0.0
     # The least of `taken` drawn from the tied: P(it is the i-th) by falling products.
-    still, n = 1.0, len(tied)
+    expected, still, n = 0.0, 1.0, len(tied)
     for i, value in enumerate(tied):
         hit = min(taken / (n - i), 1.0)
         expected += still * hit * min(float(value), best_sure)
         still *= 1 - hit
         if still <= 0:
             break
-    best = float(observed.min())
-    return expected - best
+    return expected - float(observed.min())
 
 
 def scored(predicted: pd.DataFrame, observed: pd.DataFrame) -> dict:

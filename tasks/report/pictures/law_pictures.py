@@ -20,6 +20,8 @@ ROW, LETTER, CELL = 0.24, 0.072, 0.36
 NAME_LENGTH = 22
 LOWEST_SHOWN = 0.0
 REGRET_LINEAR = 0.01
+LEVELS = (-1.0, 0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+NEAREST = 1e-3  # To 1: what is nearer is drawn there.
 COLOURS = (*EXPERTS, SEED, STITCHED)
 MARKERS = (*EXPERT_MARKERS, "D", "*")
 
@@ -70,9 +72,11 @@ def _spearman_panel(axes: Axes, methods: list[dict[str, Any]]) -> None:
                 0.03, row, word, color=MUTED, va="center", fontsize=7.5, transform=axes.get_yaxis_transform()
             )
     if shown:
-        _towards_one(axes.xaxis, (-1.0, 0.0, 0.5, 0.8, 0.9, 0.96, 0.98, 0.99, 0.996, 0.999))
-        axes.set_xlabel("Spearman, mean loss of held-out runs\n(stretched towards 1), 95% interval")
         axes.margins(x=0.08)
+        limits = axes.get_xlim()
+        _towards_one(axes.xaxis, limits, 0.13)
+        axes.set_xlim(limits)
+        axes.set_xlabel("Spearman, mean loss of held-out runs\n(stretched towards 1), 95% interval")
     else:
         axes.set_xticks([])
         axes.set_xlabel("no held-out runs with losses")
@@ -176,8 +180,8 @@ def draw_efficiency(told: Mapping[str, Any]) -> Figure:
             panel.set_axisbelow(True)
         axes.set_ylabel(f"Spearman of the mean loss, {told['held_out']} held-out runs")
         axes.set_ylim(min(LOWEST_SHOWN, *(point["low"] for point in points)), 1.02)
-        _towards_one(close.yaxis, (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998))
-        close.set_ylim(_distance(0.5), _distance(min(max(0.992, *(p["high"] for p in points)), 0.9985)) + 0.1)
+        close.set_ylim(_distance(0.5), _distance(max(0.992, *(p["high"] for p in points))) + 0.1)
+        _towards_one(close.yaxis, close.get_ylim(), 0.05)
         axes.set_title("all", fontsize=8.5, color=MUTED, loc="left")
         close.set_title("the same, stretched towards 1", fontsize=8.5, color=MUTED, loc="left")
         close.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
@@ -191,9 +195,15 @@ def _place(runs: int) -> float:
     return float(np.log2(runs)) if runs >= 4 else 1.0 if runs == 0 else 1.5
 
 
-def _towards_one(axis: Axis, levels: tuple[float, ...]) -> None:
-    """Marks of a correlation on an axis that holds its distance from 1."""
-    axis.set_major_locator(FixedLocator([_distance(level) for level in levels]))
+def _towards_one(axis: Axis, limits: tuple[float, float], apart: float) -> None:
+    """Marks of a correlation on an axis that holds its distance from 1, at least so much of its length apart."""
+    low, high = limits
+    places: list[float] = []
+    for level in LEVELS:
+        place = float(_distance(level))
+        if low <= place <= high and (not places or place - places[-1] >= apart * (high - low)):
+            places.append(place)
+    axis.set_major_locator(FixedLocator(places))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda place, _: f"{1 - 10**-place:.3g}")
 
@@ -204,4 +214,4 @@ def _same(values: Any) -> Any:
 
 def _distance(values: Any) -> Any:
     """Orders of magnitude that a correlation is away from 1."""
-    return -np.log10(np.maximum(1 - np.asarray(values, dtype=float), 1e-4))
+    return -np.log10(np.maximum(1 - np.asarray(values, dtype=float), NEAREST))

@@ -104,7 +104,7 @@ def utility_of_proxies(
         ]
         matrix = ablation_utility(runs, settings)
         flops = sum(artifact.facts["metrics"]["flops"] for artifact in proxies.values())
-        matrix = replace(matrix, about=matrix.about | {"flops": flops})
+        matrix = replace(matrix, about=matrix.about | {"cost": {"flops": flops}})
         matrix.save(folder)
         runs_table(runs).to_csv(folder / "runs.csv", index=False)
         return {"utility": matrix.rows(), "method": "ablation", "about": matrix.about}

@@ -169,6 +169,8 @@ def test_what_a_user_can_get_wrong_is_said():
         fit_law(runs, losses.iloc[1:], "ridge")
     with pytest.raises(ValueError, match=r"column \['web'\] stands twice"):
         fit_law(runs.set_axis(["web", "web", "books", "wiki"], axis=1), losses, "ridge")
+    with pytest.raises(ValueError, match=r"weights: column 'web' holds what is no number"):
+        fit_law(runs.assign(web="much"), losses, "ridge")
     with pytest.raises(ValueError, match=r"fusion needs one"):
         fit_law(runs, losses, "fusion")
     assert set(QUICK) < set(LAWS)

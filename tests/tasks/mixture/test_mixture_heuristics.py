@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.mixture import Mixture, MixtureSettings, manual, proportional, uniform, unimax
+from tasks.mixture import Mixture, MixtureSettings, manual, olmo, proportional, uniform, unimax
 from tasks.mixture.budget import whole_tokens
 from tasks.mixture.capped_simplex import fill, project
+from tasks.mixture.heuristics import passes_by_name
 
 
 def test_unimax_visits_the_small_source_first() -> None:
@@ -30,6 +31,39 @@ def test_uniform_and_proportional() -> None:
     # The cap takes 100 from a, and b and c share it alike.
     assert uniform(tokens, 600, epoch_cap=1).tokens == {"a": 100, "b": 250, "c": 250}
     assert uniform(tokens, 600, 1).weights == pytest.approx(unimax(tokens, 600, 1).weights)
+
+
+def test_olmo_samples_crawls_down_and_encyclopedias_up() -> None:
+    tokens = {"common-crawl": 800, "wiki": 100, "code": 400}
+    mixture = olmo(tokens, 500)
+    # 400 : 200 : 400 tokens in one pass of the mix.
+    assert mixture.tokens == {"common-crawl": 200, "wiki": 100, "code": 200}
+    assert mixture.certificate["passes"] == {"code": 1.0, "common-crawl": 0.5, "wiki": 2.0}
+    assert mixture.certificate["passes_by_name"] == ["code", "common-crawl", "wiki"]
+    given = olmo(tokens, 500, passes={"common-crawl": 0.25})
+    assert given.weights == pytest.approx({"common-crawl": 0.25, "wiki": 0.25, "code": 0.5})
+    assert given.certificate["passes_by_name"] == ["code", "wiki"]
+    # The cap takes 40 from wiki, and the others share it alike.
+    assert olmo(tokens, 500, 0.6).tokens == {"common-crawl": 220, "wiki": 60, "code": 220}
+
+
+@pytest.mark.parametrize(
+    ("passes", "names"),
+    [
+        (0.5, ["web", "c4", "C4-en", "cc_2023", "dclm.web", "CommonCrawl"]),
+        (2.0, ["wiki", "Wikipedia-en", "wikibooks", "encyclopedia", "web-wiki"]),
+        (1.0, ["openwebmath", "refinedweb", "accent", "code", "megawika", "noise"]),
+    ],
+)
+def test_passes_follow_from_whole_words_of_a_name(passes: float, names: list[str]) -> None:
+    assert {name: passes_by_name(name) for name in names} == dict.fromkeys(names, passes)
+
+
+def test_olmo_refuses_passes_that_make_no_sense() -> None:
+    with pytest.raises(ValueError, match=r"passes: .*unknown \['b'\]"):
+        olmo({"a": 100}, 50, passes={"b": 1.0})
+    with pytest.raises(ValueError, match="finite and above 0"):
+        olmo({"a": 100}, 50, passes={"a": 0.0})
 
 
 def test_largest_remainder_sums_exactly_and_prefers_names_in_order() -> None:
@@ -61,7 +95,7 @@ def test_manual_needs_every_source_and_is_never_moved() -> None:
         manual({"a": 3, "b": 1}, tokens, 400, epoch_cap=2)
 
 
-@pytest.mark.parametrize("method", [uniform, proportional, unimax])
+@pytest.mark.parametrize("method", [uniform, proportional, unimax, olmo])
 def test_infeasible_budgets_are_refused(method) -> None:
     with pytest.raises(ValueError, match="largest feasible budget is 220"):
         method({"a": 10, "b": 100}, 221, 2)

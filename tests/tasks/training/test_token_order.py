@@ -57,3 +57,16 @@ def test_the_order_depends_on_seed_and_name_alone():
 def test_a_source_shorter_than_a_sequence_wraps_around():
     run = TokenOrder({"a": np.array([1, 2, 3], dtype=np.uint16)}, {"a": 1}, {}, LENGTH, "x", 0)
     assert run.sequence(0).tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
+
+
+def test_limits_leave_whole_windows_from_all_over_the_source_the_same_for_every_run():
+    def limited(counts, seed=0, name="seed"):
+        return TokenOrder(TOKENS, counts, {}, LENGTH, name, seed, limits={"a": 3 * LENGTH + 5})
+
+    once = starts(limited({"a": 3}), 0, 1000)
+    assert len(set(once)) == 3
+    assert set(starts(limited({"a": 12}), 0, 1000)) == set(once)  # four epochs of the same three windows
+    assert set(starts(limited({"a": 3}, seed=7, name="other"), 0, 1000)) == set(once)
+    assert once != [0, LENGTH, 2 * LENGTH]
+    unlimited = starts(limited({"a": 3, "b": 5}), 1000, 2000)
+    assert sorted(unlimited) == list(range(1000, 1040, LENGTH))
