@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench ui lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture ui lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ format: install  ## rewrite the sources in the project's format
 
 bench: install  ## print the measured claims: loop speed, overhead, memory
 	$(BIN)/python -m tests.bench
+
+bench-mixture: install  ## print the measured claims on utility and mixtures (MIXSTITCH_DATA=folder with mixtures/, corpora/)
+	$(BIN)/python -m tests.bench mixture_solver utility_agreement judges laws mixture_duel
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve

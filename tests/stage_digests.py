@@ -21,8 +21,9 @@ DATA = (".txt", ".csv", ".html", ".css")
 
 
 def stage_files() -> dict[str, Path]:
-    """Stage folder name -> its task.py."""
-    return {path.parent.name: path for path in sorted((ROOT / "tasks").glob("*/task.py"))}
+    """Stage folder, as a path under tasks/ -> its task.py."""
+    tasks = ROOT / "tasks"
+    return {str(path.parent.relative_to(tasks)): path for path in sorted(tasks.glob("*/**/task.py"))}
 
 
 def version_of(task: Path) -> int:

@@ -24,7 +24,7 @@ class PathPoint:
     infeasible: str | None
 
     def row(self) -> dict[str, Any]:
-        """JSON-ready: budget, epoch cap (None: none), weights, epochs, objective, binding sources, or why there are none."""
+        """JSON-ready: the place on the path (epoch cap None: none), the mixture and its facts, or why there is none."""
         cap = None if math.isinf(self.epoch_cap) else self.epoch_cap
         place = {"budget": self.budget, "epoch_cap": cap}
         if self.mixture is None:

@@ -7,7 +7,8 @@ import sys
 
 from flows.environment import prepare_environment
 
-BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", "judges")
+MIXTURE = ("mixture_solver", "utility_agreement", "judges", "laws", "mixture_duel")
+BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", *MIXTURE)
 
 
 def main() -> None:

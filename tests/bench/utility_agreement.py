@@ -1,0 +1,30 @@
+"""How far utility by n-grams agrees with utility by ablation on pocket's sources, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+TOKENS = 100_000
+
+
+def measure() -> Iterator[str]:
+    from flows.recipes import load_recipe
+    from flows.retraining import Sampling
+    from flows.subflows import utility_of
+    from storage.home import Home
+    from tasks.sources.task import prepare_sources
+    from tasks.utility.agreement import rank_agreement
+    from tasks.utility.matrix import UtilityMatrix
+
+    e = load_recipe("pocket", [f"utility.ablation.tokens={TOKENS}", "utility.ablation.seeds=2"])
+    run = Sampling(Home.from_environment())
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    found = {
+        method: UtilityMatrix.load(utility_of(run, e, corpus, method, e.budget.tokens).path)
+        for method in ("ngram", "ablation")
+    }
+    agreement = rank_agreement(found["ngram"], found["ablation"])
+    yield f"ngram against ablation ({TOKENS:,} tokens a proxy, 2 seeds): {agreement}"
+    for method, matrix in found.items():
+        yield f"{method}:\n{matrix.values.round(3).to_string()}"
+    yield "MEDU against ablation: not yet measured"
