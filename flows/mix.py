@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.mix_solve import path, solve
+from flows.mix_solve import path, solve, whole
 
 mix_app = typer.Typer(
     no_args_is_help=True,
@@ -93,7 +93,9 @@ def compare(
     tokens: Annotated[
         str | None, typer.Option("--tokens", help="Table of tokens a source holds: first column the source.")
     ] = None,
-    budget: Annotated[int | None, typer.Option("--budget", help="Tokens to train on.")] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", parser=whole, help="Tokens to train on; 1e9 is understood.")
+    ] = None,
     cap: Annotated[
         float | None, typer.Option("--cap", help="Most epochs of any source; 4 with --tokens.")
     ] = None,

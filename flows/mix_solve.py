@@ -36,7 +36,7 @@ Kappa = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
     try:
         return int(text) if text.strip().isdigit() else _as_whole(float(text))
     except (ValueError, OverflowError) as error:
@@ -52,7 +52,7 @@ def _as_whole(number: float) -> int:
 def solve(
     tokens: Tokens,
     budget: Annotated[
-        int, typer.Option("--budget", parser=_whole, help="Tokens to train on; 1e9 is understood.")
+        int, typer.Option("--budget", parser=whole, help="Tokens to train on; 1e9 is understood.")
     ],
     utility: UtilityFile = None,
     cap: Annotated[float, typer.Option("--cap", help="Most epochs of any source.")] = 4.0,
@@ -124,7 +124,7 @@ def path(
     points = mixture_path(
         matrix.values,
         read_tokens(tokens),
-        [_whole(number) for number in budgets.split(",")],
+        [whole(number) for number in budgets.split(",")],
         _numbers("--caps", caps),
         risk=risk,
         **_with_errors(matrix, kappa),

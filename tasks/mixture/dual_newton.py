@@ -39,15 +39,19 @@ ROWS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Point:
-    """Directions v (T,), the weights w (d,) that answer them, rest r = b - U'w.
+    """Directions v (T,), the gain Uv + c (d,), the weights w (d,) that answer them, the rest r = b - U'w.
 
-    free (d,): the sources strictly inside their bounds; full: the weight of those at theirs.
+    free (d,): the sources strictly inside their bounds; weighting (d,): their 1 / (2 risk), else 0, with the sum
+    steepness; full: the weight of the sources at their bounds.
     """
 
     v: Array
+    gain: Array
     w: Array
     rest: Array
     free: NDArray[np.bool_]
+    weighting: Array
+    steepness: float
     full: float
     bound: float
     gap: float
@@ -86,17 +90,26 @@ def _climb(problem: Problem, v: Array, near: Point | None, enough: float) -> tup
 
 def _point(problem: Problem, v: Array, near: Point | None) -> Point:
     gain = problem.gain(v)
+    return _answered(problem, v, gain, _answer_near(problem, gain, near))
+
+
+def _answer_near(problem: Problem, gain: Array, near: Point | None) -> Array:
+    """The answering mixture (d,); its shift is exact at once where the same sources are free and full as there."""
     shift = None
-    if near is not None and near.free.any():  # exact where the same sources are free and full as there
-        steepness = 0.5 / problem.risk[near.free]
-        shift = float((gain[near.free] @ steepness + near.full - 1) / steepness.sum())
-    w = answer(gain, problem.risk, problem.upper, shift)
+    if near is not None and near.steepness > 0:
+        shift = float((gain @ near.weighting + near.full - 1) / near.steepness)
+    return answer(gain, problem.risk, problem.upper, shift)
+
+
+def _answered(problem: Problem, v: Array, gain: Array, w: Array) -> Point:
     free = (w > 0) & (w < problem.upper)
     rest = problem.rest(w)
     along = float(v @ rest)
     bound = along + float(problem.risk @ (w * w)) - float(problem.linear @ w)
     gap = max(math.sqrt(float(rest @ rest)) - along, 0.0)
-    return Point(v, w, rest, free, 1 - float(w[free].sum()), bound, gap)
+    weighting = np.where(free, 0.5 / problem.risk, 0.0)
+    full = 1 - float(w[free].sum())
+    return Point(v, gain, w, rest, free, weighting, float(weighting.sum()), full, bound, gap)
 
 
 def _curvature(problem: Problem, free: NDArray[np.bool_]) -> Array:
@@ -150,14 +163,18 @@ def _nearer(problem: Problem, at: Point, target: Array, length: float) -> tuple[
     is looked for where the chord of the slopes is zero.
     """
     way = target - at.v
-    slope = float(at.rest @ way)
+    slope, gain_way = float(at.rest @ way), problem.utility @ way
     rounding = LAST_DIGITS * max(abs(at.bound), 1.0)
+    target_at, target_way = float(problem.target @ at.v), float(problem.target @ way)
     for _ in range(MAX_SHORTENINGS):
-        after = _point(problem, at.v + length * way, at)
-        if after.bound >= at.bound + SUFFICIENT * length * slope - rounding and (
-            after.bound > at.bound or after.gap < at.gap
-        ):
-            return after, length
-        end = float(after.rest @ way)
+        gain = at.gain + length * gain_way
+        w = _answer_near(problem, gain, at)
+        bound = target_at + length * target_way + float(problem.risk @ (w * w)) - float(gain @ w)
+        if bound >= at.bound + SUFFICIENT * length * slope - rounding:
+            v = at.v + length * way
+            after = _answered(problem, v, gain, w)
+            if after.bound > at.bound or after.gap < at.gap:
+                return after, length
+        end = target_way - float(gain_way @ w)
         length *= min(max(slope / (slope - end), 0.1), 0.5) if slope > end else 0.5
     return None, length
