@@ -18,7 +18,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-_random_state = threading.Lock()
+# Making and loading change the global random state, and while transformers loads, how any model is initialised.
+_one_at_a_time = threading.RLock()
 
 
 def seed_config(
@@ -83,7 +84,7 @@ def new_seed_model(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
 
     The global random state is as before afterwards. It is used in between, by one thread at a time.
     """
-    with _random_state, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with _one_at_a_time, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)
         return LlamaForCausalLM(config)
 
@@ -103,13 +104,14 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
             f"model {looked_for!r} is not there; allowed: a folder with config.json and safetensors"
         )
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(Path(path_or_name).expanduser()) if is_folder else looked_for,
-            dtype="auto" if dtype is None else dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _one_at_a_time:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                str(Path(path_or_name).expanduser()) if is_folder else looked_for,
+                dtype="auto" if dtype is None else dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, SafetensorError) as error:
         raise ValueError(
             f"model {looked_for!r} could not be loaded; allowed: a folder with config.json and safetensors, "

@@ -36,6 +36,7 @@ Positions = NDArray[np.intp]
 STITCH_EFFECTIVE_SHARE = 1 / (3 * 0.15**2 + 0.55**2) / 4
 LOWEST_RISK, HIGHEST_RISK = 1e-6, 1e3
 RISK_TOLERANCE = 1e-8
+INTERVAL_BOOTSTRAPS = 200
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,20 @@ def seed_plan(
     budget: int,
     settings: MixtureSettings,
     found: Found = Found(),
+    errors: pd.DataFrame | None = None,
 ) -> Mixture:
     """The seed's mixture: the method of the settings, over all tasks.
 
-    utility: sources x tasks in [0, 1]; tokens: tokens each source holds; budget: tokens of the stage; found: what
+    utility: sources x tasks in [0, 1]; errors: its standard errors, which give UtiliMax's weights their intervals;
+    tokens: tokens each source holds; budget: tokens of the stage; found: what
     proxies found, for the methods that train some. Raises ValueError for names that do not match and for a
     budget that the cap does not allow.
     """
     if settings.method == "utilimax":
-        return utilimax(utility, tokens, budget, settings.epoch_cap, settings.risk)
+        drawn = 0 if errors is None else INTERVAL_BOOTSTRAPS
+        return utilimax(
+            utility, tokens, budget, settings.epoch_cap, settings.risk, errors, settings.kappa, drawn
+        )
     return _baseline(utility, tokens, budget, settings, {}, found)
 
 

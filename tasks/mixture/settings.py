@@ -39,6 +39,13 @@ class MixtureSettings(BaseModel):
         description="Risk weight of the seed's mixture (UtiliMax); "
         "empty: the number of sources, as in the paper.",
     )
+    kappa: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Weight of the utility's standard errors in the risk of the seed's mixture (UtiliMax): "
+        "sources whose utility is known badly get less. 0: the paper's risk.",
+    )
     manual: dict[str, float] = Field(
         default={},
         description="Weight of every source by name, for the method manual; they are divided by their sum.",
@@ -103,7 +110,8 @@ class MixtureSettings(BaseModel):
 
     @model_validator(mode="after")
     def _settings_go_with_the_method(self) -> "MixtureSettings":
-        owners = {"risk": "utilimax", "stitch_effective_sources": "utilimax", "passes": "olmo", "law": "law"}
+        owners = {"passes": "olmo", "law": "law"}
+        owners |= dict.fromkeys(("risk", "kappa", "stitch_effective_sources"), "utilimax")
         for name, owner in owners.items():
             value = getattr(self, name)
             if value != type(self).model_fields[name].default and self.method != owner:

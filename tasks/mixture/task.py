@@ -64,7 +64,7 @@ def solve_mixture(
         elif settings.method == "law" and not own_tasks:
             found = Found(runs=read_runs_of(utility.path))
         if not earlier:
-            mixture = seed_plan(matrix.values, tokens, budget, settings, found)
+            mixture = seed_plan(matrix.values, tokens, budget, settings, found, matrix.errors)
         elif own_tasks:
             seed = Mixture.from_json(read_mixture(earlier["seed"]))
             mixture = expert_plan(

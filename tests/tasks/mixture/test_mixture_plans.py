@@ -176,3 +176,17 @@ def test_tasks_served_by_the_same_data_form_one_expert() -> None:
     assert len(names) == 4
     with pytest.raises(ValueError, match="from 1 to the number of tasks, 4"):
         auto_experts(utility, 5)
+
+
+def test_the_seeds_weights_have_intervals_and_kappa_turns_from_what_is_known_badly():
+    tokens = dict.fromkeys(UTILITY.index, 10**6)
+    spread = pd.DataFrame(0.01, index=UTILITY.index, columns=UTILITY.columns)
+    spread.loc["code"] = 0.3
+    plain = seed_plan(UTILITY, tokens, 10**5, MixtureSettings(), errors=spread)
+    assert plain.weights == seed_plan(UTILITY, tokens, 10**5, MixtureSettings()).weights
+    widths = {name: high - low for name, (low, high) in plain.certificate.weight_intervals.items()}
+    assert max(widths, key=widths.get) == "code"
+    wary = seed_plan(UTILITY, tokens, 10**5, MixtureSettings(kappa=2.0), errors=spread)
+    assert wary.weights["code"] < plain.weights["code"]
+    with pytest.raises(ValueError, match=r"kappa=2\.0 has no effect with method 'uniform'"):
+        MixtureSettings(method="uniform", kappa=2.0)
