@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flows.retraining import Sampling
+
 TOKENS = 100_000
+
+
+class Unfollowed(Sampling):
+    """A run whose curves nobody looks at."""
+
+    def log_series(self, label: str, rows: list[dict]) -> None:
+        pass
 
 
 def measure() -> Iterator[str]:
     from flows.recipes import load_recipe
-    from flows.retraining import Sampling
     from flows.subflows import utility_of
     from storage.home import Home
     from tasks.sources.task import prepare_sources
@@ -17,7 +25,7 @@ def measure() -> Iterator[str]:
     from tasks.utility.matrix import UtilityMatrix
 
     e = load_recipe("pocket", [f"utility.ablation.tokens={TOKENS}", "utility.ablation.seeds=2"])
-    run = Sampling(Home.from_environment())
+    run = Unfollowed(Home.from_environment())
     corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
     found = {
         method: UtilityMatrix.load(utility_of(run, e, corpus, method, e.budget.tokens).path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from transformers import LlamaForCausalLM
@@ -132,13 +134,11 @@ def test_broken_weights_are_named(tmp_path):
 
 def test_threads_that_make_and_load_models_at_once_get_whole_ones(tmp_path):
     """While one loads, transformers changes how all models of the process are initialised."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    config = models.seed_config(vocab_size=64, hidden_size=16, num_layers=1, num_heads=1, tie_embeddings=True)
+    config = seed_config(vocab_size=64, hidden_size=16, num_layers=1, num_heads=1, tie_embeddings=True)
 
     def made_and_loaded(number: int) -> float:
-        models.new_seed_model(config, 7).save_pretrained(tmp_path / str(number))
-        loaded = models.load_causal_lm(tmp_path / str(number))
+        new_seed_model(config, 7).save_pretrained(tmp_path / str(number))
+        loaded = load_causal_lm(tmp_path / str(number))
         return sum(float(weight.abs().sum()) for weight in loaded.parameters())
 
     with ThreadPoolExecutor(8) as pool:
