@@ -65,6 +65,11 @@ def capacity(
     return {name: int(min(n, budget)) for name, n in limit.items()}
 
 
+def largest_budget(tokens: Mapping[str, int], epoch_cap: float) -> float:
+    """Tokens that the sources can give under the cap, whole ones of each; inf without a cap."""
+    return sum(_limits(tokens, epoch_cap, {}).values())
+
+
 def smallest_cap(tokens: Mapping[str, int], budget: int, used: Mapping[str, float] | None = None) -> float:
     """Smallest epoch cap, rounded up to six digits, under which the sources can give the budget."""
     used = used or {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.mixture.budget import check_budget, check_cap, check_sizes
+from tasks.mixture.budget import check_budget, check_cap, check_sizes, largest_budget
 from tasks.mixture.mixture import Mixture
 from tasks.mixture.portfolio import utilimax
 
@@ -62,8 +62,8 @@ def _points(
     options: dict[str, Any],
 ) -> Iterator[PathPoint]:
     for budget, cap in places:
-        if cap * sum(sizes.values()) < budget:
-            most = int(cap * sum(sizes.values()))
+        most = largest_budget(sizes, cap)
+        if most < budget:
             yield PathPoint(budget, cap, None, f"the sources hold at most {most:,} tokens under the cap")
         else:
             yield PathPoint(budget, cap, utilimax(utility, sizes, budget, cap, **options), None)

@@ -1,8 +1,8 @@
 """Settings of the seed model, of training and of the token budget."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class ModelSettings(BaseModel):
@@ -33,6 +33,18 @@ class ModelSettings(BaseModel):
         if self.num_kv_heads is not None and self.num_heads % self.num_kv_heads:
             raise ValueError(f"num_kv_heads {self.num_kv_heads} does not divide num_heads {self.num_heads}")
         return self
+
+
+def _starts_anew(model: ModelSettings) -> ModelSettings:
+    if model.pretrained is not None:
+        raise ValueError(
+            f"pretrained={model.pretrained!r}: proxies start from new weights, which know no source yet; "
+            "allowed: no `pretrained`"
+        )
+    return model
+
+
+ProxyModel = Annotated[ModelSettings, AfterValidator(_starts_anew)]
 
 
 class TrainingSettings(BaseModel):

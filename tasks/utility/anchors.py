@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from tasks.utility.matrix import UtilityMatrix
 from tasks.utility.medu import label_error
+from tasks.utility.table import number
 
 Array = NDArray[np.float64]
 OTHERS = "others"
@@ -80,9 +81,9 @@ def read_anchors(path: Path) -> pd.DataFrame:
         where = f"{path}:{reader.line_num}"
         if None in row or None in row.values():
             raise ValueError(f"{where}: not as many cells as there are columns ({len(columns)})")
-        value = _number(where, "value", row["value"], 1.0)
+        value = number(where, "value", row["value"], 1.0)
         stated = (row.get("stderr") or "").strip()
-        stderr = _number(where, "stderr", stated, math.inf) if stated else None
+        stderr = number(where, "stderr", stated, math.inf) if stated else None
         cell = (row["source"].strip(), row["task"].strip())
         cells.setdefault(cell, []).append((value, stderr))
         if len(cells[cell]) > 1 and any(one is not None for _, one in cells[cell]):
@@ -253,14 +254,3 @@ def _joined(matrix: UtilityMatrix, anchors: pd.DataFrame, group_of: Mapping[str,
             "their sources into another group (utility.anchor_groups)"
         )
     return joined
-
-
-def _number(where: str, what: str, cell: str, highest: float) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        number = math.nan
-    if not (0 <= number <= highest and math.isfinite(number)):
-        limits = "from 0 to 1" if highest == 1 else "finite and at least 0"
-        raise ValueError(f"{where}: {what} is {cell!r}: must be a number {limits}")
-    return number

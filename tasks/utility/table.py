@@ -49,8 +49,8 @@ def table_utility(
                 raise ValueError(
                     f"{path}:{line}: source {key[0]!r} and task {task!r} stand in line {lines[key]} already"
                 )
-            values[key] = _number(path, line, f"value for task {task!r}", value, 1.0)
-            errors[key] = _number(path, line, f"stderr for task {task!r}", error or "0", math.inf)
+            values[key] = number(f"{path}:{line}", f"value for task {task!r}", value, 1.0)
+            errors[key] = number(f"{path}:{line}", f"stderr for task {task!r}", error or "0", math.inf)
             lines[key] = line
             if long and "n" in header:
                 counts.setdefault(key[0], {})[task] = _count(path, line, task, row["n"])
@@ -122,15 +122,16 @@ def _wide_cells(header: list[str], row: dict[str, str]) -> Iterator[tuple[str, s
     return ((task, row[task], "") for task in header[1:])
 
 
-def _number(path: Path, line: int, what: str, cell: str, highest: float) -> float:
+def number(where: str, what: str, cell: str, highest: float) -> float:
+    """The cell as a number from 0 to `highest`, 1 or inf; ValueError naming place, value and what is allowed."""
     try:
-        number = float(cell)
+        value = float(cell)
     except ValueError:
-        number = math.nan
-    if not (0 <= number <= highest and math.isfinite(number)):
+        value = math.nan
+    if not (0 <= value <= highest and math.isfinite(value)):
         limits = "from 0 to 1" if highest == 1 else "finite and at least 0"
-        raise ValueError(f"{path}:{line}: {what} is {cell!r}: must be a number {limits}")
-    return number
+        raise ValueError(f"{where}: {what} is {cell!r}: must be a number {limits}")
+    return value
 
 
 def _count(path: Path, line: int, task: str, cell: str) -> int:

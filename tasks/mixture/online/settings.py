@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.training.settings import ModelSettings
+from tasks.training.settings import ProxyModel
 from tasks.utility.ablation.settings import AblationSettings
 
 OnlineMethod = Literal["doremi", "odm", "skill-it"]
@@ -74,23 +74,13 @@ class OnlineSettings(BaseModel):
         gt=0,
         description="Tokens that the proxy trains on; DoReMi's reference as many again, Skill-it's graph on top.",
     )
-    model: ModelSettings = Field(
+    model: ProxyModel = Field(
         AblationSettings().model,
         description="Architecture of the proxies; they start from new weights. As large as those of ablation.",
     )
     doremi: DoremiSettings = Field(DoremiSettings(), description="Settings of the method doremi.")
     odm: OdmSettings = Field(OdmSettings(), description="Settings of the method odm.")
     skill_it: SkillItSettings = Field(SkillItSettings(), description="Settings of the method skill-it.")
-
-    @field_validator("model")
-    @classmethod
-    def _starts_anew(cls, model: ModelSettings) -> ModelSettings:
-        if model.pretrained is not None:
-            raise ValueError(
-                f"pretrained={model.pretrained!r}: proxies start from new weights, which know no source yet; "
-                "allowed: no `pretrained`"
-            )
-        return model
 
     def check(self, method: str) -> None:
         """ValueError where something is set that `method` has no use for."""

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.training.settings import ModelSettings
+from tasks.training.settings import ModelSettings, ProxyModel
 
 
 class AblationSettings(BaseModel):
@@ -13,7 +13,7 @@ class AblationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tokens: int = Field(200_000, gt=0, description="Tokens that each proxy trains on.")
-    model: ModelSettings = Field(
+    model: ProxyModel = Field(
         ModelSettings(hidden_size=64, num_layers=2, num_heads=2),
         description="Architecture of the proxies; they start from new weights.",
     )
@@ -37,13 +37,3 @@ class AblationSettings(BaseModel):
         "by their loss. rank: evenly spaced by their order.",
     )
     parallel: int = Field(1, ge=1, le=64, description="Proxies trained at the same time.")
-
-    @field_validator("model")
-    @classmethod
-    def _starts_anew(cls, model: ModelSettings) -> ModelSettings:
-        if model.pretrained is not None:
-            raise ValueError(
-                f"pretrained={model.pretrained!r}: proxies start from new weights, which know no source yet; "
-                "allowed: no `pretrained`"
-            )
-        return model
