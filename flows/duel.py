@@ -40,6 +40,6 @@ def duel_pipeline(run: Run, e: Experiment, duel: DuelSettings) -> None:
                     model = train_seed(
                         run, e.model, e.training, corpus, read, seed, f"{regime.name}-{tokens}", limits
                     )
-                    scores = evaluate_model(run, f"{name}-seed{seed}", model, corpus, e.evaluation)
+                    scores = evaluate_model(run, f"{read.name}-seed{seed}", model, corpus, e.evaluation)
                     trained.append(Trained(regime.name, contender.name, tokens, seed, mixture, scores))
     judge_duel(run, e.name, duel, corpus, utilities, trained)

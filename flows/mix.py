@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.mix_solve import path, solve, whole
+from flows.mix_solve import path, read_utility, solve, whole
 
 mix_app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +52,10 @@ Last = Annotated[
 ]
 Utility = Annotated[
     str | None,
-    typer.Option("--utility", help="Table of utilities: first column the source, then a column a task."),
+    typer.Option(
+        "--utility",
+        help="CSV or Parquet: source, task, value; or sources in the first column, then a column a task.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -73,10 +76,9 @@ def fit(
     """Fit a law to the runs of a table, and predict (and score) the mixtures of another."""
     from flows.mix_printing import print_fit, print_object
     from tasks.mixture.laws.fitting import fit_and_score, read_both
-    from tasks.mixture.laws.named_tables import read_utility
 
     table, others = read_both(runs, predict, weights, losses, where or [], predict_where or [], last)
-    told = fit_and_score(table, others, law, read_utility(utility) if utility else None)
+    told = fit_and_score(table, others, law, read_utility(utility).values if utility else None)
     print_object(told) if json else print_fit(told)
 
 
@@ -125,7 +127,7 @@ def compare(
     from tasks.mixture.laws.comparing import compare as compare_methods
     from tasks.mixture.laws.comparing import planned_budget
     from tasks.mixture.laws.fitting import names_in, read_both
-    from tasks.mixture.laws.named_tables import read_mixtures, read_tokens, read_utility
+    from tasks.mixture.laws.named_tables import read_mixtures, read_tokens
 
     table, others = read_both(
         runs, predict, weight_columns, loss_columns, where or [], predict_where or [], last
@@ -135,7 +137,7 @@ def compare(
         table,
         others,
         planned_budget(list(map(str, table.weights.columns)), counts, budget, cap),
-        read_utility(utility) if utility else None,
+        read_utility(utility).values if utility else None,
         read_mixtures(weights) if weights else None,
         names_in(laws),
         reference,
@@ -166,7 +168,6 @@ def efficiency(
     """Where a swarm begins to pay: Spearman on held-out runs against the number of runs a law was fitted to."""
     from flows.mix_printing import keep, print_efficiency, print_object
     from tasks.mixture.laws.fitting import names_in, read_both
-    from tasks.mixture.laws.named_tables import read_utility
     from tasks.mixture.laws.sample_efficiency import METHODS
     from tasks.mixture.laws.sample_efficiency import efficiency as measure_efficiency
     from tasks.report.pictures.law_pictures import draw_efficiency
@@ -180,7 +181,7 @@ def efficiency(
         others,
         names_in(laws) or METHODS,
         seeds=seeds,
-        utility=read_utility(utility) if utility else None,
+        utility=read_utility(utility).values if utility else None,
     )
     told["written"] = keep(out, "efficiency", told, draw_efficiency(told))
     print_object(told) if json else print_efficiency(told)

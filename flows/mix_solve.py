@@ -120,7 +120,7 @@ def path(
     from tasks.mixture.laws.named_tables import read_tokens
     from tasks.mixture.path import mixture_path
 
-    matrix = _read_utility(utility)
+    matrix = read_utility(utility)
     points = mixture_path(
         matrix.values,
         read_tokens(tokens),
@@ -151,7 +151,7 @@ def _utilimax(
 
     if utility is None:
         raise ValueError("--utility: not given; the method utilimax needs a table of utilities")
-    matrix = _read_utility(utility)
+    matrix = read_utility(utility)
     options = _with_errors(matrix, kappa)
     if options:
         options["bootstraps"] = bootstraps
@@ -188,14 +188,15 @@ def _by_law(
     if runs is None:
         raise ValueError(f"--runs: not given; the law {method} needs a table of runs to be fitted to")
     table, _ = read_both(runs, None)
-    values = None if utility is None else _read_utility(utility).values
+    values = None if utility is None else read_utility(utility).values
     return fit_law(table.weights, losses_of(table), method, utility=values).propose(budget, sizes, cap)
 
 
-def _read_utility(file: Path) -> UtilityMatrix:
-    from tasks.utility.table import table_utility
+def read_utility(file: str | Path) -> UtilityMatrix:
+    """The utility of a table, or of the folder of a run's stage `utility`."""
+    from tasks.utility.files import load_utility
 
-    return table_utility(file)
+    return load_utility(Path(file))
 
 
 def _refuse(method: str, given: dict[str, bool], allowed: set[str]) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from storage.runs import RunSummary
 from tasks.duel.settings import MEASURES
 from tasks.evaluation.metrics import lower_is_better
+from tasks.report.formatting import with_interval
 
 
 def print_json(value: Any) -> None:
@@ -80,13 +81,8 @@ def duel_table(name: str, regime: str, rows: list[dict]) -> Table:
     for measure in measures:
         table.add_column(MEASURES[measure], justify="right")
     for contender in dict.fromkeys(row["contender"] for row in shown):
-        table.add_row(contender, *(_interval(row) for row in shown if row["contender"] == contender))
+        table.add_row(contender, *(with_interval(row) for row in shown if row["contender"] == contender))
     return table
-
-
-def _interval(row: dict) -> str:
-    within = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['mean']:.3f}{within}"
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:

@@ -65,8 +65,9 @@ def label_next(
     """Rank where further labels make UtiliMax's mixture most certain."""
     from flows.printing import print_json
     from tasks.mixture import utilimax
+    from tasks.mixture.laws.named_tables import read_tokens
     from tasks.utility.allocation import label_gains
-    from tasks.utility.files import labels_of, load_utility, read_tokens
+    from tasks.utility.files import labels_of, load_utility
 
     matrix, held = load_utility(utility), read_tokens(tokens)
     gains = label_gains(

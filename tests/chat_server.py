@@ -18,10 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tasks.utility.settings import MeduSettings
+
 FAULTS = ("429", "500", "hang", "not json", "cut off", "unparsable", "dropped")
 DOCUMENT = re.compile(r"<document>\n(.*)\n</document>", re.DOTALL)
 Answer = Callable[[str], str]
 Reply = tuple[int, dict[str, str], str]
+
+
+def settings_for(url: str, **changes) -> MeduSettings:
+    """A judge behind this URL that is asked once and waited for 10 s, unless changed."""
+    return MeduSettings(**{"base_url": url, "model": "m", "retries": 0, "timeout_seconds": 10} | changes)
 
 
 def labelling(prompt: str) -> str:

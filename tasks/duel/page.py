@@ -11,7 +11,7 @@ import pandas as pd
 from tasks import report
 from tasks.duel.results import ASCENDING, CONFIDENCE
 from tasks.duel.settings import MEASURES, DuelSettings
-from tasks.report.formatting import compact
+from tasks.report.formatting import compact, with_interval
 from tasks.report.pictures.colours import looks
 from tasks.report.pictures.ladders import draw_ladder
 
@@ -66,7 +66,7 @@ def _regime(regime: str, table: pd.DataFrame, found: dict[str, Any]) -> dict[str
         "means": [
             {
                 "contender": contender,
-                "cells": [_interval(_row(of["means"], contender, largest, name)) for name in MEASURES],
+                "cells": [with_interval(_row(of["means"], contender, largest, name)) for name in MEASURES],
             }
             for contender in contenders
         ],
@@ -93,17 +93,10 @@ def _row(rows: list[dict], contender: str, tokens: int, measure: str) -> dict:
     )
 
 
-def _interval(row: dict) -> str:
-    if row["mean"] != row["mean"]:
-        return "–"
-    within = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-    return f"{row['mean']:.3f}{within}"
-
-
 def _by_pair(rows: list[dict]) -> list[dict]:
     pairs: dict[tuple[str, str], dict[str, str]] = {}
     for row in rows:
-        pairs.setdefault((row["champion"], row["other"]), {})[row["measure"]] = _interval(row)
+        pairs.setdefault((row["champion"], row["other"]), {})[row["measure"]] = with_interval(row)
     return [
         {"pair": f"{champion} over {other}", "cells": [cells[name] for name in MEASURES]}
         for (champion, other), cells in pairs.items()

@@ -14,7 +14,7 @@ from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.evaluation.specialisation import specialisation
 from tasks.task import Progress, show_table, stage_task
 
-VERSION = 2
+VERSION = 3
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import Array, fill, settle
+from tasks.mixture.capped_simplex import Array, fill
 from tasks.mixture.mixture import Mixture, planned
 
 CRAWLS, CRAWL_PASSES = ("web", "cc", "commoncrawl", "crawl", "c4"), 0.5
@@ -88,9 +88,7 @@ def heuristic(
     upper = upper_bounds(sizes, limit, budget)
     facts: dict[str, Any] = {"method": method, "epoch_cap": None if math.isinf(epoch_cap) else epoch_cap}
     match method:
-        case "unimax":
-            w = _unimax_weights(upper)
-        case "uniform":
+        case "uniform" | "unimax":  # under a cap, the most even weights are UniMax's
             w = fill(np.ones(len(sizes)), upper)
         case "proportional":
             w = fill(np.array(list(sizes.values()), float), upper)
@@ -103,15 +101,6 @@ def heuristic(
         case _:
             raise ValueError(f"method={method!r}: must be uniform, proportional, unimax, olmo or manual")
     return planned(w, sizes, budget, limit, used, facts)
-
-
-def _unimax_weights(upper: Array) -> Array:
-    w, left = np.zeros(len(upper)), 1.0
-    # Bounds ascend as sizes do; along a lineage, as what is left of the sources.
-    for visited, i in enumerate(np.argsort(upper, kind="stable")):
-        w[i] = min(left / (len(upper) - visited), upper[i])
-        left -= w[i]
-    return settle(w, upper)
 
 
 def passes_by_name(source: str) -> float:

@@ -13,7 +13,7 @@ from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.task import show_table, stage_task
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")

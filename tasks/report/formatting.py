@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import TypeGuard
 
 MISSING = "–"
@@ -38,6 +39,12 @@ def with_error(value: float | None, stderr: float | None) -> str:
     if not is_number(stderr):
         return f"{fixed(value)} ({plus_minus(stderr)})"
     return f"{fixed(value, decimals_for(stderr))} {plus_minus(stderr)}"
+
+
+def with_interval(row: Mapping[str, float | None]) -> str:
+    """ "0.257 [0.190, 0.324]" of a row with mean, low and high; without the bounds where there are none."""
+    mean = fixed(row["mean"])
+    return mean if row["low"] is None else f"{mean} [{fixed(row['low'])}, {fixed(row['high'])}]"
 
 
 def plus_minus(stderr: float | None) -> str:

@@ -13,7 +13,7 @@ from tasks.task import Progress, stage_task
 from tasks.training.run import run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")

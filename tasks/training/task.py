@@ -17,7 +17,7 @@ from tasks.training.run import run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="budget", task_run_name="budget")

@@ -52,7 +52,7 @@ class TokenOrder:
         }
         self._names = sorted(counts)
         drawn = np.repeat(np.arange(len(self._names)), [counts[source] for source in self._names])
-        _generator(seed, "interleave", name).shuffle(drawn)
+        generator(seed, "interleave", name).shuffle(drawn)
         self._source_of = drawn
         self._rank = np.zeros(len(drawn), dtype=np.int64)
         for index, source in enumerate(self._names):
@@ -89,17 +89,18 @@ class TokenOrder:
 
     def _subset(self, source: str, limit: int) -> np.ndarray:
         kept = max(1, min(limit // self._length, self._num_windows(source)))
-        return _generator(0, "subset", source).permutation(self._num_windows(source))[:kept]
+        return generator(0, "subset", source).permutation(self._num_windows(source))[:kept]
 
     def _order(self, source: str, epoch: int, num_windows: int) -> tuple[np.ndarray, int]:
         key = (source, epoch)
         if key not in self._epoch_orders:
-            generator = _generator(self._seed, "epoch", source, str(epoch))
-            shift = int(generator.integers(self._length)) if epoch else 0
-            self._epoch_orders[key] = (generator.permutation(num_windows), shift)
+            drawn = generator(self._seed, "epoch", source, str(epoch))
+            shift = int(drawn.integers(self._length)) if epoch else 0
+            self._epoch_orders[key] = (drawn.permutation(num_windows), shift)
         return self._epoch_orders[key]
 
 
-def _generator(seed: int, *names: str) -> np.random.Generator:
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """Random numbers that depend on the seed and the names alone."""
     digest = hashlib.sha256("\0".join(names).encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])

@@ -1,4 +1,4 @@
-"""Utilities and token counts as files of a user: read for commands, written for the next one."""
+"""Utilities as files of a user: read for commands, written for the next one."""
 
 from __future__ import annotations
 
@@ -42,29 +42,3 @@ def write_utility(matrix: UtilityMatrix, path: Path) -> None:
         for row in matrix.rows():
             count = [labels[row["source"]][row["task"]]] if labels else []
             writer.writerow([*row.values(), *count])
-
-
-def read_tokens(path: Path) -> dict[str, int]:
-    """Tokens a source holds, from a CSV with columns source and tokens. Raises ValueError naming file and line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ValueError(f"{path}: cannot be read ({reason})") from error
-    reader = csv.DictReader(lines)
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-    if set(reader.fieldnames) != {"source", "tokens"}:
-        raise ValueError(f"{path}:1: columns {reader.fieldnames}: must be source and tokens")
-    tokens: dict[str, int] = {}
-    for row in reader:
-        name, count = (row["source"] or "").strip(), (row["tokens"] or "").strip().replace("_", "")
-        if name in tokens:
-            raise ValueError(f"{path}:{reader.line_num}: source {name!r} stands twice")
-        if not (count.isascii() and count.isdigit()):
-            raise ValueError(
-                f"{path}:{reader.line_num}: tokens of {name!r} are {count!r}: must be a whole number"
-            )
-        tokens[name] = int(count)
-    if not tokens:
-        raise ValueError(f"{path}: no row below the header")
-    return tokens

@@ -1,4 +1,4 @@
-"""The user's own utility: CSV or Parquet, long (source, task, value[, stderr[, n]]) or wide (source, then tasks)."""
+"""The user's own utility: CSV or Parquet, long (source, task, value[, stderr[, n]]) or wide (sources, then tasks)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def table_utility(
     """
     header, rows = _read(path)
     long = set(LONG) <= set(header)
-    if not long and header[0] != "source":
+    if not long and {"task", "value"} & set(header):
         raise ValueError(
-            f"{path}:1: columns {header}: must be source, task, value and optionally stderr and n, or source "
+            f"{path}:1: columns {header}: must be source, task, value and optionally stderr and n, or the source "
             "and one column a task"
         )
+    if not long:
+        header, rows = _first_is_source(path, header, rows)
     allowed = [*LONG, "stderr", "n"] if long else header if tasks is None else ["source", *tasks]
     unknown = sorted(set(header) - set(allowed))
     if unknown:
@@ -116,6 +118,18 @@ def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]
         )
     cells = table.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell)).to_numpy()
     return header, [(number, dict(zip(header, row, strict=True))) for number, row in enumerate(cells, 1)]
+
+
+def _first_is_source(
+    path: Path, header: list[str], rows: list[tuple[int, dict[str, str]]]
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The wide table with its first column called source, whatever its name was."""
+    first, tasks = header[0], header[1:]
+    if "source" in tasks:
+        raise ValueError(f"{path}:1: columns {header}: the source must stand in the first column")
+    return ["source", *tasks], [
+        (line, {"source": row[first], **{task: row[task] for task in tasks}}) for line, row in rows
+    ]
 
 
 def _wide_cells(header: list[str], row: dict[str, str]) -> Iterator[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ def measure() -> Iterator[str]:
     from flows.experiment import run_experiment
     from flows.recipes import load_recipe
     from tasks.duel.settings import MEASURES
+    from tasks.report.formatting import with_interval
 
     folder = os.environ.get("MIXSTITCH_DATA")
     own = [f"sources.folder={folder}/corpora", f"evaluation.folder={folder}/benchmarks"] if folder else []
@@ -23,6 +24,5 @@ def measure() -> Iterator[str]:
     largest = max(row["tokens"] for row in summary.duel)
     for row in summary.duel:
         if row["tokens"] == largest:
-            within = "" if row["low"] is None else f" [{row['low']:.3f}, {row['high']:.3f}]"
-            yield f"{row['regime']}, {row['contender']}: {MEASURES[row['measure']]} {row['mean']:.3f}{within}"
+            yield f"{row['regime']}, {row['contender']}: {MEASURES[row['measure']]} {with_interval(row)}"
     yield f"report {summary.report}"

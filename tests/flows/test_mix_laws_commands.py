@@ -66,6 +66,23 @@ def test_fit_prints_scores_regret_and_one_prediction_a_row(tables, capsys, monke
     assert sum(line.strip("│ ").split(" ")[0].isdigit() for line in out.splitlines()) == 15
 
 
+def test_fit_reads_utilities_long_and_wide_alike(tables, capsys, monkeypatch):
+    sources = made_mixtures(1, 0).columns
+    cells = {source: (0.1 * i, 1 - 0.1 * i) for i, source in enumerate(sources)}
+    wide = "".join(f"{source},{a},{b}\n" for source, (a, b) in cells.items())
+    (tables / "wide.csv").write_text("corpus,prose,programs\n" + wide)
+    long = "".join(f"{source},prose,{a}\n{source},programs,{b}\n" for source, (a, b) in cells.items())
+    (tables / "long.csv").write_text("source,task,value\n" + long)
+    told = []
+    for name in ("wide.csv", "long.csv"):
+        words = ["--runs", tables / "train.csv", "--predict", tables / "test.csv", "--law", "fusion"]
+        out = mix(capsys, monkeypatch, "fit", *words, "--utility", tables / name, "--json")
+        told.append(json.loads(out)["predictions"])
+    assert told[0] == told[1]
+    without = refused(capsys, monkeypatch, "fit", "--runs", tables / "train.csv", "--law", "fusion")
+    assert "fusion needs one" in without
+
+
 def test_fit_without_losses_to_score_gives_predictions(tables, capsys, monkeypatch):
     made_mixtures(3, 5).add_prefix("w_").to_csv(tables / "bare.csv", index=False)
     out = mix(

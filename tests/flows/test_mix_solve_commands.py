@@ -92,6 +92,14 @@ def test_the_path_prints_every_point_and_writes_its_picture(tables):
     assert json.loads((tables / "out" / "path.json").read_text())["points"] == points
 
 
+def test_the_path_counts_whole_tokens_under_a_fractional_cap(tables):
+    """Sources of 1000, 1500 and 2000 tokens under a cap of 1.0007 give 1000 + 1501 + 2001 tokens, not 4503.15."""
+    options = ["--utility", "U.csv", "--tokens", "T.csv", "--budgets", "4502,4503", "--caps", "1.0007"]
+    points = json.loads(run("path", *options, "--json").output)["points"]
+    assert "infeasible" not in points[0]
+    assert points[1]["infeasible"] == "the sources hold at most 4,502 tokens under the cap"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -37,3 +37,32 @@ def test_a_plan_of_an_empty_home_leaves_it_empty(home):
     assert planned["stages"][0] | {"cached": False} == planned["stages"][0]
     assert list(home.artifacts.iterdir()) == list(home.work.iterdir()) == list(home.runs.iterdir()) == []
     assert planned["tokens"] == pytest.approx(1_500_000, rel=0.02)
+
+
+def test_proxies_are_in_the_plan_with_what_they_cost(home):
+    overrides = ["utility.method=ablation", "utility.ablation.swarm=2", "utility.ablation.tokens=100000"]
+    planned = plan_experiment(load_recipe("pocket", overrides))
+    proxies = [row for row in planned["stages"] if row["stage"] == "proxy"]
+    names = [source.name for source in load_recipe("pocket").sources.listed]
+    assert [row["name"] for row in proxies] == [*sorted(names), "swarm-000", "swarm-001"]
+    assert {row["tokens"] for row in proxies} == {100_000}
+    assert all(0 < row["flops"] < planned["flops"] and row["minutes"] > 0 for row in proxies)
+    plain = plan_experiment(load_recipe("pocket"))
+    assert planned["tokens"] == plain["tokens"] + 100_000 * len(proxies)
+
+
+@pytest.mark.parametrize(("method", "share"), [("odm", 1.0), ("doremi", 2.0), ("skill-it", 1.5)])
+def test_weights_learnt_online_are_in_the_plan(home, method, share):
+    overrides = [f"mixture.method={method}"]
+    if method == "skill-it":
+        num_sources = len(load_recipe("pocket").sources.listed)
+        overrides.append(f"mixture.online.skill_it.graph_share={0.5 / num_sources}")
+    planned = plan_experiment(load_recipe("pocket", overrides))
+    (row,) = [row for row in planned["stages"] if row["stage"] == "online"]
+    assert row["tokens"] == pytest.approx(share * 200_000, rel=1e-6)
+
+
+def test_what_a_judge_may_be_asked_is_said(home):
+    overrides = ["utility.method=medu", "utility.medu.documents=32", "utility.medu.max_tokens=1000000"]
+    (note,) = [n for n in plan_experiment(load_recipe("pocket", overrides))["notes"] if "MEDU" in n]
+    assert "32 documents a source" in note and "1,000,000 tokens" in note

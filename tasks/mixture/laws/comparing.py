@@ -141,8 +141,7 @@ def _together(runs: RunTable, others: RunTable | None) -> RunTable:
 
 
 def _heuristics(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
-    known = [method for method in ("uniform", "proportional", "unimax", "olmo") if method in get_args(Method)]
-    methods = [method for method in known if method == "uniform" or plan.known]
+    methods = ["uniform", *(["proportional", "unimax", "olmo"] if plan.known else [])]
     return [*methods, "utilimax"] if utility is not None else methods
 
 

@@ -1,4 +1,4 @@
-"""Reads what is known by the source's name: utilities, token counts and mixtures chosen by hand or found elsewhere."""
+"""Reads what is known by the source's name: token counts and mixtures chosen by hand or found elsewhere."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ from tasks.mixture.laws.run_table import (
 )
 
 
-def read_utility(path: str | Path) -> pd.DataFrame:
-    """Utilities, sources x tasks: the first column names the source, each other column is a task."""
-    table = _named(path, "source", "a column for each task")
-    return numbers(path, table, {name: name for name in table.columns})
-
-
 def read_tokens(path: str | Path) -> dict[str, int]:
-    """Tokens that each source holds: its name in the first column, the count in `tokens` or the only other."""
+    """Tokens that each source holds: its name in the first column, the count in `tokens` or the only other.
+
+    A count may be written 1_000_000. Raises ValueError naming the source whose count is none.
+    """
     table = _named(path, "source", "a column `tokens`")
     if table.shape[1] > 1 and "tokens" not in table.columns:
         raise ValueError(f"{path}: columns {list(table.columns)}: the counts must stand in a column `tokens`")
     column = "tokens" if "tokens" in table.columns else str(table.columns[0])
+    table[column] = [cell.replace("_", "") if isinstance(cell, str) else cell for cell in table[column]]
     counts = numbers(path, table, {column: column})[column]
     wrong = counts[(counts < 1) | (counts != np.floor(counts))]
     if len(wrong):

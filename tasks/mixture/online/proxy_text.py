@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.training.token_order import TokenOrder
+from tasks.training.token_order import TokenOrder, generator
 
 Tokens = NDArray[np.integer]
 
@@ -43,7 +42,7 @@ def proxy_text(
             train[source] = np.array(text)
             measured[source] = np.resize(train[source], (min(validation, 1), length))
             continue
-        order = generator(0, "windows", source).permutation(num_windows)
+        order = generator(0, "online", "windows", source).permutation(num_windows)
         held = min(validation, max(1, num_windows // 10))
         kept = min(max(1, limits[source] // length), num_windows - held)
         measured[source] = _windows(text, order[:held], length)
@@ -75,9 +74,3 @@ class SourceStreams:
         ]
         self.position = self.position + counts
         return np.stack(rows), np.repeat(np.arange(len(counts)), counts)
-
-
-def generator(seed: int, *names: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and the names alone."""
-    digest = hashlib.sha256("\0".join(("online", *names)).encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from tasks.mixture.capped_simplex import Array
-from tasks.mixture.online.proxy_text import SourceStreams, generator
+from tasks.mixture.online.proxy_text import SourceStreams
 from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
 from tasks.training.loop import LOG_SECONDS, StepReport, learning_rate_at, make_optimizer
 from tasks.training.settings import TrainingSettings
+from tasks.training.token_order import generator
 
 Ids = NDArray[np.int64]
 Sources = NDArray[np.intp]
@@ -167,7 +168,7 @@ def train_proxy(
     meter.skip(trainer.done)
     saved = time.monotonic()
     for step in range(trainer.done, trainer.num_steps):
-        counts = rule.draw(step, batch_size, generator(place.seed, place.name, str(step)))
+        counts = rule.draw(step, batch_size, generator(place.seed, "online", place.name, str(step)))
         ids, source = streams.take(counts)
         rate = trainer.learning_rate
         by_sequence = trainer.step(ids, rule.sequence_weights(ids, source))

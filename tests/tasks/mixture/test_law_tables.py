@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.mixture.laws.fitting import read_both
-from tasks.mixture.laws.named_tables import read_mixtures, read_tokens, read_utility
+from tasks.mixture.laws.named_tables import read_mixtures, read_tokens
 from tasks.mixture.laws.run_table import read_runs
 
 
@@ -130,8 +130,6 @@ def test_the_table_to_predict_may_lack_losses(write):
 
 
 def test_tables_by_source(write):
-    utility = read_utility(write("source,math,code\nweb,0.2,0.1\narxiv,0.9,0.3\n"))
-    assert utility.loc["arxiv"].to_dict() == {"math": 0.9, "code": 0.3}
     assert read_tokens(write("source,tokens\nweb,1000\ncode,20\n")) == {"web": 1000, "code": 20}
     assert read_tokens(write("name,count\nweb,1000\n")) == {"web": 1000}
     mixtures = read_mixtures(write("name,w_web,w_code\ndoremi,3,1\n"))

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from tasks.utility import UtilityMatrix
-from tasks.utility.files import load_utility, read_tokens, write_utility
+from tasks.utility.files import load_utility, write_utility
 
 UTILITY = "source,task,value,stderr,n\nweb,t,.8,.05,60\nweb,s,.2,.03,60\ncode,t,.3,.05,60\ncode,s,.7,.02,20\n"
 TOKENS = "source,tokens\nweb,1_000_000\ncode,2000000\n"
@@ -85,21 +85,6 @@ def test_a_utility_comes_back_from_its_file_and_from_its_folder(tmp_path: Path) 
         assert found.about["labels"] == labels
     with pytest.raises(ValueError, match=r"holds no utility\.parquet"):
         load_utility(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("source,size\nweb,1\n", "must be source and tokens"),
-        ("source,tokens\nweb,1.5\n", r"csv:2: tokens of 'web' are '1\.5'"),
-        ("source,tokens\nweb,1\nweb,2\n", "csv:3: source 'web' stands twice"),
-        ("source,tokens\n", "no row"),
-    ],
-)
-def test_wrong_token_counts(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_tokens(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("n", ["0", "-1", "1.5", ""])

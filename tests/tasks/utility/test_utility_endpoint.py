@@ -11,17 +11,15 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
-from tasks.utility import medu_utility, retrying
+from tasks.utility import medu_utility
 from tasks.utility.answers import AnswerFile
 from tasks.utility.retrying import asked_wait, wait_before
-from tasks.utility.settings import MeduSettings
-from tests.chat_server import DOCUMENT, FAULTS, ChatServer, completion, labelling
+from tests.chat_server import DOCUMENT, FAULTS, completion, labelling, settings_for
 
 ROOT = Path(__file__).resolve().parents[3]
 ITEMS = {"t": ["item1", "item2"], "s": ["item3"]}
@@ -36,25 +34,6 @@ from tests.tasks.utility.test_utility_endpoint import ITEMS, SAMPLES
 settings = MeduSettings(base_url=sys.argv[1], model="m", concurrency=8)
 medu_utility(SAMPLES, ITEMS, settings, Path(sys.argv[2]), str)
 """
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ChatServer]]:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.01)
-    started: list[ChatServer] = []
-
-    def start(**how) -> ChatServer:
-        started.append(ChatServer(**how))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
-
-
-def settings_for(url: str, **changes) -> MeduSettings:
-    return MeduSettings(**{"base_url": url, "model": "m", "retries": 0, "timeout_seconds": 10} | changes)
 
 
 def test_with_three_of_ten_requests_failing_every_document_is_labelled_once(serve, tmp_path: Path) -> None:

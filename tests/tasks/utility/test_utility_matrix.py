@@ -54,8 +54,10 @@ def table(tmp_path: Path, text: str) -> UtilityMatrix:
 
 def test_long_and_wide_tables_agree(tmp_path: Path) -> None:
     wide = table(tmp_path, "source,s,t\ncode,1,0\nweb,.2,.8\n")
+    unnamed = table(tmp_path, "corpus,s,t\ncode,1,0\nweb,.2,.8\n")
     long = table(tmp_path, "source,task,value,stderr\nweb,t,.8,.1\nweb,s,.2,\ncode,t,0,.02\n\ncode,s,1,.03\n")
     pd.testing.assert_frame_equal(wide.values, VALUES)
+    pd.testing.assert_frame_equal(unnamed.values, VALUES)
     pd.testing.assert_frame_equal(long.values, VALUES)
     pd.testing.assert_frame_equal(long.errors, ERRORS)
     assert (wide.errors == 0).all(axis=None)
@@ -77,7 +79,8 @@ def test_long_and_wide_tables_agree(tmp_path: Path) -> None:
         ("source,task,value\nweb,t,1\nweb,s,1\ncode,t,1\n", r"no value for \[\('code', 's'\)\]"),
         ("source,task,value,stderr\nweb,t,1,-1\n", "csv:2: stderr for task 't' is '-1'"),
         ("source,task,value,weight\nweb,t,1,1\n", r"unknown columns \['weight'\]"),
-        ("name,t,s\nweb,1,1\n", "csv:1: columns"),
+        ("name,task,s\nweb,1,1\n", "csv:1: columns"),
+        ("t,source,s\n1,web,1\n", "csv:1: columns .* the source must stand in the first column"),
         ("", "csv:1: columns"),
         ("source,t,s\n", "no row"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,29 +12,10 @@ from tasks.utility import medu_utility
 from tasks.utility.medu import label_error
 from tasks.utility.meter import ablation_flops
 from tasks.utility.openai_judge import read_label
-from tasks.utility.settings import MeduSettings
-from tests.chat_server import ChatServer, completion
+from tests.chat_server import completion, settings_for
 
 SAMPLES = {"web": ["Great", "Good", "Okay", "Poor"], "junk": ["Useless", "Useless", "nothing to say"]}
 ITEMS = {"t": ["item1", "item2"]}
-
-
-@pytest.fixture
-def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ChatServer]]:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    started: list[ChatServer] = []
-
-    def start(**how) -> ChatServer:
-        started.append(ChatServer(**how))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
-
-
-def settings_for(url: str, **changes) -> MeduSettings:
-    return MeduSettings(**{"base_url": url, "model": "m", "retries": 0, "timeout_seconds": 10} | changes)
 
 
 def test_labels_become_the_matrix(serve, tmp_path: Path) -> None:
