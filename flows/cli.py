@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.environment import prepare_environment
+from flows.gates import gates
 from flows.mix import mix_app
 from flows.utility_cli import utility_app
 
@@ -19,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="What to train on, how to combine the specialists, and what people will think of the result.",
 )
+
+app.command()(gates)
 
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
 Overrides = Annotated[

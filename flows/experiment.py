@@ -9,6 +9,7 @@ from flows.duel import duel_pipeline
 from flows.environment import prefect_settings, prepare_environment
 from flows.running import running
 from flows.settings import Experiment
+from flows.stitch_duel import stitch_duel_pipeline
 from flows.subflows import train_experts, utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.home import Home
@@ -35,6 +36,8 @@ def experiment_flow(experiment: Experiment = Experiment()) -> str:
     with running(experiment) as run:
         if experiment.duel is not None:
             duel_pipeline(run, experiment, experiment.duel)
+        elif experiment.stitch_duel is not None:
+            stitch_duel_pipeline(run, experiment, experiment.stitch_duel)
         else:
             pipeline(run, experiment)
     return run.run_id
@@ -66,7 +69,7 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     )
 
     seed: Artifact = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)
-    experts = train_experts(run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed)
+    experts = train_experts(run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.seed)
     models = {"seed": seed, **experts}
     scores: dict[str, Artifact] = {
         name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
@@ -74,7 +77,18 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     gate = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, e.experts.gate)
 
     combined: dict[str, Artifact] = {
-        method: compose_models(run, method, seed, experts) for method in e.stitching.compositions
+        method: compose_models(
+            run,
+            method,
+            e.stitching.composition_learning_rate,
+            e.training,
+            corpus,
+            mixtures["stitched"],
+            seed,
+            experts,
+            e.seed,
+        )
+        for method in e.stitching.compositions
     }
     combined["stitched"] = train_stitches(
         run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed

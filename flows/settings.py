@@ -12,6 +12,7 @@ from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.mixture.settings import RESERVED, MixtureSettings
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import NAME_PATTERN, SourcesSettings
+from tasks.stitch_duel.settings import StitchDuelSettings
 from tasks.stitching.settings import StitchingSettings
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
@@ -26,7 +27,9 @@ class ExpertSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name of the expert.")
-    tasks: tuple[str, ...] = Field(min_length=1, description="Benchmarks that it serves, by name.")
+    tasks: tuple[str, ...] = Field(
+        min_length=1, description="Benchmarks that it serves, by name or pattern such as math*."
+    )
 
 
 class ExpertsSettings(BaseModel):
@@ -145,10 +148,15 @@ class Experiment(BaseModel):
         description="Mixtures to train against each other instead of the experts; empty: no duel.",
         json_schema_extra={"position": 12},
     )
+    stitch_duel: StitchDuelSettings | None = Field(
+        None,
+        description="Ways to combine the experts to compare with each other; empty: no such duel.",
+        json_schema_extra={"position": 13},
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
-        json_schema_extra={"position": 13},
+        json_schema_extra={"position": 14},
     )
 
     @model_validator(mode="before")
@@ -197,13 +205,27 @@ class Experiment(BaseModel):
                 f"evaluation.max_length={longest} is more than the {self.training.sequence_length} tokens "
                 "(training.sequence_length) that the model is made for"
             )
-        is_stitched = pretrained is None and self.duel is None
-        if is_stitched and self.stitching.num_stitches > self.model.num_layers:
-            raise ValueError(
-                f"stitching.num_stitches={self.stitching.num_stitches} is more than "
-                f"model.num_layers={self.model.num_layers}; allowed: 1 to {self.model.num_layers}"
-            )
+        if self.duel is not None and self.stitch_duel is not None:
+            raise ValueError("duel and stitch_duel are both given; allowed: one of them")
+        for where, num_stitches in self._stitches().items():
+            if pretrained is None and num_stitches > self.model.num_layers:
+                raise ValueError(
+                    f"{where}={num_stitches} is more than model.num_layers={self.model.num_layers}; "
+                    f"allowed: 1 to {self.model.num_layers}"
+                )
         return self
+
+    def _stitches(self) -> dict[str, int]:
+        """The numbers of stitches that will be trained, by where they are set."""
+        if self.duel is not None:
+            return {}
+        if self.stitch_duel is None:
+            return {"stitching.num_stitches": self.stitching.num_stitches}
+        return {
+            f"stitch_duel.variants: num_stitches of {variant.name!r}": variant.stitch.num_stitches
+            for variant in self.stitch_duel.variants
+            if variant.stitch is not None
+        }
 
     def to_json(self) -> dict[str, Any]:
         return json.loads(self.model_dump_json())

@@ -22,10 +22,13 @@ def train_experts(
     corpus: Artifact,
     mixtures: dict[str, Artifact],
     seed: Artifact,
+    run_seed: int,
+    suffix: str = "",
 ) -> dict[str, Artifact]:
-    """Experts as tasks of their own, at most `training.parallel_experts` at a time."""
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time. suffix: of their labels."""
     calls = {
-        name: (run, name, e.training, corpus, mixture, seed, e.seed) for name, mixture in mixtures.items()
+        name: (run, name, e.training, corpus, mixture, seed, run_seed, f"{name}{suffix}")
+        for name, mixture in mixtures.items()
     }
     return in_parallel(train_expert, calls, e.training.parallel_experts)
 

@@ -1,31 +1,51 @@
 """Language models and what is done to their weights: seed, stitched model, compositions.
 
-Importing this package registers the stitched architecture with transformers' Auto classes, so that
-`AutoModelForCausalLM.from_pretrained` loads a saved stitched model without remote code.
+Importing this package registers the stitched and combined architectures with transformers' Auto classes, so that
+`AutoModelForCausalLM.from_pretrained` loads a saved model of them without remote code.
 """
 
 from __future__ import annotations
 
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from models.compositions import COMPOSITIONS, compose, uniform_soup
-from models.seed import count_parameters, load_causal_lm, new_seed_model, seed_config, train_flops_per_token
+from models.combined_config import EnsembleConfig, RoutedConfig, UpcycledConfig
+from models.compositions import COMPOSITIONS, Composition
+from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.ensemble import EnsembleForCausalLM
+from models.routed import RoutedForCausalLM
+from models.seed import load_causal_lm, new_seed_model, seed_config
+from models.soup import uniform_soup
 from models.stitch_layer import Stitch, StitchPlace, stitch_places
 from models.stitched import StitchedForCausalLM
 from models.stitched_config import StitchedConfig
+from models.upcycled import UpcycledForCausalLM
 
-AutoConfig.register(StitchedConfig.model_type, StitchedConfig, exist_ok=True)
-AutoModelForCausalLM.register(StitchedConfig, StitchedForCausalLM, exist_ok=True)
+for config_class, model_class in (
+    (StitchedConfig, StitchedForCausalLM),
+    (EnsembleConfig, EnsembleForCausalLM),
+    (RoutedConfig, RoutedForCausalLM),
+    (UpcycledConfig, UpcycledForCausalLM),
+):
+    AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+    AutoModelForCausalLM.register(config_class, model_class, exist_ok=True)
 
 __all__ = [
     "COMPOSITIONS",
+    "Composition",
+    "EnsembleConfig",
+    "EnsembleForCausalLM",
+    "ModelCosts",
+    "RoutedConfig",
+    "RoutedForCausalLM",
     "Stitch",
     "StitchPlace",
     "StitchedConfig",
     "StitchedForCausalLM",
-    "compose",
+    "UpcycledConfig",
+    "UpcycledForCausalLM",
     "count_parameters",
     "load_causal_lm",
+    "model_costs",
     "new_seed_model",
     "seed_config",
     "stitch_places",

@@ -1,55 +1,121 @@
-"""Ways to combine a seed and its experts into one causal language model without training."""
+"""Every way to combine a seed and its experts into one causal language model, by name.
+
+    model = COMPOSITIONS["btm"].build(seed, {"code": code, "math": math})
+
+gives a transformers model that generates, evaluates and saves like any other. If seed and experts are equal, it
+gives the seed's logits. The stitched model is `models.StitchedForCausalLM`.
+"""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
-Composition = Callable[[Sequence[PreTrainedModel]], PreTrainedModel]
+from models.combined import check_members
+from models.ensemble import EnsembleForCausalLM
+from models.merging import mergekit_merge
+from models.routed import RoutedForCausalLM
+from models.soup import uniform_soup
+from models.upcycled import UpcycledForCausalLM
+
+Experts = Mapping[str, PreTrainedModel]
 
 
-@torch.no_grad()
-def uniform_soup(models: Sequence[PreTrainedModel]) -> PreTrainedModel:
-    """Uniform mean of the weights, theta = (1/M) sum_m theta_m (model soups, arXiv 2203.05482).
+@dataclass(frozen=True)
+class Composition:
+    """One way to combine.
 
-    `models` are the seed and its experts, of one architecture. Sums are taken in fp32 (fp64 for fp64 weights)
-    and rounded once to the first model's dtype; the result lies on its device, in evaluation mode. Raises
-    ValueError naming the first tensor that is missing or of another shape.
+    build: (seed, experts by name, **options) -> model, leaving what it is given untouched. It raises ValueError
+    for experts that differ from the seed and for options out of range.
+    trains: whether it needs training once built. What requires a gradient then is what trains: `trained`.
+    description: one line.
     """
-    if not models:
-        raise ValueError("models is empty; allowed: at least one model")
-    first, *others = [dict(model.named_parameters()) for model in models]
-    for position, other in enumerate(others, start=1):
-        _check_same_tensors(first, other, position)
-    soup = copy.deepcopy(models[0])
-    for name, parameter in soup.named_parameters():
-        wide = torch.promote_types(parameter.dtype, torch.float32)
-        total = first[name].to(wide, copy=True)
-        for other in others:
-            total += other[name].to(device=total.device, dtype=wide)
-        parameter.copy_(total / len(models))
-    return soup.eval()
+
+    build: Callable[..., PreTrainedModel]
+    trains: bool
+    description: str
+    trained: str = "nothing"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Names of `build`'s options, with their defaults."""
+        parameters = list(inspect.signature(self.build).parameters.values())[2:]
+        return {parameter.name: parameter.default for parameter in parameters}
 
 
-def _check_same_tensors(first: dict, other: dict, position: int) -> None:
-    for name in [*first, *(name for name in other if name not in first)]:
-        shapes = [tuple(tensors[name].shape) if name in tensors else None for tensors in (first, other)]
-        if shapes[0] != shapes[1]:
-            in_first, in_other = ("missing" if shape is None else shape for shape in shapes)
-            raise ValueError(
-                f"tensor {name!r} is {in_first} in model 0 and {in_other} in model {position}; a soup needs "
-                "models of the same names and shapes"
-            )
+def _soup(seed: PreTrainedModel, experts: Experts) -> PreTrainedModel:
+    check_members(seed, experts)
+    return uniform_soup([seed, *experts.values()])
 
 
-COMPOSITIONS: dict[str, Composition] = {"soup": uniform_soup}
+def _ties(
+    seed: PreTrainedModel,
+    experts: Experts,
+    density: float = 0.5,
+    weight: float | None = None,
+    folder: str | None = None,
+) -> PreTrainedModel:
+    return mergekit_merge("ties", seed, experts, density, weight, folder=folder)
 
 
-def compose(method: str, models: Sequence[PreTrainedModel]) -> PreTrainedModel:
-    """Combine `models` (the seed first, then its experts) by the composition named `method`."""
-    if method not in COMPOSITIONS:
-        raise ValueError(f"composition is {method!r}; allowed: {', '.join(COMPOSITIONS)}")
-    return COMPOSITIONS[method](models)
+def _btx_soft(seed: PreTrainedModel, experts: Experts) -> PreTrainedModel:
+    return UpcycledForCausalLM.from_models(seed, experts)
+
+
+def _btx_sampled(
+    seed: PreTrainedModel, experts: Experts, temperature: float = 1.0, soft_layers: int = 1
+) -> PreTrainedModel:
+    return UpcycledForCausalLM.from_models(
+        seed, experts, routing="sampled", temperature=temperature, soft_layers=soft_layers
+    )
+
+
+def _bam(seed: PreTrainedModel, experts: Experts) -> PreTrainedModel:
+    return UpcycledForCausalLM.from_models(seed, experts, mixes_attention=True)
+
+
+def _bam_adapters(seed: PreTrainedModel, experts: Experts) -> PreTrainedModel:
+    return UpcycledForCausalLM.from_models(seed, experts, mixes_attention=True, adapters=True)
+
+
+COMPOSITIONS: dict[str, Composition] = {
+    "soup": Composition(_soup, False, "uniform mean of all weights"),
+    "ties": Composition(_ties, False, "largest weight changes, those of the elected sign averaged"),
+    "dare-linear": Composition(
+        partial(mergekit_merge, "dare_linear"), False, "random weight changes, scaled up and summed"
+    ),
+    "dare-ties": Composition(
+        partial(mergekit_merge, "dare_ties"),
+        False,
+        "random weight changes, scaled up, those of the elected sign summed",
+    ),
+    "btm": Composition(
+        EnsembleForCausalLM.from_models, False, "Bayes mixture of the models' next-token probabilities"
+    ),
+    "routing": Composition(
+        RoutedForCausalLM.from_models,
+        True,
+        "one whole model predicts each token, picked by the text so far",
+        "the router",
+    ),
+    "btx-soft": Composition(
+        _btx_soft, True, "feed-forward blocks mixed by routers, all other weights averaged", "all weights"
+    ),
+    "btx-sampled": Composition(
+        _btx_sampled, True, "one feed-forward block a token, all other weights averaged", "all weights"
+    ),
+    "bam": Composition(
+        _bam, True, "attention and feed-forward blocks mixed, all other weights averaged", "all weights"
+    ),
+    "bam-adapters": Composition(
+        _bam_adapters,
+        True,
+        "frozen attention and feed-forward blocks mixed, each through a d x d linear",
+        "routers and linears",
+    ),
+}

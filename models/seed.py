@@ -1,20 +1,17 @@
-"""The seed model: a Llama-2 architecture from scratch, or pretrained weights, and what training it costs."""
+"""The seed model: a Llama-2 architecture from scratch, or pretrained weights."""
 
 from __future__ import annotations
 
-import copy
 import threading
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 
@@ -125,45 +122,3 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
             "allowed: a checkpoint that holds every weight of its architecture"
         )
     return model
-
-
-def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """(total, non_embedding): all weights, and those outside token embeddings and the output head.
-
-    A tied weight counts once.
-    """
-    total = sum(parameter.numel() for parameter in model.parameters())
-    embedding = {id(weight): weight.numel() for weight in [*_token_tables(model), *_output_head(model)]}
-    return total, total - sum(embedding.values())
-
-
-def train_flops_per_token(config_or_model: PreTrainedConfig | PreTrainedModel, length: int) -> float:
-    """Floating-point operations to train on one token in a sequence of `length` tokens.
-
-    PaLM's count (arXiv 2204.02311, appendix B): 6 N + 12 L H Q T for L layers, H heads of size Q (H Q = d)
-    and T = `length`; attention is counted in full, not halved for causality. N counts the weights that
-    multiply: all but token embeddings, which are looked up, and with the output head, tied or not. Weights
-    that do not train cost 4 rather than 6 (no gradient of their own); for a stitched model this counts all
-    n+1 streams and is an upper bound, since gradients stop at the first stitch.
-    """
-    if length < 1:
-        raise ValueError(f"length is {length}; allowed: at least 1 token")
-    model: Any = config_or_model
-    if isinstance(config_or_model, PreTrainedConfig):
-        with torch.device("meta"):  # counts weights without holding any
-            model = AutoModelForCausalLM.from_config(copy.deepcopy(config_or_model))
-    config: Any = model.config
-    looked_up = {id(table) for table in _token_tables(model)} - {id(head) for head in _output_head(model)}
-    multiplying = [parameter for parameter in model.parameters() if id(parameter) not in looked_up]
-    matmul = sum(parameter.numel() * (6 if parameter.requires_grad else 4) for parameter in multiplying)
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return float(matmul + 12 * config.num_hidden_layers * config.num_attention_heads * head_size * length)
-
-
-def _token_tables(model: nn.Module) -> list[Tensor]:
-    return [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
-
-
-def _output_head(model: nn.Module) -> list[Tensor]:
-    head: Any = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
-    return [] if head is None else [head.weight]

@@ -28,7 +28,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
 from models.model_card import write_model_card
-from models.stitch_layer import Stitch, StitchPlace, stitch_places
+from models.stitch_layer import Layout, Stitch, StitchPlace, stitch_places
 from models.stitched_config import StitchedConfig, check_same_architecture
 from models.streams import check_runs_as_streams, language_model_head, number_cache_slots, run_streams
 
@@ -56,7 +56,11 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         num_experts = len(config.expert_names)
         self.hub: Any = AutoModelForCausalLM.from_config(inner)
         self.experts = nn.ModuleList([AutoModel.from_config(inner) for _ in range(num_experts)])
-        self.places: list[StitchPlace] = stitch_places(inner.num_hidden_layers, config.num_stitches)
+        self.places: list[StitchPlace] = stitch_places(
+            inner.num_hidden_layers,
+            config.num_stitches,
+            config.layout,  # type: ignore[arg-type]
+        )
         self.stitches = nn.ModuleList(
             [Stitch(place.kind, inner.hidden_size, num_experts, config.gate_dropout) for place in self.places]
         )
@@ -69,6 +73,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         hub: PreTrainedModel,
         experts: Mapping[str, PreTrainedModel],
         num_stitches: int = 4,
+        layout: Layout = "alternating",
         gate_dropout: float = 0.1,
     ) -> StitchedForCausalLM:
         """Stitch copies of `experts` (name -> causal LM) into a copy of `hub`, leaving all of them untouched.
@@ -92,6 +97,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             base_config=copy.deepcopy(hub.config),
             expert_names=list(experts),
             num_stitches=num_stitches,
+            layout=layout,
             gate_dropout=gate_dropout,
             dtype=hub.dtype,
         )

@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: transformers reads this class's annotations as types.
 
 import copy
+import math
 from dataclasses import field
 from typing import Any, ClassVar
 
@@ -35,7 +36,11 @@ class StitchedConfig(PreTrainedConfig):
     base_config: the configuration that hub and experts share (a `PreTrainedConfig`, or its dict).
     expert_names: the experts' names in the order of their streams; stream 0 is the hub.
     num_stitches: K, 1 to the number of layers of one stream.
+    layout: which way the stitches pass states (see `models.stitch_layer.stitch_places`).
     gate_dropout: dropout on the gate logits while training, in [0, 1).
+    gate_biases: expert name -> constant added to its gate logits where experts go into the hub; 0 if not listed.
+    newest_trains_alone: of the stitches only the last expert's weights train.
+    streams_elsewhere: set where hub and experts are saved elsewhere (see `models.stitched_files`).
 
     Sizes are read from `base_config`, except `num_hidden_layers` and `layer_types`, which count the layers of
     all n+1 streams: that is what sizes the KV cache.
@@ -49,7 +54,11 @@ class StitchedConfig(PreTrainedConfig):
     base_config: Any = None  # a dict where it comes from config.json, a PreTrainedConfig ever after
     expert_names: list[str] = field(default_factory=list)
     num_stitches: int = 4
+    layout: str = "alternating"
     gate_dropout: float = 0.1
+    gate_biases: dict[str, float] = field(default_factory=dict)
+    newest_trains_alone: bool = False
+    streams_elsewhere: dict[str, Any] | None = None
     use_cache: bool = True
     bos_token_id: int | None = None
     eos_token_id: int | list[int] | None = None
@@ -61,9 +70,10 @@ class StitchedConfig(PreTrainedConfig):
         if isinstance(self.base_config, dict):
             self.base_config = AutoConfig.for_model(**copy.deepcopy(self.base_config))
         _check_names(self.expert_names)
-        stitch_places(self.base_config.num_hidden_layers, self.num_stitches)
+        stitch_places(self.base_config.num_hidden_layers, self.num_stitches, self.layout)  # type: ignore[arg-type]
         if not 0 <= self.gate_dropout < 1:
             raise ValueError(f"gate_dropout is {self.gate_dropout}; allowed: 0 up to, but not, 1")
+        _check_biases(self.gate_biases, self.expert_names)
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(self.base_config, name, None))
@@ -124,6 +134,14 @@ def _check_names(names: list[str]) -> None:
             )
     if len(set(names)) != len(names):
         raise ValueError(f"expert names are {names}; allowed: each name once")
+
+
+def _check_biases(biases: dict[str, float], names: list[str]) -> None:
+    for name, bias in biases.items():
+        if name not in names:
+            raise ValueError(f"gate_biases names {name!r}; allowed: the experts {', '.join(names)}")
+        if not math.isfinite(bias):
+            raise ValueError(f"gate bias of expert {name!r} is {bias}; allowed: a finite number")
 
 
 def check_same_architecture(hub: PreTrainedConfig, expert: PreTrainedConfig, name: str) -> None:

@@ -7,7 +7,7 @@ called is ours. A stream is the base model of a causal LM (`LlamaModel`, say).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,21 +20,28 @@ PARTS = ("embed_tokens", "layers", "norm", "rotary_emb")
 
 def run_streams(
     decoders: Sequence[Any],
-    stitches: Mapping[int, nn.Module],
+    stitches: Mapping[int, Callable[[list[Tensor]], list[Tensor]]],
     input_ids: Tensor,
     attention_mask: Tensor | dict[str, Tensor] | None = None,
     position_ids: Tensor | None = None,
     past_key_values: Cache | None = None,
+    known: Sequence[Mapping[int, Tensor]] | None = None,
     **kwargs: Any,
 ) -> list[Tensor]:
     """Last hidden states of all streams, before the final norm: one (batch, length, d) a decoder.
 
     `stitches` maps a number of layers to the stitch that follows them. `attention_mask` is (batch, length), 1
-    for tokens to attend to, or masks already made by transformers. All decoders share one configuration, so
-    mask and rotary embedding are made once.
+    for tokens to attend to, or masks already made by transformers. `known` has a mapping a decoder, number of
+    layers -> its state after them and before the stitch there; its layers up to the last of these are not run.
+    All decoders share one configuration, so mask and rotary embedding are made once.
     """
     config: PreTrainedConfig = decoders[0].config
-    states = [decoder.embed_tokens(input_ids) for decoder in decoders]
+    known = known or [{} for _ in decoders]
+    begins = [max(given, default=0) for given in known]
+    states = [
+        given[begin] if begin else decoder.embed_tokens(input_ids)
+        for decoder, given, begin in zip(decoders, known, begins, strict=True)
+    ]
     if position_ids is None:
         num_seen = past_key_values.get_seq_length() if past_key_values is not None else 0
         position_ids = (torch.arange(input_ids.shape[1], device=input_ids.device) + num_seen).unsqueeze(0)
@@ -47,23 +54,32 @@ def run_streams(
             past_key_values=past_key_values,
             position_ids=position_ids,
         )
-    position_embeddings = decoders[0].rotary_emb(states[0], position_ids)
+    rotary = rotary_embeddings(decoders[0], states[0], position_ids)
     for index in range(config.num_hidden_layers):
-        mask = masks[config.layer_types[index]] if isinstance(masks, dict) else masks
-        states = [
-            decoder.layers[index](
-                state,
-                attention_mask=mask,
+        layer_type = config.layer_types[index] if hasattr(config, "layer_types") else None
+        for stream, decoder in enumerate(decoders):
+            if index < begins[stream]:
+                states[stream] = known[stream].get(index + 1, states[stream])
+                continue
+            states[stream] = decoder.layers[index](
+                states[stream],
+                attention_mask=masks[layer_type] if isinstance(masks, dict) else masks,
                 position_ids=position_ids,
-                position_embeddings=position_embeddings,
+                position_embeddings=rotary[layer_type] if isinstance(rotary, dict) else rotary,
                 past_key_values=past_key_values,
                 **kwargs,
             )
-            for decoder, state in zip(decoders, states, strict=True)
-        ]
-        if index + 1 in stitches:
+        if index + 1 in stitches and index + 1 >= min(begins):
             states = stitches[index + 1](states)
     return states
+
+
+def rotary_embeddings(decoder: Any, states: Tensor, position_ids: Tensor) -> Any:
+    """The decoder's rotary embedding of these positions, or one a layer type where the types differ in it."""
+    if "layer_type" not in inspect.signature(decoder.rotary_emb.forward).parameters:
+        return decoder.rotary_emb(states, position_ids)
+    types = set(decoder.config.layer_types)
+    return {each: decoder.rotary_emb(states, position_ids, each) for each in types}
 
 
 def language_model_head(hub: Any, hidden: Tensor) -> Tensor:

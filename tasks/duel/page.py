@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
-from tasks import report
 from tasks.duel.results import ASCENDING, CONFIDENCE
 from tasks.duel.settings import MEASURES, DuelSettings
 from tasks.report.formatting import compact, with_interval
 from tasks.report.pictures.colours import looks
 from tasks.report.pictures.ladders import draw_ladder
-
-REPORT = Path(report.__file__).parent
+from tasks.report.templating import page_environment, page_style
 
 
 def write_duel_page(
@@ -25,21 +22,18 @@ def write_duel_page(
 
     table: as `results.measured` gives it. found: means, differences, speedups and mixtures.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, REPORT]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("duel.html").render(
-        title=title,
-        style=(REPORT / "style.css").read_text(encoding="utf-8"),
-        confidence=f"{CONFIDENCE:.0%}",
-        seeds=duel.seeds,
-        junk=list(duel.junk_sources),
-        measures={name: label for name, label in MEASURES.items() if table[name].notna().any()},
-        regimes=[_regime(regime.name, table, found) for regime in duel.regimes],
+    page = (
+        page_environment(Path(__file__).parent)
+        .get_template("duel.html")
+        .render(
+            title=title,
+            style=page_style(),
+            confidence=f"{CONFIDENCE:.0%}",
+            seeds=duel.seeds,
+            junk=list(duel.junk_sources),
+            measures={name: label for name, label in MEASURES.items() if table[name].notna().any()},
+            regimes=[_regime(regime.name, table, found) for regime in duel.regimes],
+        )
     )
     path.write_text(page, encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,10 +20,12 @@ def evaluate_on_corpus(
     facts: dict[str, Any],
     settings: EvaluationSettings,
     side: Literal["dev", "test"] = "test",
+    also: Sequence[tuple[Path, dict[str, Any]]] = (),
 ) -> Scores:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts.
 
-    side: which items of the tasks; held-out text is scored on the test side alone.
+    side: which items of the tasks; held-out text is scored on the test side alone. also: further folders, with
+    their facts, that hold tasks and held-out texts as a corpus does.
     """
     from accelerate import PartialState
 
@@ -30,23 +33,27 @@ def evaluate_on_corpus(
     from tasks.evaluation.evaluating import evaluate
     from tasks.sources.tokenization import load_tokenizer
 
-    benchmarks: list[Any] = [
-        Benchmark(
-            task,
-            about["kind"],
-            about["source"],
-            about["metric"],
-            read_items(corpus / "tasks" / f"{task}.{side}.jsonl"),
-        )
-        for task, about in facts["tasks"].items()
-        if about["kind"] != "harness"
-    ]
+    benchmarks: list[Any] = []
+    heldout: dict[str, list[str]] = {}
+    for folder, told in ((corpus, facts), *also):
+        benchmarks += [
+            Benchmark(
+                task,
+                about["kind"],
+                about["source"],
+                about["metric"],
+                read_items(folder / "tasks" / f"{task}.{side}.jsonl"),
+            )
+            for task, about in told["tasks"].items()
+            if about["kind"] != "harness"
+        ]
+        heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
     return evaluate(
         models.load_causal_lm(model_folder).to(PartialState().device),
         load_tokenizer(corpus / "tokenizer"),
         [*benchmarks, *settings.lm_eval_tasks],
         name=name,
-        heldout=heldout_texts(corpus, facts, settings.bits_per_byte_bytes) if side == "test" else None,
+        heldout=heldout,
         batch_size=settings.batch_size,
         max_length=settings.max_length,
         task_folder=settings.task_folder,

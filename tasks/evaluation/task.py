@@ -27,20 +27,33 @@ SCORING_FIELDS = {
 
 @stage_task(name="evaluation", task_run_name="evaluate-{name}")
 def evaluate_model(
-    run: Run, name: str, model: Artifact, corpus: Artifact, settings: EvaluationSettings
+    run: Run,
+    name: str,
+    model: Artifact,
+    corpus: Artifact,
+    settings: EvaluationSettings,
+    probes: Artifact | None = None,
 ) -> Artifact:
-    """Scores of one model on the test items of every task, and its bits per byte on every source."""
+    """Scores of one model on the test items of every task, and its bits per byte on every source.
+
+    probes: further tasks and texts, laid out as a corpus has its own.
+    """
     progress = Progress(run, f"evaluation/{name}")
     inputs = {"sources": corpus.digest, "model": model.digest}
     if settings.task_folder is not None:
         inputs["task_folder"] = digest_named(settings.task_folder)
+    if probes is not None:
+        inputs["probes"] = probes.digest
     identity = settings.model_dump(mode="json", include=SCORING_FIELDS)
 
     def build(folder: Path) -> dict:
         from tasks.evaluation.corpus import evaluate_on_corpus
 
         progress.say("scoring")
-        scores = evaluate_on_corpus(model.path / "model", name, corpus.path, corpus.facts, settings)
+        also = () if probes is None else ((probes.path, probes.facts),)
+        scores = evaluate_on_corpus(
+            model.path / "model", name, corpus.path, corpus.facts, settings, also=also
+        )
         scores.save(folder)
         return {"scores": scores.rows()}
 

@@ -1,4 +1,4 @@
-"""Semismooth Newton on the dual of the mixture problem, which has one variable a task instead of one a source.
+"""Newton's method on the dual of the mixture problem: one variable a task.
 
     maximise   D(v) = b'v + min_w [ sum_i risk_i w_i^2 - (Uv + c)'w ]     over  ||v||_2 <= 1
 

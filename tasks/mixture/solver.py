@@ -3,9 +3,9 @@
     minimise   P(w) = || b - U'w ||_2 + sum_i risk_i w_i^2 - c'w     over  0 <= w <= upper,  sum(w) = 1
 
 P(w) less the bound D(v) of any directions v is at least the distance from the optimum, however w and v were
-found (see `problem`): by Newton's method on the dual, and where that leaves a gap (no risk, an ideal mixture
-within reach) by a primal-dual interior point method, whose step costs O(d T^2 + T^3) and of which some 5 to
-30 are needed.
+found (see `problem`): at small risks by an active set method from a rough solution at a larger risk; by Newton's
+method on the dual; and where these leave a gap (an ideal mixture within reach) by a primal-dual interior point
+method, whose step costs O(d T^2 + T^3) and of which some 5 to 30 are needed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from tasks.mixture.active_set import pivoted
 from tasks.mixture.capped_simplex import Array, project, settle
-from tasks.mixture.dual_newton import maximise
+from tasks.mixture.dual_newton import ROUGHLY, maximise
 from tasks.mixture.interior_point import central_start, newton_step, smoothed_direction
 from tasks.mixture.problem import Problem
 
 RELATIVE_GAP = 1e-10
 ROUNDING = 1e-13
 ENOUGH, CLOSED = 1e-14, 1e-12
+ROUGH_RISK = 0.25
 MAX_STEPS = 100
 STALLED = 4
 LAST_DIGITS = 1e-24
@@ -116,19 +118,37 @@ class _Search:
         return max(self.objective - self.bound, 0.0)
 
     def run(self) -> int:
-        """Newton on the dual, and the interior point method where that does not close the gap; the steps of both."""
-        steps = 0
-        if self.problem.risk[0] > 0:
-            found, steps = maximise(self.problem, ENOUGH)
-            self.v, self.bound = found.v, found.bound
+        """One method after the other until the gap is closed; the steps of all."""
+        steps, risk = 0, self.problem.risk
+        if risk.mean() < ROUGH_RISK:
+            steps = self._active_set()
+            if self.gap <= CLOSED * abs(self.objective):
+                return steps
+        if risk[0] > 0:
+            found, more = maximise(self.problem, ENOUGH)
+            steps += more
+            if found.bound > self.bound:
+                self.v, self.bound = found.v, found.bound
             self._weights(settle(found.w, self.problem.upper))
             if self.gap <= CLOSED * abs(self.objective):
                 return steps
         return steps + self._interior()
 
+    def _active_set(self) -> int:
+        """Pivots from the rough solution at a larger risk, whose active set is nearly that of all smaller ones."""
+        risk = self.problem.risk
+        larger = risk * (ROUGH_RISK / risk.mean()) if risk[0] > 0 else np.full(len(risk), ROUGH_RISK)
+        near, steps = maximise(self.problem.with_risk(larger), ROUGHLY)
+        w, pivots = pivoted(self.problem, near.w)
+        self.consider(w)
+        return steps + pivots
+
     def _interior(self) -> int:
         """Steps until the gap is rounding, or no longer falls."""
         rounding = 1e-15 * math.sqrt(len(self.problem.target))
+        self.consider(self.w, np.zeros(len(self.problem.target)))
+        if self.gap <= rounding:
+            return 0
         state = central_start(self.problem)
         smallest, stalled = math.inf, 0
         for step in range(1, MAX_STEPS + 1):
@@ -146,13 +166,13 @@ class _Search:
                 return step
         return MAX_STEPS
 
-    def consider(self, w: Array, v: Array) -> None:
-        """Takes weights w (d,), directions v and those of the rest, and the weights that answer them, if better."""
+    def consider(self, w: Array, *directions: Array) -> None:
+        """Takes weights w (d,), the directions and those of the rest, and the weights that answer them, if better."""
         upper = self.problem.upper
         w = project(w, upper) if abs(w.sum() - 1) > 1e-9 else settle(w, upper)
         self._weights(w)
         rest = self.problem.rest(w)
-        for direction in (v, rest / max(float(np.linalg.norm(rest)), 1e-300)):
+        for direction in (*directions, rest / max(float(np.linalg.norm(rest)), 1e-300)):
             direction = direction / max(float(np.linalg.norm(direction)), 1.0)
             bound, answering = self.problem.bound(direction)
             self._weights(answering)

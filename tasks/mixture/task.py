@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,6 +87,30 @@ def solve_mixture(
     return artifact
 
 
+@stage_task(name="mixture", task_run_name="mixture-{name}")
+def add_up_mixtures(
+    run: Run, name: str, corpus: Artifact, mixtures: Mapping[str, Artifact], seed: Artifact
+) -> Artifact:
+    """All these mixtures as one: what one run on as many tokens would read. seed: the mixture read before."""
+    inputs = {"sources": corpus.digest, "seed": seed.digest} | {k: a.digest for k, a in mixtures.items()}
+
+    def build(folder: Path) -> dict:
+        import numpy as np
+
+        from tasks.mixture.mixture import planned
+
+        sizes = token_counts(corpus.facts)
+        plans = [tokens_of(artifact) for artifact in mixtures.values()]
+        total = {source: sum(plan.get(source, 0) for plan in plans) for source in sizes}
+        budget = sum(total.values())
+        weights = np.array(list(total.values())) / budget
+        mixture = planned(weights, sizes, budget, total, tokens_of(seed), {"method": "sum"})
+        (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
+        return {"mixture": mixture.to_facts(name), "own_tasks": [], "budget": budget}
+
+    return run.stage("mixture", VERSION, {"name": name, "sum_of": list(mixtures)}, inputs, build, name)
+
+
 def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact) -> int:
     """How many experts `group_tasks` will give."""
     return len(listed) or min(count, len(corpus.facts["tasks"]))
@@ -95,19 +120,24 @@ def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifa
 def group_tasks(
     run: Run, listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact, utility: Artifact
 ) -> dict[str, tuple[str, ...]]:
-    """The tasks that each expert serves: as listed, or else grouped by what data serves them.
+    """The tasks that each expert serves: as listed by name or pattern, or else grouped by what data serves them.
 
-    Raises ValueError for a listed task that does not exist.
+    Raises ValueError for what is listed and fits no task.
     """
     known = list(corpus.facts["tasks"])
     for name, tasks in listed.items():
-        unknown = sorted(set(tasks) - set(known))
+        unknown = sorted(
+            pattern for pattern in tasks if not any(fnmatch.fnmatchcase(task, pattern) for task in known)
+        )
         if unknown:
             raise ValueError(
                 f"experts.listed: expert {name!r}: no tasks {unknown}; allowed: {', '.join(known)}"
             )
     if listed:
-        return listed
+        return {
+            name: tuple(task for task in known if any(fnmatch.fnmatchcase(task, p) for p in patterns))
+            for name, patterns in listed.items()
+        }
 
     def build(folder: Path) -> dict:
         from tasks.mixture.experts import auto_experts

@@ -11,7 +11,7 @@ from storage.runs import Run
 from tasks.preference.settings import PreferenceSettings
 from tasks.task import Progress, show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 KEPT = ("model", "rating", "low", "high", "extrapolates", "missing")
 
 

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from storage.artifacts import Artifact
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.evaluation.specialisation import own_sources
@@ -30,8 +28,9 @@ from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.dots import draw_dots, score_words
 from tasks.report.pictures.losses import draw_losses, read_curve
 from tasks.report.pictures.ratings import draw_ratings
+from tasks.report.templating import page_environment, page_style
+from tasks.report.token_text import coloured
 
-HERE = Path(__file__).parent
 OPEN_PANELS = 8
 Scores = dict[str, dict[tuple[str, str], Score]]
 
@@ -107,13 +106,7 @@ class ReportData:
 
 def write_page(data: ReportData, path: Path) -> None:
     """Write the report on a run to `path`: HTML that needs no other file and no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     path.write_text(environment.get_template("template.html").render(**page_context(data)), encoding="utf-8")
 
 
@@ -126,7 +119,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
     kept = findings.kept_gains(scores, data.domains, data.combined)
     return {
         "title": data.title,
-        "style": (HERE / "style.css").read_text(encoding="utf-8"),
+        "style": page_style(),
         **_chain(data),
         **_corpus(data, headline),
         **_mixtures(data, scores),
@@ -258,6 +251,9 @@ def _gates(data: ReportData) -> dict[str, Any]:
     return {
         "gate_maps": heatmaps.gate_maps(used, data.domains),
         "gate_words": words.on_gates(used, data.domains),
+        "token_texts": [
+            coloured(a.facts["token_view"]) for a in data.models.values() if "token_view" in a.facts
+        ],
     }
 
 

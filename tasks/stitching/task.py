@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifacts import Artifact, label_of
 from storage.runs import Run
-from tasks.stitching.settings import StitchingSettings
+from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
 from tasks.task import Progress, stage_task
-from tasks.training.run import run_training, training_identity
+from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
 VERSION = 3
@@ -19,23 +20,33 @@ VERSION = 3
 @stage_task(name="stitched", task_run_name="train-stitches")
 def train_stitches(
     run: Run,
-    settings: StitchingSettings,
+    settings: StitchSettings,
     training: TrainingSettings,
     corpus: Artifact,
     mixture: Artifact,
     hub: Artifact,
     experts: Mapping[str, Artifact],
     seed: int,
+    name: str = "",
+    extra: ExtraText | None = None,
 ) -> Artifact:
-    """Hub and experts frozen, stitch layers between them trained on the stitch mixture."""
-    progress = Progress(run, "stitched")
+    """Hub and experts frozen, stitch layers between them trained on the stitch mixture.
+
+    name: for one of several. extra: text to train on that the corpus does not hold.
+    """
+    progress = Progress(run, label_of("stitched", name))
+    own = training.model_copy(
+        update={"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
+    )
+    stitch = settings.model_dump(mode="json", include=set(StitchSettings.model_fields))
     identity = {
-        "stitching": settings.model_dump(mode="json", exclude={"compositions"}),
-        "training": training_identity(training, settings.learning_rate),
+        "stitching": stitch,
+        "training": training_identity(own, settings.learning_rate),
         "experts": list(experts),
         "seed": seed,
+        **_extra_share(extra),
     }
-    inputs = {"sources": corpus.digest, "mixture": mixture.digest, **_digests(hub, experts)}
+    inputs = {"sources": corpus.digest, "mixture": mixture.digest, **_digests(hub, experts, extra)}
 
     def build(folder: Path) -> dict:
         import models
@@ -44,6 +55,7 @@ def train_stitches(
             models.load_causal_lm(hub.path / "model"),
             {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
             num_stitches=settings.num_stitches,
+            layout=settings.layout,
             gate_dropout=settings.gate_dropout,
         )
         start = folder / "progress" / "start"
@@ -53,48 +65,98 @@ def train_stitches(
             progress.step,
             str(start),
             "stitched",
-            training,
+            own,
             settings.learning_rate,
             corpus,
             mixture,
             hub,
             experts,
             seed,
+            rate_scales={".gate": settings.gate_rate_scale},
+            extra=extra,
         )
-        facts["gate_use"] = _gate_use(folder / "model", corpus, training.sequence_length)
-        (folder / "gate_use.json").write_text(json.dumps(facts["gate_use"], indent=1), encoding="utf-8")
+        facts |= _gate_use(folder / "model", corpus, training.sequence_length)
+        for fact in ("gate_use", "token_view"):
+            (folder / f"{fact}.json").write_text(json.dumps(facts[fact], indent=1), encoding="utf-8")
         return facts
 
-    return run.stage("stitched", VERSION, identity, inputs, build)
+    return run.stage("stitched", VERSION, identity, inputs, build, name)
 
 
 @stage_task(name="composition", task_run_name="compose-{method}")
-def compose_models(run: Run, method: str, hub: Artifact, experts: Mapping[str, Artifact]) -> Artifact:
-    """Seed and experts combined without training."""
+def compose_models(
+    run: Run,
+    method: str,
+    learning_rate: float,
+    training: TrainingSettings,
+    corpus: Artifact,
+    mixture: Artifact,
+    hub: Artifact,
+    experts: Mapping[str, Artifact],
+    seed: int,
+    name: str = "",
+) -> Artifact:
+    """Seed and experts combined by a method of `models.COMPOSITIONS`; trained on the mixture where it trains.
+
+    name: for one of several; empty: the method.
+    """
+    progress = Progress(run, label_of("composition", name or method))
+    identity: dict[str, Any] = {"method": method, "experts": list(experts)}
+    inputs = _digests(hub, experts)
+    trains = method in TRAINED_COMPOSITIONS
+    if trains:
+        identity |= {"training": training_identity(training, learning_rate), "seed": seed}
+        inputs |= {"sources": corpus.digest, "mixture": mixture.digest}
 
     def build(folder: Path) -> dict:
         import models
 
-        parts = [hub, *experts.values()]
-        combined = models.compose(method, [models.load_causal_lm(part.path / "model") for part in parts])
-        combined.save_pretrained(folder / "model")
-        return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
+        combined = models.COMPOSITIONS[method].build(
+            models.load_causal_lm(hub.path / "model"),
+            {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
+        )
+        if not trains:
+            combined.save_pretrained(folder / "model")
+            return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
+        start = folder / "progress" / "start"
+        combined.save_pretrained(start)
+        return run_training(
+            folder,
+            progress.step,
+            str(start),
+            method,
+            training,
+            learning_rate,
+            corpus,
+            mixture,
+            hub,
+            experts,
+            seed,
+        )
 
-    identity = {"method": method, "experts": list(experts)}
-    return run.stage("composition", VERSION, identity, _digests(hub, experts), build, method)
+    return run.stage("composition", VERSION, identity, inputs, build, name or method)
 
 
-def _digests(hub: Artifact, experts: Mapping[str, Artifact]) -> dict[str, str]:
-    return {"hub": hub.digest, **{f"expert {name}": artifact.digest for name, artifact in experts.items()}}
+def _digests(
+    hub: Artifact, experts: Mapping[str, Artifact], extra: ExtraText | None = None
+) -> dict[str, str]:
+    found = {"hub": hub.digest, **{f"expert {name}": artifact.digest for name, artifact in experts.items()}}
+    return found if extra is None else found | {"extra": extra.artifact.digest}
 
 
-def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> list[dict]:
+def _extra_share(extra: ExtraText | None) -> dict:
+    return {} if extra is None else {"extra": {"source": extra.source, "share": extra.share}}
+
+
+def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> dict[str, Any]:
+    """gate_use: by domain of held-out text. token_view: of a text that goes through all domains."""
     from accelerate import PartialState
 
     import models
     from tasks.sources.items import read_items
     from tasks.sources.tokenization import load_tokenizer
     from tasks.stitching.gates import gates_by_domain
+    from tasks.stitching.token_view import switching_text, token_view
 
     documents = {
         source: [row["text"] for row in read_items(corpus.path / "heldout" / f"{source}.jsonl")]
@@ -102,4 +164,7 @@ def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> list[dict]:
     }
     tokenizer = load_tokenizer(corpus.path / "tokenizer")
     model = models.load_causal_lm(model_folder).to(PartialState().device)
-    return gates_by_domain(model, tokenizer, documents, length)
+    return {
+        "gate_use": gates_by_domain(model, tokenizer, documents, length),
+        "token_view": token_view(model, tokenizer, switching_text(documents, length), length),
+    }

@@ -33,6 +33,7 @@ class TrainingJob:
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
+    rate_scales: as of `make_optimizer`.
     """
 
     model: str
@@ -47,6 +48,7 @@ class TrainingJob:
     seed: int
     settings: dict
     limits: dict[str, int] = field(default_factory=dict)
+    rate_scales: dict[str, float] = field(default_factory=dict)
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -94,7 +96,9 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         limits=job.limits,
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
-    outcome = train(model, order, settings, job.learning_rate, job.seed, Path(job.progress), report)
+    outcome = train(
+        model, order, settings, job.learning_rate, job.seed, Path(job.progress), report, job.rate_scales
+    )
     if PartialState().is_main_process:
         model.save_pretrained(job.out)
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,15 +47,24 @@ def learning_rate_at(step: int, num_steps: int, peak: float, settings: TrainingS
     return peak * (settings.final_share + (1 - settings.final_share) * (1 + math.cos(math.pi * done)) / 2)
 
 
-def make_optimizer(model: torch.nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """AdamW over what requires a gradient, with weight decay on matrices only."""
-    trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trainable if w.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [w for w in trainable if w.ndim < 2], "weight_decay": 0.0},
-    ]
+def make_optimizer(
+    model: torch.nn.Module, settings: TrainingSettings, rate_scales: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """AdamW over what requires a gradient, with weight decay on matrices only.
+
+    rate_scales: end of a weight's name -> what its learning rate is multiplied by; each group holds its `scale`.
+    """
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            scale = next((s for end, s in (rate_scales or {}).items() if name.endswith(end)), 1.0)
+            decay = settings.weight_decay if weight.ndim >= 2 else 0.0
+            groups.setdefault((scale, decay), []).append(weight)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [
+            {"params": weights, "scale": scale, "weight_decay": decay}
+            for (scale, decay), weights in groups.items()
+        ],
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         fused=True,
@@ -70,9 +79,11 @@ def train(
     seed: int,
     progress: Path,
     report: StepReport,
+    rate_scales: Mapping[str, float] | None = None,
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
+    rate_scales: as of `make_optimizer`.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
     a second, and the same rows are appended to progress/steps.jsonl. Raises FloatingPointError where the loss
     is no longer finite.
@@ -89,7 +100,7 @@ def train(
             f"training.processes is {settings.processes} but {accelerator.num_processes} were launched"
         )
     model.train()
-    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings))
+    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings, rate_scales))
     bare: Any = accelerator.unwrap_model(wrapped)
     trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
     checkpoint = latest_checkpoint(progress)
@@ -102,7 +113,7 @@ def train(
     for step in range(first, num_steps):
         rate = learning_rate_at(step, num_steps, peak_learning_rate, settings)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         # Dropout is drawn anew from (seed, step, process), so a resumed run draws what it would have drawn.
         torch.manual_seed((seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
         begin = step * settings.batch_size + accelerator.process_index * share

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from tasks.mixture.lineage import lineage_use, tokens_of
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class ExtraText:
+    """Text of one run that the corpus does not hold: `tokens/<source>.bin` of an artifact, as a share of the run."""
+
+    artifact: Artifact
+    source: str
+    share: float
+
+    def added_to(self, plan: Mapping[str, int]) -> dict[str, int]:
+        """The token plan with this text in it, of the same sum."""
+        kept = {source: int(tokens * (1 - self.share)) for source, tokens in plan.items()}
+        return {**kept, self.source: sum(plan.values()) - sum(kept.values())}
 
 
 def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
@@ -34,20 +49,27 @@ def run_training(
     experts: Mapping[str, Artifact],
     seed: int,
     limits: Mapping[str, int] | None = None,
+    rate_scales: Mapping[str, float] | None = None,
+    extra: ExtraText | None = None,
 ) -> dict:
     """Train `start` into folder/model and return the facts of the stage.
 
     seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
-    limits: source -> tokens of it that this run may see; None: all.
+    limits: source -> tokens of it that this run may see; None: all. rate_scales: as of `make_optimizer`. extra:
+    text beside the corpus.
     """
     plan = tokens_of(mixture)
+    files = {source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan}
+    if extra is not None:
+        plan = extra.added_to(plan)
+        files[extra.source] = str(extra.artifact.path / "tokens" / f"{extra.source}.bin")
     read = [model.facts["trained_tokens"] for model in experts.values()]
     outcome = run_job(
         TrainingJob(
             model=start,
             out=str(folder / "model"),
             progress=str(folder / "progress"),
-            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
+            tokens=files,
             token_dtype=corpus.facts["token_dtype"],
             plan=plan,
             used=lineage_use(seed_model.facts["trained_tokens"] if seed_model else None, read),
@@ -56,6 +78,7 @@ def run_training(
             seed=seed,
             settings=settings.model_dump(mode="json"),
             limits=dict(limits or {}),
+            rate_scales=dict(rate_scales or {}),
         ),
         report,
     )

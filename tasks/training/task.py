@@ -13,7 +13,7 @@ from storage.runs import Run
 from tasks.task import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
-from tasks.training.run import run_training, training_identity
+from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
 
@@ -122,17 +122,38 @@ def train_expert(
     mixture: Artifact,
     seed_model: Artifact,
     seed: int,
+    label: str = "",
+    extra: ExtraText | None = None,
 ) -> Artifact:
-    """An expert: the seed's weights, trained on along the expert's own mixture."""
-    progress = Progress(run, f"expert/{name}")
+    """An expert: the seed's weights, trained on along the expert's own mixture.
+
+    label: for one of several of this name; empty: the name. extra: text to train on that the corpus does not hold.
+    """
+    label = label or name
+    progress = Progress(run, f"expert/{label}")
     rate = settings.expert_learning_rate
     identity = {"name": name, "training": training_identity(settings, rate), "seed": seed}
+    if extra is not None:
+        identity["extra"] = {"source": extra.source, "share": extra.share}
 
     def build(folder: Path) -> dict:
         start = str(seed_model.path / "model")
         return run_training(
-            folder, progress.step, start, name, settings, rate, corpus, mixture, seed_model, {}, seed
+            folder,
+            progress.step,
+            start,
+            name,
+            settings,
+            rate,
+            corpus,
+            mixture,
+            seed_model,
+            {},
+            seed,
+            extra=extra,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
-    return run.stage("expert", VERSION, identity, inputs, build, name)
+    if extra is not None:
+        inputs["extra"] = extra.artifact.digest
+    return run.stage("expert", VERSION, identity, inputs, build, label)

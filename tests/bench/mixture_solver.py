@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.mixture.solver import solve
 
-SOURCES, TASKS, SEEDS = 1000, 50, (0, 1, 2)
+SOURCES, TASKS, SEEDS = 1000, 50, range(15)
 RISKS = (1000.0, 10.0, 1.0, 0.1, 0.01)
 MANY_SOURCES, MANY_TASKS = 100_000, 100
 

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import models
+
+ARCHITECTURES = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "qwen3": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 2},
+    "olmo2": {},
+    "gemma": {},
+    # Caps low enough to show at this size: leaving them out would change the logits.
+    "gemma2": {"sliding_window": 4, "attn_logit_softcapping": 0.1, "final_logit_softcapping": 0.5},
+    "cohere": {},
+}
 
 
 @pytest.fixture
@@ -54,3 +66,46 @@ def tokens():
         return torch.randint(0, 97, (batch, length), generator=torch.Generator().manual_seed(seed))
 
     return draw
+
+
+@pytest.fixture
+def tiny_of():
+    """Function (model type, seed) -> a causal LM of 3 layers, width 16 and vocabulary 97."""
+
+    def build(model_type: str, seed: int):
+        config = AutoConfig.for_model(
+            model_type,
+            vocab_size=97,
+            hidden_size=16,
+            intermediate_size=24,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            initializer_range=0.1,
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+            head_dim=4,
+            **ARCHITECTURES[model_type],
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return AutoModelForCausalLM.from_config(config).eval()
+
+    return build
+
+
+@pytest.fixture
+def off_their_start():
+    """Function that moves a combined model's routers and adapters off their start, and returns the model."""
+
+    def move(model, seed: int = 0):
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.rsplit(".")[-1] in ("router", "adapters"):
+                    weight.add_(torch.empty_like(weight).normal_(0, 0.5, generator=generator))
+        return model
+
+    return move

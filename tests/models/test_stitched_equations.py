@@ -10,7 +10,7 @@ import torch
 from models import StitchedForCausalLM, stitch_places
 
 
-def reference_logits(hub, experts, weights, num_stitches, input_ids):
+def reference_logits(hub, experts, weights, num_stitches, input_ids, layout="alternating"):
     """Logits of the stitched model, one channel at a time.
 
     `weights[j]` is (gate, projections) of stitch j: gate[i][c] is the row of W_gate that makes channel c of
@@ -35,7 +35,7 @@ def reference_logits(hub, experts, weights, num_stitches, input_ids):
         if num_done == num_stitches or layer + 1 != due:
             continue
         gate, projections = weights[num_done]
-        to_hub = (num_stitches - 1 - num_done) % 2 == 0
+        to_hub = layout == "experts-into-hub" or (num_stitches - 1 - num_done) % 2 == 0
         num_done += 1
         h0 = states[0]
         new = [torch.zeros_like(state) for state in states]
@@ -63,19 +63,20 @@ def reference_logits(hub, experts, weights, num_stitches, input_ids):
     ("num_layers", "num_stitches", "num_experts"),
     [(4, 1, 1), (4, 2, 2), (4, 4, 3), (5, 2, 1), (5, 3, 2), (6, 4, 2), (2, 1, 3)],
 )
+@pytest.mark.parametrize("layout", ["alternating", "experts-into-hub"])
 @torch.no_grad()
 def test_forward_equals_the_equations(
-    tiny_llama, random_stitches, tokens, num_layers, num_stitches, num_experts
+    tiny_llama, random_stitches, tokens, num_layers, num_stitches, num_experts, layout
 ):
     hub = tiny_llama(0, num_layers)
     experts = {f"expert {seed}": tiny_llama(seed, num_layers) for seed in range(1, num_experts + 1)}
-    model = StitchedForCausalLM.from_models(hub, experts, num_stitches)
+    model = StitchedForCausalLM.from_models(hub, experts, num_stitches, layout)
     random_stitches(model)
     for reference in (hub, *experts.values()):
         reference.set_attn_implementation("eager")
     input_ids = tokens(2, 7)
     weights = [(stitch.gate, stitch.projections) for stitch in model.stitches]
-    expected = reference_logits(hub, list(experts.values()), weights, num_stitches, input_ids)
+    expected = reference_logits(hub, list(experts.values()), weights, num_stitches, input_ids, layout)
     at_the_hub = hub(input_ids).logits
     assert (expected - at_the_hub).abs().max() > 0.05  # the stitches matter to what is compared
     torch.testing.assert_close(model(input_ids).logits, expected, atol=1e-6, rtol=0)
@@ -97,6 +98,15 @@ def test_order_of_twenty_layers_and_four_stitches():
         (15, "hub-into-experts"),
         (20, "experts-into-hub"),
     ]
+
+
+def test_all_stitches_may_go_into_the_hub(tiny_llama, tokens):
+    assert stitch_places(20, 4, "experts-into-hub") == [(5 * k, "experts-into-hub") for k in (1, 2, 3, 4)]
+    hub = tiny_llama(0)
+    model = StitchedForCausalLM.from_models(hub, {"a": hub}, 4, "experts-into-hub")
+    torch.testing.assert_close(model(tokens(1, 5)).logits, hub(tokens(1, 5)).logits, atol=1e-6, rtol=1e-6)
+    with pytest.raises(ValueError, match="layout is 'sideways'; allowed: alternating, experts-into-hub"):
+        StitchedForCausalLM.from_models(hub, {"a": hub}, 2, "sideways")
 
 
 def test_last_stitch_follows_the_last_layer_where_layers_do_not_divide():

@@ -1,0 +1,90 @@
+"""A duel of ways to combine experts on one page: one seed and its experts, combined in every way, scored alike."""
+
+from __future__ import annotations
+
+from flows.settings import Experiment
+from flows.subflows import train_experts, utility_of
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.evaluation.task import evaluate_model
+from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
+from tasks.sources.task import prepare_sources
+from tasks.stitch_duel.settings import SEED, StitchDuelSettings, Variant
+from tasks.stitch_duel.task import Evaluated, in_domain_text, judge_stitch_duel, measure_cost, prepare_probes
+from tasks.stitching.task import compose_models, train_stitches
+from tasks.training.task import plan_budget, train_expert, train_seed
+
+
+def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> None:
+    """For every seed: the seed model, its experts, and every variant of them; then who keeps what."""
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    listed = {expert.name: expert.tasks for expert in e.experts.listed}
+    num_experts = count_experts(listed, e.experts.count, corpus)
+    most = max([v.stitch.num_stitches for v in duel.variants if v.stitch is not None], default=1)
+    budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.seed)
+    probes = prepare_probes(run, duel, corpus, e.seed)
+    utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+
+    behind = {SEED: solve_mixture(run, SEED, e.mixture, corpus, utility, budget.seed)}
+    own = {
+        name: solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
+        for name, tasks in own_tasks.items()
+    }
+    joint = solve_mixture(run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind | own)
+    summed = add_up_mixtures(run, "dense", corpus, own | {"stitched": joint}, behind[SEED])
+
+    evaluated: list[Evaluated] = []
+    for seed in range(e.seed, e.seed + duel.seeds):
+        suffix = f"-seed{seed}"
+        hub = train_seed(run, e.model, e.training, corpus, behind[SEED], seed, f"duel{suffix}")
+        experts = train_experts(run, e, corpus, own, hub, seed, suffix)
+        models: dict[str, Artifact] = {SEED: hub, **experts}
+        for variant in duel.variants:
+            if seed == e.seed or not variant.side:
+                mixtures = {"joint": joint, "summed": summed}
+                models[variant.name] = _combined(
+                    run, e, variant, corpus, mixtures, probes, hub, experts, seed, suffix
+                )
+        for name, model in models.items():
+            scores = evaluate_model(run, f"{name}{suffix}", model, corpus, e.evaluation, probes)
+            length, batch_size = e.training.sequence_length, e.evaluation.batch_size
+            cost = measure_cost(run, name, model, length, batch_size) if seed == e.seed else None
+            evaluated.append(Evaluated(name, seed, scores, cost))
+    judge_stitch_duel(run, e.name, duel, corpus, tuple(own_tasks), evaluated)
+
+
+def _combined(
+    run: Run,
+    e: Experiment,
+    variant: Variant,
+    corpus: Artifact,
+    mixtures: dict[str, Artifact],
+    probes: Artifact,
+    hub: Artifact,
+    experts: dict[str, Artifact],
+    seed: int,
+    suffix: str,
+) -> Artifact:
+    """The variant's model; mixtures: `joint` of the stitches, `summed` of experts and stitches together."""
+    label = f"{variant.name}{suffix}"
+    rate = variant.learning_rate or e.training.expert_learning_rate
+    training = e.training.model_copy(update={"expert_learning_rate": rate})
+    if variant.method == "dense":
+        stitch_share = mixtures["joint"].facts["budget"] / mixtures["summed"].facts["budget"]
+        extra = in_domain_text(probes, variant.in_domain_share * stitch_share)
+        return train_expert(run, "dense", training, corpus, mixtures["summed"], hub, seed, label, extra)
+    if variant.stitch is None:
+        return compose_models(
+            run, variant.method, rate, training, corpus, mixtures["joint"], hub, experts, seed, label
+        )
+    models = {SEED: hub, **experts}
+    if variant.hub not in models:
+        raise ValueError(
+            f"stitch_duel.variants: {variant.name!r}: hub={variant.hub!r}; allowed: {', '.join(models)}"
+        )
+    extra = in_domain_text(probes, variant.in_domain_share)
+    chosen = models.pop(variant.hub)
+    return train_stitches(
+        run, variant.stitch, e.training, corpus, mixtures["joint"], chosen, models, seed, label, extra
+    )

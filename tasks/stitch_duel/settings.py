@@ -1,0 +1,112 @@
+"""Settings of a duel of ways to combine experts."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.sources.settings import NAME_PATTERN
+from tasks.stitching.settings import CompositionName, StitchSettings
+
+SEED = "seed"
+FIRST = StitchSettings(num_stitches=4)
+
+
+class Variant(BaseModel):
+    """A way to combine seed and experts, or `dense`: the seed trained on, on as many tokens as all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name in tables and pictures.")
+    method: Literal[CompositionName, "stitched", "dense"] = Field(description="How they are combined.")
+    stitch: StitchSettings | None = Field(None, description="For stitched: the stitches.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate of other methods that train; empty: the experts'."
+    )
+    hub: str = Field(
+        SEED, description="For stitched: the expert that is the hub, with the seed as an expert."
+    )
+    in_domain_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="For stitched and dense: share of the stitches' tokens that is text like the cross-capability "
+        "problems.",
+    )
+    side: bool = Field(False, description="Run with the first seed only.")
+
+    @model_validator(mode="after")
+    def _only_what_the_method_uses(self) -> "Variant":
+        stitched = self.method == "stitched"
+        if stitched != (self.stitch is not None):
+            raise ValueError(f"{self.name!r}: stitch goes with the method stitched, and it needs one")
+        if stitched and self.learning_rate is not None:
+            raise ValueError(f"{self.name!r}: learning_rate of stitched is that in stitch")
+        if not stitched and self.hub != SEED:
+            raise ValueError(f"{self.name!r}: hub={self.hub!r} has no effect on {self.method}")
+        if self.method not in ("stitched", "dense") and self.in_domain_share:
+            raise ValueError(f"{self.name!r}: in_domain_share has no effect on {self.method}")
+        return self
+
+
+def default_variants() -> tuple[Variant, ...]:
+    """Training-free merges, ensembles, routers, mixtures of experts, dense training, and stitches."""
+    others: tuple[CompositionName, ...] = (
+        "soup", "ties", "dare-ties", "btm", "routing", "btx-soft", "btx-sampled", "bam-adapters",
+    )  # fmt: skip
+    all_to_hub = FIRST.model_copy(update={"layout": "experts-into-hub"})
+    return (
+        *(Variant(name=method, method=method) for method in others),
+        Variant(name="dense", method="dense"),
+        Variant(name="bts-k4", method="stitched", stitch=FIRST),
+        Variant(
+            name="bts-k1", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 1}), side=True
+        ),
+        Variant(
+            name="bts-k2", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 2}), side=True
+        ),
+        Variant(name="bts-k4-to-hub", method="stitched", stitch=all_to_hub, side=True),
+        Variant(name="dense-in-domain", method="dense", in_domain_share=0.1, side=True),
+        Variant(name="bts-k4-in-domain", method="stitched", stitch=FIRST, in_domain_share=0.1, side=True),
+        Variant(
+            name="bts-k4-to-hub-in-domain",
+            method="stitched",
+            stitch=all_to_hub,
+            in_domain_share=0.1,
+            side=True,
+        ),
+    )
+
+
+class StitchDuelSettings(BaseModel):
+    """Which ways to combine the experts are compared, on which domains, how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variants: tuple[Variant, ...] = Field(
+        default_factory=default_variants, min_length=1, description="What is compared."
+    )
+    domains: dict[str, tuple[str, ...]] = Field(
+        min_length=1,
+        description="Domain -> names of its sources, or patterns such as math*. A domain that has the name of an "
+        "expert is that expert's own. Sources in no domain are not counted.",
+    )
+    seeds: int = Field(3, ge=1, le=100, description="Runs of all that is no side variant.")
+    switching_documents: int = Field(
+        60, ge=1, le=10_000, description="Documents made of held-out pieces of two domains in turns."
+    )
+    cross_items: int = Field(
+        40,
+        ge=20,
+        le=10_000,
+        description="Items of each cross-capability task: problems in another language or code.",
+    )
+    cross_tokens: int = Field(
+        60_000, ge=1_000, description="Tokens of in-domain text, for the variants that train on it."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "StitchDuelSettings":
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names) or SEED in names:
+            raise ValueError(f"variants are named {names}; allowed: names that differ, and not {SEED!r}")
+        return self

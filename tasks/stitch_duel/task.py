@@ -1,0 +1,137 @@
+"""Stages `probes`, `cost` and `stitch-duel`: what is asked besides, what each model costs, and what came out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.artifacts import Artifact, label_of
+from storage.runs import Run
+from tasks.stitch_duel.probes import CROSS_TEXT, SWITCHING
+from tasks.stitch_duel.settings import StitchDuelSettings
+from tasks.stitch_duel.switching import domain_sources
+from tasks.task import Progress, show_table, stage_task
+from tasks.training.run import ExtraText
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model of the duel with its scores; the cost is known of the first seed's."""
+
+    name: str
+    seed: int
+    scores: Artifact
+    cost: Artifact | None
+
+
+@stage_task(name="probes", task_run_name="probes")
+def prepare_probes(run: Run, duel: StitchDuelSettings, corpus: Artifact, seed: int) -> Artifact:
+    """Documents that switch domain, and problems that need two experts at once."""
+    domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
+    identity = {
+        "domains": domains,
+        "documents": duel.switching_documents,
+        "items": duel.cross_items,
+        "tokens": duel.cross_tokens,
+        "seed": seed,
+    }
+
+    def build(folder: Path) -> dict:
+        from tasks.stitch_duel.probes import make_probes
+
+        return make_probes(
+            folder,
+            corpus.path,
+            domains,
+            duel.switching_documents,
+            duel.cross_items,
+            duel.cross_tokens,
+            seed,
+        )
+
+    return run.stage("probes", VERSION, identity, {"sources": corpus.digest}, build)
+
+
+def in_domain_text(probes: Artifact, share: float) -> ExtraText | None:
+    """Text like the cross-capability problems as `share` of a run; None for nothing of it."""
+    return ExtraText(probes, CROSS_TEXT, share) if share else None
+
+
+@stage_task(name="cost", task_run_name="cost-of-{name}")
+def measure_cost(run: Run, name: str, model: Artifact, length: int, batch_size: int) -> Artifact:
+    """Weights, FLOPs, memory and tokens/s of a model on this machine."""
+    progress = Progress(run, label_of("cost", name))
+
+    def build(folder: Path) -> dict:
+        from tasks.stitch_duel.costs import run_costs
+
+        progress.say("measuring")
+        found = run_costs(model.path / "model", length, batch_size)
+        (folder / "cost.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        return {"metrics": found}
+
+    identity = {"length": length, "batch_size": batch_size}
+    return run.stage("cost", VERSION, identity, {"model": model.digest}, build, name)
+
+
+@stage_task(name="stitch-duel", task_run_name="stitch-duel")
+def judge_stitch_duel(
+    run: Run,
+    title: str,
+    duel: StitchDuelSettings,
+    corpus: Artifact,
+    experts: tuple[str, ...],
+    evaluated: list[Evaluated],
+) -> Artifact:
+    """Tables of all models, the gains that are kept, and the page."""
+    domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
+    own = tuple(expert for expert in experts if expert in domains)
+    inputs = {"sources": corpus.digest}
+    for one in evaluated:
+        inputs[f"scores {one.name} {one.seed}"] = one.scores.digest
+        if one.cost is not None:
+            inputs[f"cost {one.name}"] = one.cost.digest
+
+    def build(folder: Path) -> dict:
+        from tasks.stitch_duel.page import write_stitch_duel_page
+        from tasks.stitch_duel.results import (
+            AVERAGE,
+            Scored,
+            differences,
+            gains,
+            kept,
+            means,
+            measured,
+            ranks,
+        )
+
+        table = measured([Scored(e.name, e.seed, e.scores.facts["scores"]) for e in evaluated], domains)
+        table.to_csv(folder / "models.csv", index=False)
+        costs = {e.name: e.cost.facts["metrics"] for e in evaluated if e.cost is not None}
+        champions = [variant.name for variant in duel.variants if variant.method == "stitched"]
+        found = {
+            "means": means(table),
+            "gains": gains(table, own),
+            "kept": kept(table, own),
+            "differences": differences(table, champions, (AVERAGE, SWITCHING)),
+            "ranks": ranks(table),
+            "costs": costs,
+        }
+        (folder / "stitch-duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+        write_stitch_duel_page(folder / "report.html", title, duel, domains, found)
+        return {
+            "stitch_duel": {name: found[name] for name in ("means", "gains", "kept")},
+            "page": "report.html",
+        }
+
+    identity = {"title": title, "duel": duel.model_dump(mode="json"), "experts": list(own)}
+    artifact = run.stage("stitch-duel", VERSION, identity, inputs, build)
+    show_table(
+        lambda: artifact.facts["stitch_duel"]["kept"],
+        key="stitch-duel",
+        description="Share of each expert's own-domain gain that is kept, 95% t interval",
+    )
+    return artifact

@@ -1,0 +1,52 @@
+"""Which expert carries each token of a text through a stitched model: one row a token, for a page that colours it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHARACTERS_PER_TOKEN = 3
+
+
+def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int) -> dict[str, Any]:
+    """{"streams", "tokens": [{"text", "carrier", "share", "shares"}], "cut"} of the text's first tokens.
+
+    model: a `models.StitchedForCausalLM`. shares: each stream's part of ||g_i * p_i||, the mean over the stitches
+    that lead into the hub; the hub's part is of what it keeps of itself. carrier: the *expert* with the largest
+    part, and share: its part of what the experts bring. cut: whether the text has more tokens than max_tokens.
+    Raises ValueError for a text without tokens.
+    """
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ValueError("the text has no tokens; allowed: at least one")
+    kept = torch.tensor([ids[:max_tokens]], device=model.device)
+    parts = []
+    for norms in model.token_contributions(kept):
+        norms = norms[0].float()  # (length, n+1)
+        parts.append(norms / norms.sum(dim=-1, keepdim=True).clamp_min(1e-30))
+    shares = torch.stack(parts).mean(dim=0).cpu()
+    experts = shares[:, 1:]
+    of_experts = experts / experts.sum(dim=-1, keepdim=True).clamp_min(1e-30)
+    names = ["hub", *model.config.expert_names]
+    rows = [
+        {
+            "text": tokenizer.decode([token]),
+            "carrier": names[1 + int(of_experts[place].argmax())],
+            "share": float(of_experts[place].max()),
+            "shares": dict(zip(names, shares[place].tolist(), strict=True)),
+        }
+        for place, token in enumerate(kept[0].tolist())
+    ]
+    return {"streams": names, "tokens": rows, "cut": len(ids) > max_tokens}
+
+
+def switching_text(documents: Mapping[str, Sequence[str]], num_tokens: int) -> str:
+    """A text that switches domain, of about `num_tokens` tokens: beginnings of one document of each domain."""
+    first = [texts[0] for texts in documents.values() if texts]
+    size = max(CHARACTERS_PER_TOKEN * num_tokens // max(len(first), 1), 20)
+    return "\n\n".join(text[:size].strip() for text in first)
