@@ -13,6 +13,7 @@ from storage.runs import RunSummary
 from tasks.duel.settings import MEASURES
 from tasks.evaluation.metrics import lower_is_better
 from tasks.report.formatting import with_interval
+from tasks.stitch_duel.settings import AVERAGE
 
 
 def print_json(value: Any) -> None:
@@ -41,7 +42,9 @@ def print_summary(summary: RunSummary) -> None:
     """The headline table, the forecast, and where the report is."""
     console = Console(width=None if Console().is_terminal else 140)
     models = list(dict.fromkeys(score["model"] for score in summary.scores))
-    if summary.duel:
+    if summary.stitch_duel:
+        console.print(stitch_duel_table(summary.name, summary.stitch_duel))
+    elif summary.duel:
         for regime in dict.fromkeys(row["regime"] for row in summary.duel):
             console.print(duel_table(summary.name, regime, summary.duel))
     elif models:
@@ -82,6 +85,21 @@ def duel_table(name: str, regime: str, rows: list[dict]) -> Table:
         table.add_column(MEASURES[measure], justify="right")
     for contender in dict.fromkeys(row["contender"] for row in shown):
         table.add_row(contender, *(with_interval(row) for row in shown if row["contender"] == contender))
+    return table
+
+
+def stitch_duel_table(name: str, rows: list[dict]) -> Table:
+    """Every model's measures with the intervals over seeds, best average first."""
+    measures = list(dict.fromkeys(row["measure"] for row in rows))
+    cells = {(row["model"], row["measure"]): with_interval(row) for row in rows}
+    average = {row["model"]: row["mean"] for row in rows if row["measure"] == AVERAGE}
+    title = f"{name}: mean over seeds [95% interval]; bits per byte, but for accuracy and shares kept"
+    table = Table(title=title)
+    table.add_column("model")
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for model in sorted(average, key=lambda model: average[model]):
+        table.add_row(model, *(cells.get((model, measure), "–") for measure in measures))
     return table
 
 

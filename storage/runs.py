@@ -132,6 +132,7 @@ class RunSummary:
     gate: list[dict] = field(default_factory=list)
     forecast: list[dict] = field(default_factory=list)
     duel: list[dict] = field(default_factory=list)
+    stitch_duel: list[dict] = field(default_factory=list)
     stages: list[dict] = field(default_factory=list)
 
     def to_dict(self) -> dict:
@@ -141,7 +142,8 @@ class RunSummary:
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
     store = ArtifactStore(home)
-    collected: dict = {"scores": [], "mixtures": {}, "utility": [], "gate": [], "forecast": [], "duel": []}
+    lists = ("scores", "utility", "gate", "forecast", "duel", "stitch_duel")
+    collected: dict = {"mixtures": {}, **{name: [] for name in lists}}
     report = None
     for entry in record["stages"]:
         try:
@@ -149,7 +151,7 @@ def summarise(home: Home, record: dict) -> RunSummary:
         except ValueError:
             continue
         facts = artifact.facts
-        for name in ("scores", "utility", "gate", "forecast", "duel"):
+        for name in lists:
             collected[name].extend(facts.get(name, []))
         if "mixture" in facts:
             collected["mixtures"][facts["mixture"]["name"]] = facts["mixture"]["sources"]

@@ -11,8 +11,8 @@ from tasks.report.formatting import MISSING, compact, fixed, percent, with_inter
 from tasks.report.pictures.kept_gains import draw_bits_against_cost, draw_kept
 from tasks.report.templating import page_environment, page_style
 from tasks.stitch_duel.probes import SWITCHING
-from tasks.stitch_duel.results import AVERAGE, CROSS, CROSS_BITS
-from tasks.stitch_duel.settings import StitchDuelSettings
+from tasks.stitch_duel.results import CROSS, CROSS_BITS
+from tasks.stitch_duel.settings import AVERAGE, StitchDuelSettings
 
 LABELS = {
     AVERAGE: "average",

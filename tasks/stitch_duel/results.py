@@ -20,8 +20,9 @@ from tasks.duel.results import mean_interval
 from tasks.evaluation.metrics import BITS_PER_BYTE, bits_per_byte_by_source
 from tasks.stitch_duel.cross_problems import TASKS as CROSS_TASKS
 from tasks.stitch_duel.probes import SWITCHING
+from tasks.stitch_duel.settings import AVERAGE
 
-AVERAGE, CROSS, CROSS_BITS = "average", "cross-accuracy", "cross-bits"
+CROSS, CROSS_BITS = "cross-accuracy", "cross-bits"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.sources.settings import NAME_PATTERN
 from tasks.stitching.settings import CompositionName, StitchSettings
 
-SEED = "seed"
+SEED, AVERAGE = "seed", "average"
 FIRST = StitchSettings(num_stitches=4)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
 from tasks.stitch_duel.probes import CROSS_TEXT, SWITCHING
-from tasks.stitch_duel.settings import StitchDuelSettings
+from tasks.stitch_duel.settings import AVERAGE, StitchDuelSettings
 from tasks.stitch_duel.switching import domain_sources
 from tasks.task import Progress, show_table, stage_task
 from tasks.training.run import ExtraText
 
 VERSION = 1
+KEPT = "kept:"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,6 @@ def judge_stitch_duel(
     def build(folder: Path) -> dict:
         from tasks.stitch_duel.page import write_stitch_duel_page
         from tasks.stitch_duel.results import (
-            AVERAGE,
             Scored,
             differences,
             gains,
@@ -112,7 +113,7 @@ def judge_stitch_duel(
         table.to_csv(folder / "models.csv", index=False)
         costs = {e.name: e.cost.facts["metrics"] for e in evaluated if e.cost is not None}
         champions = [variant.name for variant in duel.variants if variant.method == "stitched"]
-        found = {
+        found: dict[str, Any] = {
             "means": means(table),
             "gains": gains(table, own),
             "kept": kept(table, own),
@@ -122,16 +123,14 @@ def judge_stitch_duel(
         }
         (folder / "stitch-duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         write_stitch_duel_page(folder / "report.html", title, duel, domains, found)
-        return {
-            "stitch_duel": {name: found[name] for name in ("means", "gains", "kept")},
-            "page": "report.html",
-        }
+        shares = [{**row, "measure": KEPT + row["expert"]} for row in found["kept"]]
+        return {"stitch_duel": found["means"] + shares, "page": "report.html"}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json"), "experts": list(own)}
     artifact = run.stage("stitch-duel", VERSION, identity, inputs, build)
     show_table(
-        lambda: artifact.facts["stitch_duel"]["kept"],
+        lambda: artifact.facts["stitch_duel"],
         key="stitch-duel",
-        description="Share of each expert's own-domain gain that is kept, 95% t interval",
+        description="Bits per byte, and share of each expert's own-domain gain that is kept, 95% t interval",
     )
     return artifact
