@@ -78,11 +78,17 @@ def _speed(home: Home, e: Experiment) -> tuple[float, str]:
     )
 
 
+def needs_ablation(e: Experiment) -> bool:
+    """Whether utility is estimated by ablation, for the experiment or for a contender of its duel."""
+    methods = [c.utility for c in e.duel.contenders] if e.duel is not None else [e.utility.method]
+    return "ablation" in methods
+
+
 def proxy_costs(home: Home, e: Experiment, sources: list[str]) -> dict[str, dict[str, float]]:
     """Costs of each proxy of ablation, and of learning weights online; empty where no proxy trains."""
     costs: dict[str, dict[str, float]] = {}
     speed, _ = _speed(home, e)
-    if e.utility.method == "ablation":
+    if needs_ablation(e):
         ablation = e.utility.ablation
         costs["proxy"] = _cost_of_new_model(e, ablation.model, ablation.tokens, speed)
     method = e.mixture.online_method

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.duel import duel_pipeline
 from flows.experiment import pipeline
-from flows.plan_costs import COST_COLUMNS, judge_note, proxy_costs, training_costs
+from flows.plan_costs import COST_COLUMNS, judge_note, needs_ablation, proxy_costs, training_costs
+from flows.plan_duels import duel_rows
 from flows.settings import Experiment
+from flows.stitch_duel import stitch_duel_pipeline
 from storage.home import Home
 from storage.planned import NotYetKnown, PlannedRun
 from tasks.sources.task import HubUnreachable
@@ -24,7 +27,7 @@ def plan_experiment(e: Experiment) -> dict[str, Any]:
     run = PlannedRun(home)
     notes = []
     try:
-        pipeline(run, e)  # type: ignore[arg-type]
+        _walk(run, e)
     except NotYetKnown as fact:
         notes.append(f"What follows {run.stages[-1]['artifact'].label} depends on its {fact}, not known yet.")
     except HubUnreachable as error:
@@ -34,16 +37,32 @@ def plan_experiment(e: Experiment) -> dict[str, Any]:
     costs, cost_notes = training_costs(home, run, e, len(experts))
     if costs:
         costs |= proxy_costs(home, e, _sources(run, e))
-    rows: list[dict[str, Any]] = []
-    for stage, name in _all_stages(e, experts, proxies):
-        label = f"{stage}/{name}" if name else stage
-        cost = costs.get(stage, dict.fromkeys(COST_COLUMNS))
-        rows.append({"stage": stage, "name": name, "cached": known.get(label), **cost})
+    if e.duel is not None or e.stitch_duel is not None:
+        rows = duel_rows(e, costs, len(experts), proxies)
+    else:
+        rows = [
+            {
+                "stage": stage,
+                "name": name,
+                "cached": known.get(f"{stage}/{name}" if name else stage),
+                **costs.get(stage, dict.fromkeys(COST_COLUMNS)),
+            }
+            for stage, name in _all_stages(e, experts, proxies)
+        ]
     totals: dict[str, float | None] = {
         column: sum(float(row[column] or 0) for row in rows if not row["cached"]) if costs else None
         for column in ("tokens", "flops", "minutes")
     }
     return {"name": e.name, "stages": rows, **totals, "notes": notes + cost_notes + judge_note(run, e)}
+
+
+def _walk(run: Any, e: Experiment) -> None:
+    if e.duel is not None:
+        duel_pipeline(run, e, e.duel)
+    elif e.stitch_duel is not None:
+        stitch_duel_pipeline(run, e, e.stitch_duel)
+    else:
+        pipeline(run, e)
 
 
 def _experts(run: PlannedRun, e: Experiment) -> list[str]:
@@ -64,7 +83,7 @@ def _sources(run: PlannedRun, e: Experiment) -> list[str]:
 
 def _proxies(run: PlannedRun, e: Experiment) -> list[str]:
     """Names of the proxies of ablation."""
-    if e.utility.method != "ablation":
+    if not needs_ablation(e):
         return []
     return [plan.name for plan in proxy_plans(dict.fromkeys(_sources(run, e)), e.utility.ablation, e.seed)]
 

@@ -8,7 +8,8 @@ import sys
 from flows.environment import prepare_environment
 
 MIXTURE = ("mixture_solver", "utility_agreement", "judges", "laws", "mixture_duel")
-BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", *MIXTURE)
+STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel")
+BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", *MIXTURE, *STITCH)
 
 
 def main() -> None:

@@ -66,3 +66,25 @@ def test_what_a_judge_may_be_asked_is_said(home):
     overrides = ["utility.method=medu", "utility.medu.documents=32", "utility.medu.max_tokens=1000000"]
     (note,) = [n for n in plan_experiment(load_recipe("pocket", overrides))["notes"] if "MEDU" in n]
     assert "32 documents a source" in note and "1,000,000 tokens" in note
+
+
+def test_a_duel_of_mixtures_is_planned_as_so_many_models(home):
+    planned = plan_experiment(load_recipe("mixture-duel", ["duel.seeds=2"]))
+    rows = {row["stage"]: row for row in planned["stages"]}
+    assert rows["seed"]["name"] == "60 models"  # 5 contenders, 2 regimes, 3 rungs, 2 seeds
+    assert rows["seed"]["tokens"] == pytest.approx(60 * 400_000 * (0.25 + 0.5 + 1) / 3)
+    assert rows["proxy"]["name"] == "8 models"  # pocket's four sources in two regimes
+
+
+def test_a_duel_of_combinations_is_planned_as_so_many_models(home, tmp_path):
+    (tmp_path / "math_x.jsonl").write_text('{"text": "one and one are two"}\n')
+    planned = plan_experiment(load_recipe("stitch-duel", [f"sources.folder={tmp_path}"]))
+    rows = {row["stage"]: row for row in planned["stages"]}
+    assert (rows["seed"]["name"], rows["expert"]["name"]) == ("3 models", "9 models")
+    step = 16 * 128
+    expert, stitch = 500_000 // step * step, 300_000 // step * step
+    assert rows["expert"]["tokens"] == 9 * expert
+    dense = sum(
+        1 if v.side else 3 for v in load_recipe("stitch-duel").stitch_duel.variants if v.method == "dense"
+    )
+    assert rows["expert (dense)"]["tokens"] == pytest.approx(dense * (3 * expert + stitch))
