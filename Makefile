@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture ui lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference ui lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,12 @@ bench: install  ## print the measured claims: loop speed, overhead, memory
 
 bench-mixture: install  ## print the measured claims on utility and mixtures (MIXSTITCH_DATA=folder with mixtures/, corpora/)
 	$(BIN)/python -m tests.bench mixture_solver utility_agreement judges laws mixture_duel
+
+bench-stitch: install  ## print the measured claims on stitching (MIXSTITCH_DATA=folder with corpora/: the sweep and the duel too)
+	$(BIN)/python -m tests.bench stitch_speed $(if $(MIXSTITCH_DATA),stitch_sweep stitch_duel)
+
+bench-preference: install  ## print the measured claims on human preference
+	$(BIN)/python -m tests.bench preference_speed
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve

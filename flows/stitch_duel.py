@@ -9,8 +9,16 @@ from storage.runs import Run
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
 from tasks.sources.task import prepare_sources
-from tasks.stitch_duel.settings import SEED, StitchDuelSettings, Variant
-from tasks.stitch_duel.task import Evaluated, in_domain_text, judge_stitch_duel, measure_cost, prepare_probes
+from tasks.stitch_duel.settings import SEED, StitchDuelSettings, Variant, change_names
+from tasks.stitch_duel.task import (
+    Evaluated,
+    in_domain_text,
+    joint_mixture,
+    judge_stitch_duel,
+    measure_cost,
+    prepare_probes,
+)
+from tasks.stitching.changes.task import add_expert, drop_expert
 from tasks.stitching.task import compose_models, train_stitches
 from tasks.training.task import plan_budget, train_expert, train_seed
 
@@ -31,7 +39,16 @@ def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> N
         name: solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
         for name, tasks in own_tasks.items()
     }
-    joint = solve_mixture(run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind | own)
+    joint = solve_mixture(
+        run,
+        "stitched",
+        joint_mixture(duel, e.mixture, corpus),
+        corpus,
+        utility,
+        budget.stitch,
+        (),
+        behind | own,
+    )
     summed = add_up_mixtures(run, "dense", corpus, own | {"stitched": joint}, behind[SEED])
 
     evaluated: list[Evaluated] = []
@@ -46,11 +63,15 @@ def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> N
                 models[variant.name] = _combined(
                     run, e, variant, corpus, mixtures, probes, hub, experts, seed, suffix
                 )
+        if seed == e.seed and duel.changes_of is not None:
+            (changed,) = [v for v in duel.variants if v.name == duel.changes_of]
+            models |= _changed(run, e, changed, corpus, joint, hub, experts, models[changed.name], seed)
         for name, model in models.items():
             scores = evaluate_model(run, f"{name}{suffix}", model, corpus, e.evaluation, probes)
             length, batch_size = e.training.sequence_length, e.evaluation.batch_size
-            cost = measure_cost(run, name, model, length, batch_size) if seed == e.seed else None
-            evaluated.append(Evaluated(name, seed, scores, cost))
+            is_measured = duel.costs and seed == e.seed
+            cost = measure_cost(run, name, model, length, batch_size) if is_measured else None
+            evaluated.append(Evaluated(name, seed, model, scores, cost))
     judge_stitch_duel(run, e.name, duel, corpus, tuple(own_tasks), evaluated)
 
 
@@ -88,3 +109,32 @@ def _combined(
     return train_stitches(
         run, variant.stitch, e.training, corpus, mixtures["joint"], chosen, models, seed, label, extra
     )
+
+
+def _changed(
+    run: Run,
+    e: Experiment,
+    variant: Variant,
+    corpus: Artifact,
+    mixture: Artifact,
+    hub: Artifact,
+    experts: dict[str, Artifact],
+    stitched: Artifact,
+    seed: int,
+) -> dict[str, Artifact]:
+    """For each expert: the variant without it (dropped), trained without it, and that with it added."""
+    assert variant.stitch is not None
+    models: dict[str, Artifact] = {}
+    for name in experts:
+        others = {other: model for other, model in experts.items() if other != name}
+        if not others:
+            continue
+        dropped, without, added = change_names(variant.name, name)
+        models[dropped] = drop_expert(run, stitched, name, dropped)
+        models[without] = train_stitches(
+            run, variant.stitch, e.training, corpus, mixture, hub, others, seed, without
+        )
+        models[added] = add_expert(
+            run, variant.stitch, e.training, corpus, mixture, models[without], hub, experts, name, seed, added
+        )
+    return models

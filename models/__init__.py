@@ -12,12 +12,14 @@ from models.combined_config import EnsembleConfig, RoutedConfig, UpcycledConfig
 from models.compositions import COMPOSITIONS, Composition
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
 from models.ensemble import EnsembleForCausalLM
+from models.prefix_cache import Prefix, PrefixCache
 from models.routed import RoutedForCausalLM
 from models.seed import load_causal_lm, new_seed_model, seed_config
 from models.soup import uniform_soup
 from models.stitch_layer import Stitch, StitchPlace, stitch_places
 from models.stitched import StitchedForCausalLM
 from models.stitched_config import StitchedConfig
+from models.stream_parallel import StreamParallel
 from models.upcycled import UpcycledForCausalLM
 
 for config_class, model_class in (
@@ -35,12 +37,15 @@ __all__ = [
     "EnsembleConfig",
     "EnsembleForCausalLM",
     "ModelCosts",
+    "Prefix",
+    "PrefixCache",
     "RoutedConfig",
     "RoutedForCausalLM",
     "Stitch",
     "StitchPlace",
     "StitchedConfig",
     "StitchedForCausalLM",
+    "StreamParallel",
     "UpcycledConfig",
     "UpcycledForCausalLM",
     "count_parameters",

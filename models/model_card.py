@@ -25,7 +25,7 @@ layers pass hidden states between them, and the next token is read from the hub.
 | streams | hub, {expert_names} |
 | inner architecture | `{model_type}`, {num_layers} layers, width {hidden_size}, vocabulary {vocab_size} |
 | stitches | {places} |
-| weights | {num_weights:,} stored, of which {num_trainable:,} in the stitches (the only ones that train) |
+| weights | {num_weights:,} stored, of which {num_trainable:,} in the stitches train, no others |
 | weight type | {dtype} |
 
 ## Load
@@ -37,13 +37,26 @@ from transformers import AutoModelForCausalLM
 model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
 ```
 
-It generates and evaluates like any causal language model. One forward pass costs about as much as
-{num_streams} passes of the hub.
+{elsewhere}It generates and evaluates like any causal language model. One forward pass costs about as much as
+{num_streams} passes of the hub. With its tokenizer beside it, lm-evaluation-harness runs it from the command line:
+
+```bash
+python -c "import models; from lm_eval.__main__ import cli_evaluate; cli_evaluate()" \\
+  --model hf --model_args pretrained=path/to/this/folder --tasks NAME
+```
+"""
+
+ELSEWHERE = """Hub and experts are not in this folder: `config.json` has their folders and the SHA-256 of their files,
+which loading checks.
+
 """
 
 
-def write_model_card(model: StitchedForCausalLM, folder: str | Path) -> Path:
-    """Write `README.md` for `model` into `folder` and return its path."""
+def write_model_card(model: StitchedForCausalLM, folder: str | Path, bundle: bool = True) -> Path:
+    """Write `README.md` for `model` into `folder` and return its path.
+
+    bundle: whether hub and experts are saved in the folder too.
+    """
     config = model.config
     inner = config.base_config
     card = CARD.format(
@@ -56,8 +69,9 @@ def write_model_card(model: StitchedForCausalLM, folder: str | Path) -> Path:
         hidden_size=inner.hidden_size,
         vocab_size=inner.vocab_size,
         places=", ".join(f"{place.kind} after layer {place.layer}" for place in model.places),
-        num_weights=sum(parameter.numel() for parameter in model.parameters()),
+        num_weights=sum(weight.numel() for weight in (model if bundle else model.stitches).parameters()),
         num_trainable=model.num_trainable,
+        elsewhere="" if bundle else ELSEWHERE,
         dtype=str(model.dtype).removeprefix("torch."),
     )
     path = Path(folder) / "README.md"

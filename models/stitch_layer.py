@@ -150,10 +150,7 @@ class Stitch(nn.Module):
         gates, messages = self.gates_and_messages(states, experts)
         hub, *others = states
         if self.kind == "experts-into-hub":
-            mixed = gates[0] * messages[0]
-            for gate, message in zip(gates[1:], messages[1:], strict=True):
-                mixed = torch.addcmul(mixed, gate, message)
-            return [mixed, *messages[1:]]
+            return [_mixed(gates, messages), *messages[1:]]
         pairs = zip(gates, others, messages, strict=True)
         return [hub, *(torch.lerp(state, message, gate) for gate, state, message in pairs)]
 
@@ -166,16 +163,26 @@ class Stitch(nn.Module):
         """
         hub, *others = states
         numbers = range(len(self.gate_biases) - 1) if experts is None else experts
-        projections = [weight for part in self._parts() for weight in part.projections]
         if self.kind == "experts-into-hub":
-            streams = [0, *(number + 1 for number in numbers)]
-            pairs = zip(others, numbers, strict=True)
-            projected = [_project(state, projections[number]) for state, number in pairs]
-            logits = torch.stack(self._gate_logits(hub, streams))
-            return torch.softmax(logits, dim=0).to(hub.dtype).unbind(), [hub, *projected]
+            return self._hub_gates(hub, numbers), [hub, *self.project(others, numbers)]
         gates = self._gate_logits(hub, [number + 1 for number in numbers])
-        messages = [_project(hub, projections[number]) for number in numbers]
+        messages = self.project([hub] * len(numbers), numbers)
         return [torch.sigmoid(logits).to(hub.dtype) for logits in gates], messages
+
+    def project(self, states: Sequence[Tensor], experts: Sequence[int]) -> list[Tensor]:
+        """W_i of each of these experts (counted from 0) times its state."""
+        weights = [weight for part in self._parts() for weight in part.projections]
+        # Under bf16 autocast the product is bf16; the residual stream stays in the dtype it came in.
+        pairs = zip(states, experts, strict=True)
+        return [F.linear(state, weights[expert]).to(state.dtype) for state, expert in pairs]
+
+    def mix_into_hub(self, hub: Tensor, projected: Sequence[Tensor]) -> Tensor:
+        """h0' of an E2H stitch from h0 and all experts' p_i."""
+        return _mixed(self._hub_gates(hub, range(len(projected))), [hub, *projected])
+
+    def _hub_gates(self, hub: Tensor, experts: Sequence[int]) -> Sequence[Tensor]:
+        logits = self._gate_logits(hub, [0, *(expert + 1 for expert in experts)])
+        return torch.softmax(torch.stack(logits), dim=0).to(hub.dtype).unbind()
 
     def _gate_logits(self, hub: Tensor, streams: Sequence[int]) -> list[Tensor]:
         rows = [row for part in self._parts() for row in part.gate]
@@ -191,9 +198,11 @@ class Stitch(nn.Module):
         return f"{self.kind}, hidden_size={self.gate.shape[-1]}, num_experts={len(self.gate_biases) - 1}"
 
 
-def _project(state: Tensor, weight: Tensor) -> Tensor:
-    # Under bf16 autocast the product is bf16; the residual stream stays in the dtype it came in.
-    return F.linear(state, weight).to(state.dtype)
+def _mixed(gates: Sequence[Tensor], messages: Sequence[Tensor]) -> Tensor:
+    mixed = gates[0] * messages[0]
+    for gate, message in zip(gates[1:], messages[1:], strict=True):
+        mixed = torch.addcmul(mixed, gate, message)
+    return mixed
 
 
 def _without(weights: Tensor, index: int) -> Tensor:

@@ -9,7 +9,7 @@ layers; their final norms and heads are neither stored nor computed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
+from models import stitched_experts, stitched_files, stitched_insight
 from models.model_card import write_model_card
+from models.prefix_cache import Prefix
 from models.stitch_layer import Layout, Stitch, StitchPlace, stitch_places
-from models.stitched_config import StitchedConfig, check_same_architecture
+from models.stitched_config import StitchedConfig
 from models.streams import check_runs_as_streams, language_model_head, number_cache_slots, run_streams
 
 UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")
@@ -53,17 +55,16 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         for flag in ATTENTION_SUPPORT:
             setattr(self, flag, getattr(MODEL_FOR_CAUSAL_LM_MAPPING[type(inner)], flag))
         super().__init__(config)
-        num_experts = len(config.expert_names)
         self.hub: Any = AutoModelForCausalLM.from_config(inner)
-        self.experts = nn.ModuleList([AutoModel.from_config(inner) for _ in range(num_experts)])
+        self.experts = nn.ModuleList([AutoModel.from_config(inner) for _ in config.expert_names])
         self.places: list[StitchPlace] = stitch_places(
             inner.num_hidden_layers,
             config.num_stitches,
             config.layout,  # type: ignore[arg-type]
         )
-        self.stitches = nn.ModuleList(
-            [Stitch(place.kind, inner.hidden_size, num_experts, config.gate_dropout) for place in self.places]
-        )
+        self.stitches = nn.ModuleList(self._new_stitches())
+        self._no_split_modules = [*(self.hub._no_split_modules or []), Stitch.__name__]
+        self.origins: dict[str, str] = {}  # "hub" and experts' names -> the folder that they were loaded from
         self._settle()
         self.post_init()
 
@@ -75,11 +76,14 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         num_stitches: int = 4,
         layout: Layout = "alternating",
         gate_dropout: float = 0.1,
+        gate_biases: Mapping[str, float] | None = None,
+        newest_trains_alone: bool = False,
     ) -> StitchedForCausalLM:
         """Stitch copies of `experts` (name -> causal LM) into a copy of `hub`, leaving all of them untouched.
 
         The result is on the hub's device and in its dtype, in evaluation mode, with identity projections and
-        zero gates: if all experts equal the hub, so do its logits. Uses no random numbers.
+        zero gates: if all experts equal the hub, so do its logits. Uses no random numbers. `gate_biases` and
+        `newest_trains_alone` (of the last expert): as `add_expert` leaves them.
 
         Raises ValueError where an expert differs from the hub in architecture, shape, vocabulary or dtype
         (naming expert, field and both values), where num_stitches is not 1..L, and where the architecture
@@ -87,18 +91,15 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         """
         check_runs_as_streams(hub)
         for name, expert in experts.items():
-            check_same_architecture(hub.config, expert.config, name)
-            if expert.dtype != hub.dtype:
-                raise ValueError(
-                    f"expert {name!r}: dtype is {expert.dtype} but the hub's is {hub.dtype}; "
-                    "hub and experts must share it"
-                )
+            stitched_experts.check_fits(hub.config, hub.dtype, name, expert)
         config = StitchedConfig(
             base_config=copy.deepcopy(hub.config),
             expert_names=list(experts),
             num_stitches=num_stitches,
             layout=layout,
             gate_dropout=gate_dropout,
+            gate_biases=dict(gate_biases or {}),
+            newest_trains_alone=newest_trains_alone,
             dtype=hub.dtype,
         )
         config._attn_implementation = hub.config._attn_implementation
@@ -106,38 +107,82 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             model = cls(config)
         model.hub = copy.deepcopy(hub)
         model.experts = nn.ModuleList([copy.deepcopy(expert.base_model) for expert in experts.values()])
-        model.stitches = nn.ModuleList(
-            [
-                Stitch(place.kind, config.hidden_size, len(experts), gate_dropout).to(hub.device, hub.dtype)
-                for place in model.places
-            ]
-        )
+        model.stitches = nn.ModuleList([stitch.to(hub.device, hub.dtype) for stitch in model._new_stitches()])
+        model.origins = stitched_files.folders_of({"hub": hub, **experts})
         model._settle()
         model.generation_config = copy.deepcopy(hub.generation_config)
         return model.eval()
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """Load as any transformers model does, then freeze hub and experts again (loading unfreezes)."""
-        loaded = super().from_pretrained(*args, **kwargs)
+    def from_pretrained(  # type: ignore[override]
+        cls, folder: str | Path, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load as any transformers model does, then freeze what does not train again (loading unfreezes it).
+
+        Hub and experts that are saved elsewhere (`save_pretrained(bundle=False)`) are loaded from there, which
+        takes dtype, attn_implementation, output_loading_info and a device_map of one device only. Raises
+        ValueError naming the file, and both digests, where one of theirs is missing or has changed.
+        """
+        config = kwargs.get("config")
+        if not isinstance(config, StitchedConfig) and Path(folder).is_dir():
+            config = StitchedConfig.from_pretrained(folder)
+        if isinstance(config, StitchedConfig) and config.streams_elsewhere is not None:
+            return stitched_files.load_from_elsewhere(cls, Path(folder), config, kwargs)
+        loaded = super().from_pretrained(folder, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True gives a pair
-        model._freeze_streams()
+        model._set_trainable()
         return loaded
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # type: ignore[override]
-        """Save hub, experts and stitches into one folder: config.json, safetensors, and a README.md."""
-        super().save_pretrained(save_directory, **kwargs)
+    def save_pretrained(  # type: ignore[override]
+        self, save_directory: str | Path, bundle: bool = True, **kwargs: Any
+    ) -> None:
+        """Save into one folder: config.json, safetensors, and a README.md.
+
+        bundle: hub and experts are in the folder too. Otherwise only the stitches are, beside the paths of the
+        folders that hub and experts were loaded from and the SHA-256 of every safetensors file there; raises
+        ValueError where one has no such folder or its weights are not what the folder holds. Weights are written
+        file by file, each of at most `max_shard_size`.
+        """
+        if bundle:
+            super().save_pretrained(save_directory, **kwargs)
+        else:
+            with stitched_files.streams_elsewhere(self) as stitch_weights:
+                super().save_pretrained(save_directory, state_dict=stitch_weights, **kwargs)
         if kwargs.get("is_main_process", True):
-            write_model_card(self, save_directory)
+            write_model_card(self, save_directory, bundle)
+
+    def drop_expert(self, name: str) -> None:
+        """Take an expert out, in place and without training: as if its gate logits into the hub were -inf.
+
+        The softmax over the streams that are left renormalises by itself. Its weights are released, and caches
+        made before do not fit any more. Where it is the newest and trains alone, the other stitch weights train
+        again. Make a new optimizer afterwards. Raises ValueError for an unknown name and for the last expert.
+        """
+        stitched_experts.drop_expert(self, name)
+
+    def add_expert(self, name: str, model: PreTrainedModel, gate_bias: float | None = None) -> None:
+        """Append a copy of `model` as an expert, in place; only its own stitch weights train from now on.
+
+        At every stitch it gets an identity projection and a zero gate. `gate_bias` is added to its gate logits
+        where experts go into the hub, for good. With zero gates elsewhere -4 leaves the new expert
+        e^-4 / (e^-4 + number of streams before) of the mix, below 1%, so that the output hardly changes until
+        it is trained. Make a new optimizer afterwards. `train_all_stitches` ends training alone.
+        Raises ValueError where the name is taken or the model does not fit, as `from_models`.
+        """
+        stitched_experts.add_expert(self, name, model, gate_bias)
+
+    def train_all_stitches(self) -> None:
+        """Let all stitch weights train, after `add_expert`. Make a new optimizer afterwards."""
+        stitched_experts.train_all_stitches(self)
 
     @property
     def num_trainable(self) -> int:
-        """Number of weights that train: K (2n+1) d^2."""
+        """Number of weights that train: K (2n+1) d^2, or 2 K d^2 while the newest expert trains alone."""
         return sum(parameter.numel() for parameter in self.stitch_parameters())
 
     def stitch_parameters(self) -> list[nn.Parameter]:
-        """The stitches' weights: everything that trains."""
-        return list(self.stitches.parameters())
+        """Everything that trains: the stitches' weights, or after `add_expert` the new expert's in them."""
+        return [parameter for parameter in self.stitches.parameters() if parameter.requires_grad]
 
     @can_return_tuple
     def forward(
@@ -149,29 +194,36 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        prefix: Prefix | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits (batch, length, vocabulary) of the hub's stream, and next-token cross-entropy given labels.
 
         `labels` (batch, length) are not shifted; -100 is left out of the loss. The cache holds (n+1) L slots,
-        slot stream * L + layer. `logits_to_keep` > 0 gives the last positions only. Further keyword arguments
-        go to the decoder layers and the loss, as in transformers' own models.
+        slot stream * L + layer. `logits_to_keep` > 0 gives the last positions only. `prefix`: states of these
+        input_ids that no trainable weight reaches, from `models.prefix_cache.PrefixCache`; it goes without KV
+        cache. Further keyword arguments go to the decoder layers and the loss, as in transformers' own models.
         """
         for name in UNSUPPORTED:
             if kwargs.pop(name, None):
                 raise ValueError(f"{name} is given; allowed: to omit it, since there are several streams")
+        if prefix is not None and (use_cache or past_key_values is not None):
+            raise ValueError(
+                "prefix is given with a KV cache; allowed: use_cache=False and no past_key_values"
+            )
         if use_cache is None:
-            use_cache = self.config.use_cache and not self.training
+            use_cache = self.config.use_cache and not self.training and prefix is None
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         states = run_streams(
-            self._decoders(),
-            {place.layer: stitch for place, stitch in zip(self.places, self.stitches, strict=True)},
+            self.decoders(),
+            self.stitches_by_layer(),
             input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             use_cache=use_cache,
+            known=None if prefix is None else prefix.known,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -183,56 +235,21 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             )
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
 
-    @torch.no_grad()
     def gate_statistics(
         self, input_ids: Tensor, attention_mask: Tensor | None = None
     ) -> list[dict[str, Any]]:
-        """How much each stream passes on at each stitch, over the tokens of `input_ids` (batch, length).
+        """How much each stream passes on at each stitch: see `models.stitched_insight.gate_statistics`."""
+        return stitched_insight.gate_statistics(self, input_ids, attention_mask)
 
-        One dict a stitch and gated stream: `stitch` (from 0), `layer`, `kind`, `stream` ("hub" or the
-        expert's name), `gate_mean` over tokens and channels, `gate_std` over channels (per token, then
-        averaged), and `contribution`, the mean over tokens of ||g_i * p_i||. At experts-into-hub that is what
-        stream i brings into the hub, with p_0 = h0; at hub-into-experts what the hub brings into expert i,
-        ||g_i * (W_i h0)||. The contribution is there because a projection can rescale what its gate lets
-        through. Dropout is off and padding (attention_mask 0) is left out.
-        """
-        keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        seen: list[list[Tensor]] = []
-        hooks = [
-            stitch.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-            for stitch in self.stitches
-        ]
-        was_training = self.training
-        self.eval()
-        try:
-            self(input_ids=input_ids, attention_mask=attention_mask, use_cache=False, logits_to_keep=1)
-            rows = [self._statistics_of(index, states, keep.bool()) for index, states in enumerate(seen)]
-        finally:
-            self.train(was_training)
-            for hook in hooks:
-                hook.remove()
-        return [row for rows_of_stitch in rows for row in rows_of_stitch]
+    def token_contributions(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None
+    ) -> dict[int, Tensor]:
+        """Contribution of each stream to each token: see `models.stitched_insight.token_contributions`."""
+        return stitched_insight.token_contributions(self, input_ids, attention_mask)
 
-    def _statistics_of(self, index: int, states: list[Tensor], keep: Tensor) -> list[dict[str, Any]]:
-        names = ["hub", *self.config.expert_names]
-        stitch: Any = self.stitches[index]
-        gates, messages = stitch.gates_and_messages(states)
-        rows = []
-        for name, gate, message in zip(names[-len(gates) :], gates, messages, strict=True):
-            kept_gate = gate[keep].float()
-            kept_message = message[keep].float()
-            rows.append(
-                {
-                    "stitch": index,
-                    "layer": self.places[index].layer,
-                    "kind": self.places[index].kind,
-                    "stream": name,
-                    "gate_mean": kept_gate.mean().item(),
-                    "gate_std": kept_gate.std(dim=-1, correction=0).mean().item(),
-                    "contribution": (kept_gate * kept_message).norm(dim=-1).mean().item(),
-                }
-            )
-        return rows
+    def leave_one_out(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> dict[str, Tensor]:
+        """What each expert is worth at each token: see `models.stitched_insight.leave_one_out`."""
+        return stitched_insight.leave_one_out(self, input_ids, attention_mask)
 
     def get_input_embeddings(self) -> nn.Module:
         """The hub's token embeddings; every expert has its own beside them."""
@@ -246,20 +263,35 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         if isinstance(module, Stitch):
             module.reset_parameters()
 
-    def _decoders(self) -> list[PreTrainedModel]:
+    def decoders(self) -> list[Any]:
+        """The streams' base models, hub first."""
         return [self.hub.base_model, *self.experts]
+
+    def stitches_by_layer(self) -> dict[int, Stitch]:
+        """Number of layers -> the stitch that follows them."""
+        pairs: Iterator[tuple[StitchPlace, Any]] = zip(self.places, self.stitches, strict=True)
+        return {place.layer: stitch for place, stitch in pairs}
+
+    def _new_stitches(self) -> Sequence[Stitch]:
+        config = self.config
+        biases = [0.0, *(config.gate_biases.get(name, 0.0) for name in config.expert_names)]
+        sizes = (config.hidden_size, len(config.expert_names), config.gate_dropout)
+        return [Stitch(place.kind, *sizes, biases, config.newest_trains_alone) for place in self.places]
 
     def _settle(self) -> None:
         """Make loose base models into streams of this model: one configuration, own cache slots, frozen."""
         for expert in self.experts:
             expert.norm = nn.Identity()
-        for stream, decoder in enumerate(self._decoders()):
+        for stream, decoder in enumerate(self.decoders()):
             number_cache_slots(decoder, stream, self.config.base_config.num_hidden_layers)
         for module in [*self.hub.modules(), *self.experts.modules()]:
             if hasattr(module, "config"):
                 module.config = self.config.base_config
-        self._freeze_streams()
+        self._set_trainable()
 
-    def _freeze_streams(self) -> None:
+    def _set_trainable(self) -> None:
         self.hub.requires_grad_(False)
         self.experts.requires_grad_(False)
+        stitches: list[Any] = [*self.stitches]
+        for stitch in stitches:
+            stitch.set_trainable()

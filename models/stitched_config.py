@@ -73,7 +73,7 @@ class StitchedConfig(PreTrainedConfig):
         stitch_places(self.base_config.num_hidden_layers, self.num_stitches, self.layout)  # type: ignore[arg-type]
         if not 0 <= self.gate_dropout < 1:
             raise ValueError(f"gate_dropout is {self.gate_dropout}; allowed: 0 up to, but not, 1")
-        _check_biases(self.gate_biases, self.expert_names)
+        check_biases(self.gate_biases, self.expert_names)
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(self.base_config, name, None))
@@ -124,6 +124,7 @@ class StitchedConfig(PreTrainedConfig):
 
 
 def _check_names(names: list[str]) -> None:
+    """Raise ValueError unless experts may have these names."""
     if not names:
         raise ValueError("experts is empty: give at least one expert")
     for name in names:
@@ -136,7 +137,8 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"expert names are {names}; allowed: each name once")
 
 
-def _check_biases(biases: dict[str, float], names: list[str]) -> None:
+def check_biases(biases: dict[str, float], names: list[str]) -> None:
+    """Raise ValueError unless all gate biases are finite and of experts in `names`."""
     for name, bias in biases.items():
         if name not in names:
             raise ValueError(f"gate_biases names {name!r}; allowed: the experts {', '.join(names)}")

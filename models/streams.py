@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache, PreTrainedConfig
 from transformers.masking_utils import create_masks_for_generate
 
@@ -26,6 +26,7 @@ def run_streams(
     position_ids: Tensor | None = None,
     past_key_values: Cache | None = None,
     known: Sequence[Mapping[int, Tensor]] | None = None,
+    num_layers: int | None = None,
     **kwargs: Any,
 ) -> list[Tensor]:
     """Last hidden states of all streams, before the final norm: one (batch, length, d) a decoder.
@@ -33,6 +34,7 @@ def run_streams(
     `stitches` maps a number of layers to the stitch that follows them. `attention_mask` is (batch, length), 1
     for tokens to attend to, or masks already made by transformers. `known` has a mapping a decoder, number of
     layers -> its state after them and before the stitch there; its layers up to the last of these are not run.
+    `num_layers` is how many to run, None for all.
     All decoders share one configuration, so mask and rotary embedding are made once.
     """
     config: PreTrainedConfig = decoders[0].config
@@ -55,7 +57,7 @@ def run_streams(
             position_ids=position_ids,
         )
     rotary = rotary_embeddings(decoders[0], states[0], position_ids)
-    for index in range(config.num_hidden_layers):
+    for index in range(config.num_hidden_layers if num_layers is None else num_layers):
         layer_type = config.layer_types[index] if hasattr(config, "layer_types") else None
         for stream, decoder in enumerate(decoders):
             if index < begins[stream]:
@@ -76,10 +78,10 @@ def run_streams(
 
 def rotary_embeddings(decoder: Any, states: Tensor, position_ids: Tensor) -> Any:
     """The decoder's rotary embedding of these positions, or one a layer type where the types differ in it."""
-    if "layer_type" not in inspect.signature(decoder.rotary_emb.forward).parameters:
+    types = [kind for kind, own in decoder.config.rope_parameters.items() if isinstance(own, dict)]
+    if not types:
         return decoder.rotary_emb(states, position_ids)
-    types = set(decoder.config.layer_types)
-    return {each: decoder.rotary_emb(states, position_ids, each) for each in types}
+    return {kind: decoder.rotary_emb(states, position_ids, kind) for kind in types}
 
 
 def language_model_head(hub: Any, hidden: Tensor) -> Tensor:
@@ -110,9 +112,11 @@ def check_runs_as_streams(hub: Any) -> None:
             f"hub is a {architecture}, which has no {', '.join(missing) or 'language model head'}; allowed: "
             f"a decoder-only causal LM whose base model has {', '.join(PARTS)}"
         )
-    if len(inspect.signature(hub.base_model.rotary_emb.forward).parameters) != 2:
+    rotary_arguments = [*inspect.signature(hub.base_model.rotary_emb.forward).parameters]
+    if rotary_arguments not in (["x", "position_ids"], ["x", "position_ids", "layer_type"]):
         raise ValueError(
-            f"hub is a {architecture}, whose rotary embedding differs by layer; allowed: one for all layers"
+            f"hub is a {architecture}, whose rotary embedding reads {', '.join(rotary_arguments)}; allowed: "
+            "x, position_ids and the layer's type"
         )
     num_tokens = min(8, hub.config.vocab_size)
     probe = torch.arange(num_tokens, device=hub.device).unsqueeze(0)

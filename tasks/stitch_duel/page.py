@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.duel.results import CONFIDENCE
-from tasks.report.formatting import MISSING, compact, fixed, percent, with_interval
+from tasks.report.formatting import MISSING, compact, duration, fixed, percent, with_interval
+from tasks.report.pictures.drawing import Picture
 from tasks.report.pictures.kept_gains import draw_bits_against_cost, draw_kept
 from tasks.report.templating import page_environment, page_style
 from tasks.stitch_duel.probes import SWITCHING
@@ -58,11 +59,9 @@ def write_stitch_duel_page(
                     for model, cost in found["costs"].items()
                 ],
             },
+            changes=_changes(found["changes"], list(domains)),
             kept_picture=draw_kept(found["kept"]),
-            cost_picture=draw_bits_against_cost(
-                {row["model"]: row[AVERAGE] for row in found["ranks"]},
-                {model: cost["flops_per_token"] for model, cost in found["costs"].items()},
-            ),
+            cost_picture=_cost_picture(found),
         ),
         encoding="utf-8",
     )
@@ -98,6 +97,30 @@ def _differences(rows: Sequence[dict]) -> dict[str, Any]:
     return {
         "head": ["of", *(LABELS[name] for name in measures)],
         "rows": [[pair, *(cells.get(name, MISSING) for name in measures)] for pair, cells in pairs.items()],
+    }
+
+
+def _cost_picture(found: dict[str, Any]) -> Picture | None:
+    if not found["costs"]:
+        return None
+    bits = {row["model"]: row[AVERAGE] for row in found["ranks"]}
+    return draw_bits_against_cost(
+        bits, {model: cost["flops_per_token"] for model, cost in found["costs"].items()}
+    )
+
+
+def _changes(rows: Sequence[dict], domains: Sequence[str]) -> dict[str, Any]:
+    measures = [AVERAGE, *domains]
+    return {
+        "head": ["expert and change", "seconds of training", *(LABELS.get(name, name) for name in measures)],
+        "rows": [
+            [
+                f"{row['expert']} {row['change']}",
+                duration(row["seconds"]) if row["seconds"] else "none",
+                *(fixed(row[name]) for name in measures),
+            ]
+            for row in rows
+        ],
     }
 
 

@@ -8,7 +8,8 @@ from tasks.sources.settings import NAME_PATTERN
 from tasks.stitching.settings import CompositionName, StitchSettings
 
 SEED, AVERAGE = "seed", "average"
-FIRST = StitchSettings(num_stitches=4)
+OWN_RATES = {"routing": 1e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3}
+FIRST = StitchSettings(num_stitches=4, learning_rate=3e-3)
 
 
 class Variant(BaseModel):
@@ -55,7 +56,7 @@ def default_variants() -> tuple[Variant, ...]:
     )  # fmt: skip
     all_to_hub = FIRST.model_copy(update={"layout": "experts-into-hub"})
     return (
-        *(Variant(name=method, method=method) for method in others),
+        *(Variant(name=method, method=method, learning_rate=OWN_RATES.get(method)) for method in others),
         Variant(name="dense", method="dense"),
         Variant(name="bts-k4", method="stitched", stitch=FIRST),
         Variant(
@@ -77,6 +78,11 @@ def default_variants() -> tuple[Variant, ...]:
     )
 
 
+def change_names(variant: str, expert: str) -> tuple[str, str, str]:
+    """Names of the models without the expert: dropped, never there, and added to the latter."""
+    return f"{variant}-drop-{expert}", f"{variant}-without-{expert}", f"{variant}-add-{expert}"
+
+
 class StitchDuelSettings(BaseModel):
     """Which ways to combine the experts are compared, on which domains, how often."""
 
@@ -85,12 +91,26 @@ class StitchDuelSettings(BaseModel):
     variants: tuple[Variant, ...] = Field(
         default_factory=default_variants, min_length=1, description="What is compared."
     )
+    changes_of: str | None = Field(
+        "bts-k4",
+        description="Stitched variant whose experts are dropped and added one at a time, with the first seed; empty: "
+        "none.",
+    )
     domains: dict[str, tuple[str, ...]] = Field(
         min_length=1,
         description="Domain -> names of its sources, or patterns such as math*. A domain that has the name of an "
         "expert is that expert's own. Sources in no domain are not counted.",
     )
+    shares: dict[str, float] | None = Field(
+        None,
+        description="Share of each domain in what stitches and other combinations are trained on, in proportion to "
+        "tokens within a domain; empty: solved as the seed's.",
+    )
     seeds: int = Field(3, ge=1, le=100, description="Runs of all that is no side variant.")
+    costs: bool = Field(
+        True,
+        description="Whether memory and tokens/s of every model are measured, each in a process of its own.",
+    )
     switching_documents: int = Field(
         60, ge=1, le=10_000, description="Documents made of held-out pieces of two domains in turns."
     )
@@ -109,4 +129,18 @@ class StitchDuelSettings(BaseModel):
         names = [variant.name for variant in self.variants]
         if len(set(names)) < len(names) or SEED in names:
             raise ValueError(f"variants are named {names}; allowed: names that differ, and not {SEED!r}")
+        if self.shares is not None and (
+            set(self.shares) != set(self.domains)
+            or min(self.shares.values()) < 0
+            or sum(self.shares.values()) <= 0
+        ):
+            raise ValueError(
+                f"shares={self.shares}; allowed: one of at least 0 for each of {', '.join(self.domains)}"
+            )
+        stitched = [v.name for v in self.variants if v.method == "stitched" and v.hub == SEED]
+        if self.changes_of is not None and self.changes_of not in stitched:
+            raise ValueError(
+                f"changes_of={self.changes_of!r}; allowed: a stitched variant on the seed ({', '.join(stitched)}), or "
+                "empty"
+            )
         return self

@@ -29,6 +29,17 @@ def domain_sources(domains: Mapping[str, Sequence[str]], sources: Sequence[str])
     return found
 
 
+def source_weights(
+    shares: Mapping[str, float], domains: Mapping[str, Sequence[str]], tokens: Mapping[str, int]
+) -> dict[str, float]:
+    """Weight of every source of `tokens`: its domain's share, by tokens within the domain; 0 in no domain."""
+    weights = dict.fromkeys(tokens, 0.0)
+    for domain, sources in domains.items():
+        total = sum(tokens[source] for source in sources)
+        weights |= {source: shares[domain] * tokens[source] / total for source in sources}
+    return weights
+
+
 def switching_documents(texts: Mapping[str, Sequence[str]], count: int, seed: int) -> list[str]:
     """`count` documents of 4 pieces of about 300 characters, from two domains in turns (A B A B).
 

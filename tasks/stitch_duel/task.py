@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from tasks.mixture.settings import MixtureSettings
+from tasks.sources.scarcity import token_counts
 from tasks.stitch_duel.probes import CROSS_TEXT, SWITCHING
-from tasks.stitch_duel.settings import AVERAGE, StitchDuelSettings
-from tasks.stitch_duel.switching import domain_sources
+from tasks.stitch_duel.settings import AVERAGE, StitchDuelSettings, change_names
+from tasks.stitch_duel.switching import domain_sources, source_weights
 from tasks.task import Progress, show_table, stage_task
 from tasks.training.run import ExtraText
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VERSION = 1
 KEPT = "kept:"
@@ -25,6 +30,7 @@ class Evaluated:
 
     name: str
     seed: int
+    model: Artifact
     scores: Artifact
     cost: Artifact | None
 
@@ -60,6 +66,15 @@ def prepare_probes(run: Run, duel: StitchDuelSettings, corpus: Artifact, seed: i
 def in_domain_text(probes: Artifact, share: float) -> ExtraText | None:
     """Text like the cross-capability problems as `share` of a run; None for nothing of it."""
     return ExtraText(probes, CROSS_TEXT, share) if share else None
+
+
+def joint_mixture(duel: StitchDuelSettings, settings: MixtureSettings, corpus: Artifact) -> MixtureSettings:
+    """How the mixture of what combines the experts is chosen: as told, or by the duel's shares of domains."""
+    if duel.shares is None:
+        return settings
+    domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
+    weights = source_weights(duel.shares, domains, token_counts(corpus.facts))
+    return MixtureSettings(method="manual", manual=weights, epoch_cap=settings.epoch_cap)
 
 
 @stage_task(name="cost", task_run_name="cost-of-{name}")
@@ -111,15 +126,21 @@ def judge_stitch_duel(
 
         table = measured([Scored(e.name, e.seed, e.scores.facts["scores"]) for e in evaluated], domains)
         table.to_csv(folder / "models.csv", index=False)
-        costs = {e.name: e.cost.facts["metrics"] for e in evaluated if e.cost is not None}
+        changed = {name for expert in experts for name in change_names(duel.changes_of or "", expert)}
+        main = table[~table["model"].isin(changed)]
         champions = [variant.name for variant in duel.variants if variant.method == "stitched"]
         found: dict[str, Any] = {
-            "means": means(table),
-            "gains": gains(table, own),
-            "kept": kept(table, own),
-            "differences": differences(table, champions, (AVERAGE, SWITCHING)),
-            "ranks": ranks(table),
-            "costs": costs,
+            "means": means(main),
+            "gains": gains(main, own),
+            "kept": kept(main, own),
+            "differences": differences(main, champions, (AVERAGE, SWITCHING)),
+            "ranks": ranks(main),
+            "costs": {
+                e.name: e.cost.facts["metrics"]
+                for e in evaluated
+                if e.cost is not None and e.name not in changed
+            },
+            "changes": _changes(table, duel, experts, evaluated),
         }
         (folder / "stitch-duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         write_stitch_duel_page(folder / "report.html", title, duel, domains, found)
@@ -134,3 +155,32 @@ def judge_stitch_duel(
         description="Bits per byte, and share of each expert's own-domain gain that is kept, 95% t interval",
     )
     return artifact
+
+
+def _changes(
+    table: pd.DataFrame, duel: StitchDuelSettings, experts: tuple[str, ...], evaluated: list[Evaluated]
+) -> list[dict[str, Any]]:
+    """{expert, change, seconds of training, bits per byte by domain and on average} of the first seed's changes."""
+    if duel.changes_of is None:
+        return []
+    first = min(one.seed for one in evaluated)
+    bits = table[table["seed"] == first].set_index("model").to_dict("index")
+    trained = {
+        one.name: one.model.provenance.get("training_seconds", 0.0) for one in evaluated if one.seed == first
+    }
+    names = [("all", "trained with all", duel.changes_of)]
+    for expert in experts:
+        changes = zip(
+            ("dropped", "trained without", "added"), change_names(duel.changes_of, expert), strict=True
+        )
+        names += [(expert, change, name) for change, name in changes if name in trained]
+    measures = [AVERAGE, *duel.domains]
+    return [
+        {
+            "expert": expert,
+            "change": change,
+            "seconds": trained[name],
+            **{measure: bits[name][measure] for measure in measures},
+        }
+        for expert, change, name in names
+    ]

@@ -15,6 +15,7 @@ from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
 VERSION = 3
+GATES = ".gate"  # how the names of gate weights end
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")
@@ -35,9 +36,7 @@ def train_stitches(
     name: for one of several. extra: text to train on that the corpus does not hold.
     """
     progress = Progress(run, label_of("stitched", name))
-    own = training.model_copy(
-        update={"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
-    )
+    own = stitch_training(settings, training)
     stitch = settings.model_dump(mode="json", include=set(StitchSettings.model_fields))
     identity = {
         "stitching": stitch,
@@ -72,7 +71,7 @@ def train_stitches(
             hub,
             experts,
             seed,
-            rate_scales={".gate": settings.gate_rate_scale},
+            rate_scales={GATES: settings.gate_rate_scale},
             extra=extra,
         )
         facts |= _gate_use(folder / "model", corpus, training.sequence_length)
@@ -81,6 +80,13 @@ def train_stitches(
         return facts
 
     return run.stage("stitched", VERSION, identity, inputs, build, name)
+
+
+def stitch_training(settings: StitchSettings, training: TrainingSettings) -> TrainingSettings:
+    """The loop's settings, with the stitches' own warm-up and weight decay."""
+    return training.model_copy(
+        update={"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
+    )
 
 
 @stage_task(name="composition", task_run_name="compose-{method}")

@@ -26,7 +26,7 @@ def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_to
         raise ValueError("the text has no tokens; allowed: at least one")
     kept = torch.tensor([ids[:max_tokens]], device=model.device)
     parts = []
-    for norms in model.token_contributions(kept):
+    for norms in model.token_contributions(kept).values():
         norms = norms[0].float()  # (length, n+1)
         parts.append(norms / norms.sum(dim=-1, keepdim=True).clamp_min(1e-30))
     shares = torch.stack(parts).mean(dim=0).cpu()

@@ -90,5 +90,6 @@ def run_training(
         "tokens": outcome["tokens"],
         "flops": outcome["flops"],
         "device": outcome["device"],
+        "training_seconds": outcome["seconds"],
     }
     return {"metrics": metrics, "trained_tokens": outcome["trained_tokens"], "provenance": provenance}

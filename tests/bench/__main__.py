@@ -9,14 +9,16 @@ from flows.environment import prepare_environment
 
 MIXTURE = ("mixture_solver", "utility_agreement", "judges", "laws", "mixture_duel")
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel")
-BENCHES = ("loop_speed", "overhead", "kept_gains", "memory", *MIXTURE, *STITCH)
+PREFERENCE = ("preference_speed",)
+GENERAL = ("loop_speed", "overhead", "kept_gains", "memory")
+BENCHES = (*GENERAL, *MIXTURE, *STITCH, *PREFERENCE)
 
 
 def main() -> None:
     prepare_environment()
     from storage.artifacts import environment
 
-    wanted = sys.argv[1:] or BENCHES
+    wanted = sys.argv[1:] or GENERAL
     unknown = sorted(set(wanted) - set(BENCHES))
     if unknown:
         raise SystemExit(f"no bench {unknown}; allowed: {', '.join(BENCHES)}")

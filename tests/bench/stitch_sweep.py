@@ -13,16 +13,14 @@ from collections.abc import Iterator
 SEED = 100
 STITCHES = {
     "rate-3e-3": {"learning_rate": 3e-3},
-    "rate-1e-2": {"learning_rate": 1e-2},
-    "rate-3e-2": {"learning_rate": 3e-2},
-    "no-decay": {"learning_rate": 1e-2, "weight_decay": 0.0},
-    "no-dropout": {"learning_rate": 1e-2, "gate_dropout": 0.0},
-    "gates-x4": {"learning_rate": 1e-2, "gate_rate_scale": 4.0},
+    "rate-1e-3": {"learning_rate": 1e-3},
+    "no-dropout": {"learning_rate": 3e-3, "gate_dropout": 0.0, "weight_decay": 0.0},
+    "gates-x4": {"learning_rate": 3e-3, "gate_rate_scale": 4.0},
 }
 OTHERS = {
     "routing": (1e-3, 1e-2),
     "btx-soft": (5e-4, 2e-3),
-    "bam-adapters": (2e-3, 1e-2),
+    "bam-adapters": (1e-3, 3e-3),
 }
 
 
@@ -43,9 +41,17 @@ def measure() -> Iterator[str]:
     folder = os.environ.get("MIXSTITCH_DATA")
     if folder is None:
         raise ValueError("MIXSTITCH_DATA: not set; it must name a folder with corpora/")
-    changes = [f"sources.folder={folder}/corpora", f"seed={SEED}", "stitch_duel.seeds=1"]
+    changes = [
+        f"sources.folder={folder}/corpora",
+        f"seed={SEED}",
+        "stitch_duel.seeds=1",
+        "stitch_duel.costs=false",
+    ]
     summary = run_experiment(
-        load_recipe("stitch-duel", [*changes, f"stitch_duel.variants={json.dumps(variants)}"])
+        load_recipe(
+            "stitch-duel",
+            [*changes, "stitch_duel.changes_of=null", f"stitch_duel.variants={json.dumps(variants)}"],
+        )
     )
     averages = {row["model"]: row["mean"] for row in summary.stitch_duel if row["measure"] == AVERAGE}
     for model, value in sorted(averages.items(), key=lambda pair: pair[1]):

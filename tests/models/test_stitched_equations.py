@@ -6,8 +6,9 @@ import math
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from models import StitchedForCausalLM, stitch_places
+from models import StitchedForCausalLM, load_causal_lm, stitch_places
 
 
 def reference_logits(hub, experts, weights, num_stitches, input_ids, layout="alternating"):
@@ -17,16 +18,23 @@ def reference_logits(hub, experts, weights, num_stitches, input_ids, layout="alt
     stream i, projections[i] is W_{i+1}. The streams' own layers are those of the models before stitching.
     """
     streams = [hub, *experts]
+    config = hub.config
     length = input_ids.shape[1]
-    mask = torch.full((length, length), -math.inf).triu(1)[None, None]
+    future = torch.full((length, length), -math.inf).triu(1)[None, None]
     positions = torch.arange(length)[None]
     states = [stream.model.embed_tokens(input_ids) for stream in streams]
     num_layers = len(hub.model.layers)
     num_channels = states[0].shape[-1]
     num_done = 0
     for layer in range(num_layers):
+        layer_type = getattr(config, "layer_types", [None] * num_layers)[layer]
+        window = getattr(config, "sliding_window", None) if layer_type != "full_attention" else None
+        mask = future
+        if window is not None:  # a token sees itself and window - 1 before it
+            mask = future + torch.full((length, length), -math.inf).tril(-window)
+        by_type = (layer_type,) if config.model_type == "gemma3_text" else ()
         for i, stream in enumerate(streams):
-            rotary = stream.model.rotary_emb(states[i], positions)
+            rotary = stream.model.rotary_emb(states[i], positions, *by_type)
             states[i] = stream.model.layers[layer](
                 states[i], attention_mask=mask, position_embeddings=rotary, position_ids=positions
             )
@@ -56,7 +64,9 @@ def reference_logits(hub, experts, weights, num_stitches, input_ids, layout="alt
                     new[i][..., c] = (1 - open_by) * states[i][..., c] + open_by * incoming
         states = new
     assert num_done == num_stitches
-    return hub.lm_head(hub.model.norm(states[0]))
+    logits = hub.lm_head(hub.model.norm(states[0]))
+    cap = getattr(config, "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,77 @@ def test_forward_equals_the_equations(
     at_the_hub = hub(input_ids).logits
     assert (expected - at_the_hub).abs().max() > 0.05  # the stitches matter to what is compared
     torch.testing.assert_close(model(input_ids).logits, expected, atol=1e-6, rtol=0)
+
+
+ARCHITECTURES = {
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "qwen3": {},
+    "qwen3-sliding": {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 2},
+    "olmo2": {},
+    "gemma": {},
+    # Caps low enough to show at this size: leaving them out would change the logits.
+    "gemma2": {"sliding_window": 4, "attn_logit_softcapping": 0.1, "final_logit_softcapping": 0.5},
+    # Its two layer types have rotary embeddings of different base.
+    "gemma3_text": {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"] * 2},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@torch.no_grad()
+def test_other_architectures_equal_the_equations(name, random_stitches, tokens, tmp_path):
+    hub, expert = (tiny_of_four_layers(name, seed) for seed in range(2))
+    input_ids = tokens(2, 10)
+    model = random_stitches(StitchedForCausalLM.from_models(hub, {"a": expert}, 2))
+    for reference in (hub, expert):
+        reference.set_attn_implementation("eager")
+    weights = [(stitch.gate, stitch.projections) for stitch in model.stitches]
+    expected = reference_logits(hub, [expert], weights, 2, input_ids)
+    whole = model(input_ids, use_cache=False).logits
+    torch.testing.assert_close(whole, expected, atol=2e-6, rtol=0)
+    first = model(input_ids[:, :6], use_cache=True)
+    second = model(input_ids[:, 6:], past_key_values=first.past_key_values)
+    torch.testing.assert_close(torch.cat([first.logits, second.logits], 1), whole, atol=1e-5, rtol=0)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(load_causal_lm(tmp_path)(input_ids, use_cache=False).logits, whole)
+    greedy = input_ids
+    for _ in range(6):
+        best = model(greedy, use_cache=False).logits[:, -1].argmax(-1, keepdim=True)
+        greedy = torch.cat([greedy, best], dim=1)
+    mask = torch.ones_like(input_ids)
+    for cache in ({}, {"cache_implementation": "static", "disable_compile": True}):
+        generated = model.generate(
+            input_ids, attention_mask=mask, max_new_tokens=6, do_sample=False, pad_token_id=0, **cache
+        )
+        assert torch.equal(generated, greedy)
+
+
+def test_architecture_that_does_more_is_refused():
+    hub = tiny_of_four_layers("cohere")  # multiplies its logits by logit_scale
+    with pytest.raises(ValueError, match="CohereForCausalLM, whose forward pass does more"):
+        StitchedForCausalLM.from_models(hub, {"a": hub}, 2)
+
+
+def tiny_of_four_layers(name, seed=0):
+    config = AutoConfig.for_model(
+        name.removesuffix("-sliding"),
+        vocab_size=97,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.1,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+        head_dim=4,
+        **ARCHITECTURES.get(name, {}),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config).eval()
 
 
 @pytest.mark.parametrize("num_stitches", [1, 2, 4])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -41,3 +46,37 @@ def test_loglikelihood_is_the_sum_of_log_probabilities(tiny_llama, random_stitch
             log_probability[position - 1, ids[0, position]] for position in range(len(context), ids.shape[1])
         )
         assert log_likelihood == pytest.approx(expected.item(), abs=1e-4)
+
+
+@pytest.mark.slow
+def test_command_line_of_the_model_card(tiny_llama, random_stitches, tmp_path):
+    model = random_stitches(StitchedForCausalLM.from_models(tiny_llama(0), {"a": tiny_llama(1)}, 2))
+    model.save_pretrained(tmp_path / "stitched")
+    letter_tokenizer().save_pretrained(tmp_path / "stitched")
+    (tmp_path / "items.jsonl").write_text('{"q": "the", "choices": ["cat", "dog"], "gold": 0}\n')
+    (tmp_path / "letters.yaml").write_text(f"""
+task: letters
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {tmp_path / "items.jsonl"}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{q}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: "{{{{gold}}}}"
+metric_list: [{{metric: acc}}]
+""")
+    card = (tmp_path / "stitched" / "README.md").read_text()
+    command = (
+        card.split("```bash\n")[1].split("```")[0].replace("path/to/this/folder", str(tmp_path / "stitched"))
+    )
+    command = command.replace("python ", f"{sys.executable} ", 1).replace("NAME", "letters").strip()
+    done = subprocess.run(
+        f"{command} --include_path {tmp_path} --device cpu",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "|letters|" in done.stdout

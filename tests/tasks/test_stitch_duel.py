@@ -8,12 +8,14 @@ import re
 
 import pytest
 
+import models
 from flows.experiment import run_experiment
 from flows.recipes import load_recipe
+from tasks.stitch_duel.costs import run_costs
 from tasks.stitch_duel.cross_problems import TASKS, cross_tasks, cross_text
 from tasks.stitch_duel.results import Scored, differences, gains, kept, means, measured, ranks
-from tasks.stitch_duel.settings import Variant, default_variants
-from tasks.stitch_duel.switching import domain_sources, switching_documents
+from tasks.stitch_duel.settings import StitchDuelSettings, Variant, default_variants
+from tasks.stitch_duel.switching import domain_sources, source_weights, switching_documents
 
 WORK = re.compile(r"\nWork: (\d+) ([+x-]) (\d+) = (\d+)\nAnswer: (\d+)$")
 OPERATIONS = {"+": int.__add__, "-": int.__sub__, "x": int.__mul__}
@@ -139,6 +141,33 @@ def test_a_variant_takes_only_what_its_method_uses(changes, said):
         Variant(name="v", **changes)
 
 
+def test_weights_by_shares_of_domains():
+    domains = {"a": ["x", "y"], "b": ["z"]}
+    weights = source_weights({"a": 0.6, "b": 0.4}, domains, {"x": 30, "y": 10, "z": 5, "noise": 99})
+    assert weights == pytest.approx({"x": 0.45, "y": 0.15, "z": 0.4, "noise": 0.0})
+    with pytest.raises(ValueError, match="shares="):
+        StitchDuelSettings(domains={"a": ("x",)}, shares={"b": 1.0})
+
+
+def test_costs_are_those_of_the_model(tmp_path):
+    config = models.seed_config(64, 16, 2, 2, max_length=128, ffn_multiple=8)
+    model = models.new_seed_model(config, 0)
+    model.save_pretrained(tmp_path / "model")
+    costs = run_costs(tmp_path / "model", length=32, batch_size=2)
+    assert costs["total"] == costs["active"] == sum(weight.numel() for weight in model.parameters())
+    assert costs["flops_per_token"] == models.model_costs(model, 32).forward_flops_per_token
+    assert costs["tokens_per_second"] > costs["generated_per_second"] > 0 <= costs["peak_mb"]
+    with pytest.raises(RuntimeError, match="costs could not be measured"):
+        run_costs(tmp_path / "none", length=32, batch_size=2)
+
+
+def test_what_is_changed_is_a_stitched_variant():
+    settings = {"domains": {"a": ("a",)}, "variants": (Variant(name="soup", method="soup"),)}
+    with pytest.raises(ValueError, match="changes_of='bts-k4'; allowed: a stitched variant"):
+        StitchDuelSettings(**settings)
+    assert StitchDuelSettings(**settings, changes_of=None).changes_of is None
+
+
 def test_every_default_variant_is_named_once():
     names = [variant.name for variant in default_variants()]
     assert len(set(names)) == len(names)
@@ -159,6 +188,9 @@ def test_a_small_duel_runs_to_its_page(home):
             f"stitch_duel.variants=[{', '.join(variants)}]",
             "stitch_duel.domains={docs: [python-docs], math: [arith*]}",
             "stitch_duel.seeds=2",
+            "stitch_duel.costs=false",
+            "stitch_duel.shares={docs: 0.5, math: 0.5}",
+            "stitch_duel.changes_of=bts",
             "stitch_duel.switching_documents=4",
             "stitch_duel.cross_items=20",
             "stitch_duel.cross_tokens=2000",
@@ -169,10 +201,12 @@ def test_a_small_duel_runs_to_its_page(home):
     page = home.artifacts / "stitch-duel"
     (folder,) = page.iterdir()
     told = json.loads((folder / "stitch-duel.json").read_text(encoding="utf-8"))
-    models = {"seed", "docs", "math", "soup", "routing", "dense", "bts", "on-math"}
-    assert {row["model"] for row in told["means"]} == set(told["costs"]) == models
-    assert told["costs"]["bts"]["trained"] < told["costs"]["bts"]["total"]
+    names = {"seed", "docs", "math", "soup", "routing", "dense", "bts", "on-math"}
+    assert {row["model"] for row in told["means"]} == names
     assert {row["expert"] for row in told["gains"]} == {"docs", "math"}
+    changes = {(row["expert"], row["change"]): row for row in told["changes"]}
+    assert len(changes) == 1 + 2 * 3
+    assert changes["docs", "dropped"]["seconds"] == 0 < changes["docs", "added"]["seconds"]
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert html.count("<tr>") > 20 and "on-math" in html
-    assert any(stage["stage"] == "probes" for stage in summary.stages)
+    assert any(stage["name"] == "probes" for stage in summary.stages)

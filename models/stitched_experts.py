@@ -1,0 +1,74 @@
+"""Experts that come and go: an expert is dropped from a stitched model without training, or added to it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from models.stitched_config import _check_names, check_biases, check_same_architecture
+from models.stitched_files import folders_of
+
+if TYPE_CHECKING:
+    from models.stitched import StitchedForCausalLM
+
+
+def drop_expert(model: StitchedForCausalLM, name: str) -> None:
+    """See `StitchedForCausalLM.drop_expert`."""
+    names = model.config.expert_names
+    if name not in names:
+        raise ValueError(f"no expert {name!r} to drop; allowed: {', '.join(names)}")
+    if len(names) == 1:
+        raise ValueError(f"expert {name!r} is the only one; allowed: to drop one of several")
+    index = names.index(name)
+    for stitch in _stitches(model):
+        stitch.drop_expert(index)
+    del model.experts[index]
+    model.origins.pop(name, None)
+    model.config.expert_names = names[:index] + names[index + 1 :]
+    model.config.gate_biases = {k: v for k, v in model.config.gate_biases.items() if k != name}
+    if index == len(names) - 1:
+        model.config.newest_trains_alone = False
+    model._settle()
+
+
+def add_expert(
+    model: StitchedForCausalLM, name: str, expert: PreTrainedModel, gate_bias: float | None
+) -> None:
+    """See `StitchedForCausalLM.add_expert`."""
+    config = model.config
+    check_fits(config.base_config, model.dtype, name, expert)
+    biases = config.gate_biases if gate_bias is None else {**config.gate_biases, name: float(gate_bias)}
+    names = [*config.expert_names, name]
+    _check_names(names)
+    check_biases(biases, names)
+    for stitch in _stitches(model):
+        stitch.add_expert(biases.get(name, 0.0))
+    model.experts.append(copy.deepcopy(expert.base_model).to(model.device))
+    model.origins |= folders_of({name: expert})
+    config.expert_names, config.gate_biases = names, biases
+    config.newest_trains_alone = True
+    model._settle()
+    model.train(model.training)
+
+
+def train_all_stitches(model: StitchedForCausalLM) -> None:
+    """See `StitchedForCausalLM.train_all_stitches`."""
+    for stitch in _stitches(model):
+        stitch.train_all()
+    model.config.newest_trains_alone = False
+
+
+def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: PreTrainedModel) -> None:
+    """Raise ValueError unless `expert` can be a stream beside a hub of this configuration and dtype."""
+    check_same_architecture(hub, expert.config, name)
+    if expert.dtype != dtype:
+        raise ValueError(
+            f"expert {name!r}: dtype is {expert.dtype} but the hub's is {dtype}; hub and experts must share it"
+        )
+
+
+def _stitches(model: StitchedForCausalLM) -> list[Any]:
+    return list(model.stitches)
