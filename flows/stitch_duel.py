@@ -48,6 +48,7 @@ def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> N
         budget.stitch,
         (),
         behind | own,
+        experts=own_tasks,
     )
     summed = add_up_mixtures(run, "dense", corpus, own | {"stitched": joint}, behind[SEED])
 

@@ -71,8 +71,9 @@ class PrefixCache:
         return Prefix(known)
 
     def _digest_of_frozen(self) -> str:
-        digest = hashlib.sha256(repr(frozen_layers(self.model)).encode())
-        digest.update(self.model.config.base_config.to_json_string(use_diff=False).encode())
+        config = self.model.config.base_config
+        digest = hashlib.sha256(repr((frozen_layers(self.model), config._attn_implementation)).encode())
+        digest.update(config.to_json_string(use_diff=False).encode())
         for decoder, layers in zip(self.model.decoders(), frozen_layers(self.model), strict=True):
             for module in [decoder.embed_tokens, *decoder.layers[: max(layers)]]:
                 for name, weight in module.named_parameters():

@@ -92,8 +92,10 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         check_runs_as_streams(hub)
         for name, expert in experts.items():
             stitched_experts.check_fits(hub.config, hub.dtype, name, expert)
+        base_config = copy.deepcopy(hub.config)
+        base_config._name_or_path = ""  # a saved model does not tell where its hub was
         config = StitchedConfig(
-            base_config=copy.deepcopy(hub.config),
+            base_config=base_config,
             expert_names=list(experts),
             num_stitches=num_stitches,
             layout=layout,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from models.seed import load_causal_lm
 from models.stitched_config import StitchedConfig, check_same_architecture
@@ -70,6 +70,8 @@ def load_from_elsewhere(
     dtype = options.get("dtype") or config.dtype
     dtype = config.dtype if dtype == "auto" else dtype
     passed = {key: options[key] for key in PASSED_ON if key in options}
+    if config._attn_implementation is not None:  # the Auto classes put it there
+        passed["attn_implementation"] = config._attn_implementation
     streams: dict[str, Any] = {}
     for name, place in (config.streams_elsewhere or {}).items():
         _check_digests(name, place)
@@ -86,6 +88,7 @@ def load_from_elsewhere(
         config.gate_biases,
         config.newest_trains_alone,
     )
+    model.generation_config = GenerationConfig.from_pretrained(folder)
     report = model.load_state_dict(_weights(folder), strict=False)
     missing = {name for name in report.missing_keys if name.startswith("stitches.")}
     if not options.get("output_loading_info"):

@@ -78,22 +78,33 @@ def stitch_plan(
     settings: MixtureSettings,
     used: Mapping[str, float],
     found: Found = Found(),
+    experts: Sequence[Sequence[str]] = (),
 ) -> Mixture:
     """The stitch layers' mixture: the method of the settings over all tasks, on what the lineage left.
 
-    used: tokens by source that the seed and the greediest expert consumed. With UtiliMax the risk weight is
-    the one that gives the effective number of sources that the settings ask for. Raises as
-    `seed_plan`.
+    used: tokens by source that the seed and the greediest expert consumed. experts: the tasks that each expert
+    serves. With UtiliMax they count as one, and so do all that no expert serves: stitches must see the text of
+    every expert, however many benchmarks ask for it; the risk weight is the one that gives the effective number
+    of sources that the settings ask for. Raises as `seed_plan`.
     """
     if settings.method != "utilimax":
         return _baseline(utility, tokens, budget, settings, used, found)
     sizes, budget = check_sizes(tokens), check_budget(budget)
     wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
-    values = aligned("utility", utility, sizes).to_numpy(float)
+    values = _by_expert(aligned("utility", utility, sizes), experts)
     limit = capacity(sizes, budget, settings.epoch_cap, used)
     solved = _with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
     facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **solved.facts}
     return planned(solved.solution.w, sizes, budget, limit, used, facts)
+
+
+def _by_expert(utility: pd.DataFrame, experts: Sequence[Sequence[str]]) -> Array:
+    """Utility (sources, groups): the mean over each expert's tasks, and over those of none; all tasks without experts."""
+    if not experts:
+        return utility.to_numpy(float)
+    served = {task for tasks in experts for task in tasks}
+    groups = [list(tasks) for tasks in experts] + [[task for task in utility.columns if task not in served]]
+    return np.column_stack([utility[tasks].mean(axis=1).to_numpy(float) for tasks in groups if tasks])
 
 
 def expert_plan(

@@ -29,12 +29,13 @@ def solve_mixture(
     lineage: Mapping[str, Artifact] | None = None,
     limits: Mapping[str, int] | None = None,
     learnt: Artifact | None = None,
+    experts: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Artifact:
     """The mixture called `name`: a seed's; an expert's where `own_tasks` are given; else the stitches'.
 
     lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has none. limits:
     source -> tokens of it that there are; None: all that the corpus holds. learnt: the weights that the stage
-    `online` learnt, for a method that needs them.
+    `online` learnt, for a method that needs them. experts: for the stitches, the tasks of each expert.
     """
     earlier = dict(lineage or {})
     inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
@@ -45,6 +46,7 @@ def solve_mixture(
         "budget": budget,
         "own_tasks": list(own_tasks),
         "limits": dict(limits or {}),
+        "experts": {expert: list(tasks) for expert, tasks in (experts or {}).items()},
         **settings.identity(),
     }
 
@@ -72,7 +74,8 @@ def solve_mixture(
                 matrix.values, matrix.errors, own_tasks, seed, tokens, budget, settings, used
             )
         else:
-            mixture = stitch_plan(matrix.values, tokens, budget, settings, used, found)
+            groups = list((experts or {}).values())
+            mixture = stitch_plan(matrix.values, tokens, budget, settings, used, found, groups)
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
 

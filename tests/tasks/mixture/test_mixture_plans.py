@@ -134,6 +134,20 @@ def test_the_stitch_mixture_has_the_wanted_number_of_sources_or_the_nearest() ->
     assert wider.certificate["effective_sources"] == pytest.approx(3.5, abs=1e-6)
 
 
+def test_stitches_see_every_experts_text_however_many_benchmarks_ask_for_it() -> None:
+    copies = pd.concat([UTILITY, *(UTILITY[["code-task"]].add_suffix(f"-{n}") for n in range(9))], axis=1)
+    code = [task for task in copies if task.startswith("code")]
+    groups = [code, *([task] for task in copies if task not in code)]
+    crowded = stitch_plan(copies, TOKENS, 200_000, SETTINGS, {})
+    fair = stitch_plan(copies, TOKENS, 200_000, SETTINGS, {}, experts=groups)
+    alone = stitch_plan(UTILITY, TOKENS, 200_000, SETTINGS, {})
+    assert crowded.weights["code"] > alone.weights["code"] + 0.05
+    assert fair.weights == pytest.approx(alone.weights, abs=1e-6)
+    # Tasks that no expert serves are one group.
+    rest = stitch_plan(copies, TOKENS, 200_000, SETTINGS, {}, experts=groups[1:])
+    assert rest.weights == pytest.approx(alone.weights, abs=1e-6)
+
+
 @pytest.mark.parametrize("method", ["uniform", "proportional", "unimax"])
 def test_baselines_respect_the_lineage(method: str) -> None:
     settings = MixtureSettings(method=method)
