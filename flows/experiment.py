@@ -65,7 +65,16 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         mixtures[name] = solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
     behind = dict(mixtures)
     mixtures["stitched"] = solve_mixture(
-        run, "stitched", e.mixture, corpus, utility, budget.stitch, (), behind, learnt=learnt, experts=own_tasks
+        run,
+        "stitched",
+        e.mixture,
+        corpus,
+        utility,
+        budget.stitch,
+        (),
+        behind,
+        learnt=learnt,
+        experts=own_tasks,
     )
 
     seed: Artifact = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)

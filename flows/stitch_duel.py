@@ -91,7 +91,8 @@ def _combined(
     """The variant's model; mixtures: `joint` of the stitches, `summed` of experts and stitches together."""
     label = f"{variant.name}{suffix}"
     rate = variant.learning_rate or e.training.expert_learning_rate
-    training = e.training.model_copy(update={"expert_learning_rate": rate})
+    own = {"expert_learning_rate": rate, "freeze_expert_embeddings": False}
+    training = e.training.model_copy(update=own)
     if variant.method == "dense":
         stitch_share = mixtures["joint"].facts["budget"] / mixtures["summed"].facts["budget"]
         extra = in_domain_text(probes, variant.in_domain_share * stitch_share)

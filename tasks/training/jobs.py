@@ -33,7 +33,7 @@ class TrainingJob:
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
-    rate_scales: as of `make_optimizer`.
+    rate_scales: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as they are.
     """
 
     model: str
@@ -49,6 +49,7 @@ class TrainingJob:
     settings: dict
     limits: dict[str, int] = field(default_factory=dict)
     rate_scales: dict[str, float] = field(default_factory=dict)
+    freeze_embeddings: bool = False
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -96,6 +97,9 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         limits=job.limits,
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
+    if job.freeze_embeddings:
+        for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+            module.requires_grad_(False)
     outcome = train(
         model, order, settings, job.learning_rate, job.seed, Path(job.progress), report, job.rate_scales
     )

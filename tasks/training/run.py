@@ -31,7 +31,13 @@ def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
     """What of the settings decides the weights: not how often checkpoints are written, or how many run at once."""
     kept = settings.model_dump(
         mode="json",
-        exclude={"checkpoint_seconds", "parallel_experts", "learning_rate", "expert_learning_rate"},
+        exclude={
+            "checkpoint_seconds",
+            "parallel_experts",
+            "learning_rate",
+            "expert_learning_rate",
+            "freeze_expert_embeddings",
+        },
     )
     return {**kept, "learning_rate": learning_rate}
 
@@ -51,12 +57,13 @@ def run_training(
     limits: Mapping[str, int] | None = None,
     rate_scales: Mapping[str, float] | None = None,
     extra: ExtraText | None = None,
+    freeze_embeddings: bool = False,
 ) -> dict:
     """Train `start` into folder/model and return the facts of the stage.
 
     seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
     limits: source -> tokens of it that this run may see; None: all. rate_scales: as of `make_optimizer`. extra:
-    text beside the corpus.
+    text beside the corpus. freeze_embeddings: token embeddings and output head do not train.
     """
     plan = tokens_of(mixture)
     files = {source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan}
@@ -79,6 +86,7 @@ def run_training(
             settings=settings.model_dump(mode="json"),
             limits=dict(limits or {}),
             rate_scales=dict(rate_scales or {}),
+            freeze_embeddings=freeze_embeddings,
         ),
         report,
     )

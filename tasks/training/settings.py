@@ -59,6 +59,11 @@ class TrainingSettings(BaseModel):
     )
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate of the seed.")
     expert_learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of the experts.")
+    freeze_expert_embeddings: bool = Field(
+        False,
+        description="Whether experts keep the seed's token embeddings and output head: they gain less, and all of "
+        "them speak the hub's language, so that stitches and soups keep more of it.",
+    )
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm up linearly.")
     final_share: float = Field(0.1, ge=0, le=1, description="Cosine decay ends at this share of the peak.")
     weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay, on matrices only.")

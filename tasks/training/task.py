@@ -133,6 +133,8 @@ def train_expert(
     progress = Progress(run, f"expert/{label}")
     rate = settings.expert_learning_rate
     identity = {"name": name, "training": training_identity(settings, rate), "seed": seed}
+    if settings.freeze_expert_embeddings:
+        identity["freeze_embeddings"] = True
     if extra is not None:
         identity["extra"] = {"source": extra.source, "share": extra.share}
 
@@ -151,6 +153,7 @@ def train_expert(
             {},
             seed,
             extra=extra,
+            freeze_embeddings=settings.freeze_expert_embeddings,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}

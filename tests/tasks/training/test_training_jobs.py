@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -67,3 +69,25 @@ def test_a_process_that_fails_is_reported_with_its_last_words(job):
     broken.tokens["text"] = "/nowhere.bin"
     with pytest.raises(RuntimeError, match=r"(?s)failed with exit status.*nowhere\.bin"):
         run_job(broken, lambda row: None)
+
+
+def test_frozen_embeddings_stay_the_seeds_while_all_else_trains(job):
+    frozen = replace(job("frozen"), freeze_embeddings=True)
+    run_job(frozen, lambda row: None)
+    before = dict(models.load_causal_lm(frozen.model).named_parameters())
+    after = dict(models.load_causal_lm(frozen.out).named_parameters())
+    same = {name for name, weight in after.items() if torch.equal(weight, before[name])}
+    assert same == {name for name in after if "embed_tokens" in name or "lm_head" in name} != set()
+
+
+@pytest.mark.parametrize(("scale", "moved"), [(1.0, 1.0), (0.25, 0.25)])
+def test_a_rate_scale_scales_the_first_step(job, scale, moved):
+    # AdamW's first step is the learning rate in each weight whose gradient is not zero; weight decay is off.
+    one = replace(
+        job(f"scaled-{scale}", weight_decay=0.0, warmup_share=0.0), rate_scales={"q_proj.weight": scale}
+    )
+    one.plan["text"] //= 4
+    run_job(one, lambda row: None)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    before, after = (dict(models.load_causal_lm(m).named_parameters())[name] for m in (one.model, one.out))
+    assert (after - before).abs().max().item() == pytest.approx(moved * 1e-2, rel=0.02)
