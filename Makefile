@@ -45,7 +45,7 @@ bench-stitch: install  ## print the measured claims on stitching (MIXSTITCH_DATA
 	$(BIN)/python -m tests.bench stitch_speed $(if $(MIXSTITCH_DATA),stitch_sweep stitch_duel)
 
 bench-preference: install  ## print the measured claims on human preference
-	$(BIN)/python -m tests.bench preference_speed
+	$(BIN)/python -m tests.bench preference_speed preference_goal
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve

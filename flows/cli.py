@@ -11,6 +11,7 @@ import typer
 from flows.environment import prepare_environment
 from flows.gates import gates
 from flows.mix import mix_app
+from flows.preference_cli import preference_app
 from flows.utility_cli import utility_app
 
 BAD_INPUT = 2
@@ -142,6 +143,7 @@ def recipes() -> None:
 catalog_app = typer.Typer(no_args_is_help=True, help="The DuckDB catalog of facts.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(mix_app, name="mix")
+app.add_typer(preference_app, name="preference")
 app.add_typer(utility_app, name="utility")
 
 

@@ -99,7 +99,7 @@ def stitch_plan(
 
 
 def _by_expert(utility: pd.DataFrame, experts: Sequence[Sequence[str]]) -> Array:
-    """Utility (sources, groups): the mean over each expert's tasks and over those of none; without experts, all tasks."""
+    """Utility (sources, groups): the mean over each expert's tasks and over those of none; all tasks if no experts."""
     if not experts:
         return utility.to_numpy(float)
     served = {task for tasks in experts for task in tasks}

@@ -1,9 +1,12 @@
-"""How people would rate a model, forecast from its benchmark scores, with intervals and baselines.
+"""How people would rate a model: from votes to ratings, from benchmarks to a forecast, with intervals and baselines.
 
-    from tasks.preference import PreferenceSettings, forecast
-    result = forecast(scores, None, PreferenceSettings())  # None: the bundled table of public models
+    from tasks.preference import correlate, forecast, validate
+    validate("scores.csv", "ratings.csv", ["auto"], "leave-one-model-out")   # a row a category and method
+    forecast("scores.csv", "ratings.csv")                                    # the models without a rating
+    aggregate("votes.csv").table("elo")                                      # ratings from judgements
 
-Public names load on first use, so that naming the stage costs no numerical library.
+Tables may be files (CSV, Parquet, JSON lines) or DataFrames. `forecast_run` is what the stage `preference` does
+with a run's own models. Public names load on first use, so that naming the stage costs no numerical library.
 """
 
 from __future__ import annotations
@@ -12,20 +15,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.preference.forecasting import forecast
+    from tasks.preference.annotation.aggregating import aggregate
+    from tasks.preference.correlating import correlate
+    from tasks.preference.forecasting import forecast as forecast_run
     from tasks.preference.result import Forecast
     from tasks.preference.settings import PreferenceSettings
+    from tasks.preference.table_forecast import forecast
+    from tasks.preference.validating import validate
 
 _HOMES = {
-    "PreferenceSettings": "tasks.preference.settings",
-    "Forecast": "tasks.preference.result",
-    "forecast": "tasks.preference.forecasting",
+    "PreferenceSettings": ("tasks.preference.settings", "PreferenceSettings"),
+    "Forecast": ("tasks.preference.result", "Forecast"),
+    "aggregate": ("tasks.preference.annotation.aggregating", "aggregate"),
+    "correlate": ("tasks.preference.correlating", "correlate"),
+    "validate": ("tasks.preference.validating", "validate"),
+    "forecast": ("tasks.preference.table_forecast", "forecast"),
+    "forecast_run": ("tasks.preference.forecasting", "forecast"),
 }
 
-__all__ = ["Forecast", "PreferenceSettings", "forecast"]
+__all__ = ["Forecast", "PreferenceSettings", "aggregate", "correlate", "forecast", "forecast_run", "validate"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home, there = _HOMES[name]
+    return getattr(import_module(home), there)

@@ -31,6 +31,18 @@ class PreferenceSettings(BaseModel):
         min_length=1,
         description="Benchmarks to predict from, by their names in the table; empty: all that the table has.",
     )
+    ratings: Path | None = Field(
+        default=None,
+        description=(
+            "Table of ratings by category (CSV, Parquet or JSONL: model, category, rating, and its interval), as "
+            "`mixstitch preference fit --ratings` takes it: the run's models then get a profile by category. "
+            "Empty: the one rating of `table` alone."
+        ),
+    )
+    join: Literal["exact", "normalised"] = Field(
+        default="exact",
+        description="How names of `table` and `ratings` are joined; normalised: case and punctuation do not count.",
+    )
     method: Method = Field(
         default="ridge",
         description="Regression of the rating on the benchmarks; the baselines always stand beside it.",

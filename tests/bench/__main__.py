@@ -9,7 +9,7 @@ from flows.environment import prepare_environment
 
 MIXTURE = ("mixture_solver", "utility_agreement", "judges", "laws", "mixture_duel")
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel")
-PREFERENCE = ("preference_speed",)
+PREFERENCE = ("preference_speed", "preference_goal")
 GENERAL = ("loop_speed", "overhead", "kept_gains", "memory")
 BENCHES = (*GENERAL, *MIXTURE, *STITCH, *PREFERENCE)
 

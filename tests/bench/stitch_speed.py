@@ -102,8 +102,8 @@ def _generation() -> Iterator[str]:
     )
     speeds = {name: NEW_TOKENS / statistics.median(seconds) for name, seconds in turns.items()}
     yield (
-        f"tokens/s: stitched {speeds['cached']:.0f} (uncached {speeds['uncached']:.0f}), mergekit's Mixtral of the "
-        f"same hub and experts, 2 of {EXPERTS + 1} a token, {speeds['mixtral']:.0f}, the hub alone {speeds['hub']:.0f}"
+        f"tokens a CPU second: stitched {speeds['cached']:.0f} (uncached {speeds['uncached']:.0f}), "
+        f"mergekit's Mixtral of the same hub and experts, 2 of {EXPERTS + 1} a token, {speeds['mixtral']:.0f}, the hub alone {speeds['hub']:.0f}"
     )
 
 
@@ -149,7 +149,7 @@ def _tokens(batch: int, length: int) -> torch.Tensor:
 
 
 def _turns(calls: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Seconds of each call, which take turns; the first turn warms up and is not counted."""
+    """CPU seconds of each call (one thread), which take turns; the first turn warms up and is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name in calls if turn % 2 else reversed(list(calls)):

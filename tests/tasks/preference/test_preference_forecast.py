@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from tasks.preference import Forecast, PreferenceSettings, forecast
+from tasks.preference import Forecast, PreferenceSettings
+from tasks.preference import forecast_run as forecast
 from tasks.preference.table import BUNDLED, ModelTable, read_table
 
 COLUMNS = ["model", "task", "metric", "value", "stderr"]

@@ -1,0 +1,1 @@
+"""From what annotators said to ratings of models: readers, agreement, aggregation, Bradley-Terry."""

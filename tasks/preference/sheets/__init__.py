@@ -1,0 +1,1 @@
+"""Tables of scores, ratings and judgements as files hold them: read, checked cell by cell, and joined."""

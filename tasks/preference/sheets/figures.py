@@ -1,0 +1,263 @@
+"""Figures of models, from a wide table (a column a quantity) or a long one (a row a figure), each cell checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.preference.sheets.reading import Sheet, Source, column_named, number, plain, read_sheet, text
+
+MODEL = ("model", "model_name", "name")
+QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")
+VALUE = ("score", "value", "rating", "elo")
+FAMILY = ("family", "model_family")
+PARAMS = ("params_b", "params (b)", "model size (b)", "size_b", "parameters_b")
+DATE = ("date", "release_date", "released", "created")
+ENDS = (("_low", "_high"), ("_q025", "_q975"), ("_lower", "_upper"))
+PLAIN_ENDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
+ERROR = ("_stderr", "_se")
+PLAIN_ERROR = ("stderr", "standard_error", "se")
+FIGURE = "a finite number (a column that is no figure can be left out: --ignore)"
+NORMAL_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Figures:
+    """values: models x quantities, NaN where there is none; errors: standard errors alike, NaN unknown.
+
+    about: by model family, params_b (billions) and date (days since 1970), NaN where unknown; only the columns
+    that the table had. notes: what was read as what, where that is not plain.
+    """
+
+    name: str
+    values: pd.DataFrame
+    errors: pd.DataFrame
+    about: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Cell:
+    place: str
+    model: str
+    quantity: str
+    value: float
+    error: float
+
+
+def read_figures(
+    source: Source,
+    what: str,
+    model_column: str | None = None,
+    ignore: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> Figures:
+    """Figures of a file or DataFrame; `what` ('scores', 'ratings') names it in messages.
+
+    ignore: columns (wide) or quantities (long) to leave out; only: those to take, all when empty. Raises
+    ValueError for cells that are no numbers, a model or figure that stands twice, and intervals that do not hold their
+    figure.
+    """
+    sheet = read_sheet(source, what)
+    _check_columns(sheet, [*([model_column] if model_column else [])])
+    model = model_column or column_named(sheet, MODEL)
+    if model is None:
+        raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
+    label, value = column_named(sheet, QUANTITY), column_named(sheet, VALUE)
+    is_long = label is not None and value is not None and label not in ignore and value not in ignore
+    about, about_columns = _about(sheet, model, ignore)
+    read_as = [f"{column!r} as {kind}" for kind, column in zip(about, about_columns, strict=True)]
+    if is_long:
+        assert label is not None and value is not None
+        cells, notes = _long(sheet, model, label, value, [*about_columns, *ignore])
+        cells = [c for c in cells if c.quantity not in ignore and (not only or c.quantity in only)]
+        unknown = sorted(set(only) - {c.quantity for c in cells})
+    else:
+        _check_columns(sheet, ignore)
+        cells, notes = _wide(sheet, model, [*about_columns, *ignore], only)
+        unknown = sorted(set(only) - set(sheet.columns))
+    if unknown:
+        raise ValueError(f"{sheet.name}: has no {unknown}")
+    if not cells:
+        raise ValueError(f"{sheet.name}: holds no figure; at least one model with a number is needed")
+    _refuse_repeats(sheet, cells)
+    if read_as:
+        notes.append(
+            f"{sheet.name}: columns read as facts of the models, not as figures: {', '.join(read_as)}."
+        )
+    return Figures(sheet.name, *_frames(cells), about, tuple(notes))
+
+
+def read_about(source: Source, what: str = "models", model_column: str | None = None) -> Figures:
+    """Family, parameters and date by model; needs the column `model` and at least one of those."""
+    sheet = read_sheet(source, what)
+    model = model_column or column_named(sheet, MODEL)
+    if model is None or model not in sheet.columns:
+        raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
+    about, columns = _about(sheet, model, ())
+    if not columns:
+        raise ValueError(
+            f"{sheet.name}: none of the columns family, params_b (billions), date; columns are {sheet.columns}"
+        )
+    seen: dict[str, str] = {}
+    for place, row in sheet.rows:
+        name = text(sheet, place, row, model)
+        if name in seen:
+            raise ValueError(f"{sheet.name} {place}: model {name!r} stands in {seen[name]} too")
+        seen[name] = place
+    empty = pd.DataFrame(index=list(seen))
+    return Figures(sheet.name, empty, empty, about)
+
+
+def _check_columns(sheet: Sheet, wanted: Sequence[str]) -> None:
+    unknown = [column for column in wanted if column not in sheet.columns]
+    if unknown:
+        raise ValueError(f"{sheet.name}: no column {unknown}; columns are {sheet.columns}")
+
+
+def _about(sheet: Sheet, model: str, ignore: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    found = {
+        kind: column
+        for kind, names in (("family", FAMILY), ("params_b", PARAMS), ("date", DATE))
+        if (column := column_named(sheet, names)) is not None and column not in ignore and column != model
+    }
+    facts: dict[str, dict[str, Any]] = {}
+    for place, row in sheet.rows:
+        name = text(sheet, place, row, model)
+        facts.setdefault(name, {})
+        for kind, column in found.items():
+            cell = row[column]
+            if cell is None:
+                continue
+            fact: Any = str(cell) if kind == "family" else _params_or_day(sheet, place, kind, column, cell)
+            known = facts[name].setdefault(kind, fact)
+            if known != fact:
+                raise ValueError(
+                    f"{sheet.name} {place}, column {column!r}: {cell!r} for {name!r}, before {known!r}"
+                )
+    frame = pd.DataFrame.from_dict(facts, orient="index").reindex(columns=list(found))
+    return frame, list(found.values())
+
+
+def _params_or_day(sheet: Sheet, place: str, kind: str, column: str, cell: Any) -> float:
+    if kind == "params_b":
+        params = number(sheet, place, column, cell, "a number of parameters in billions")
+        if params <= 0:
+            raise ValueError(
+                f"{sheet.name} {place}, column {column!r}: {params:g} must be above 0 (billions)"
+            )
+        return params
+    try:
+        day = pd.Timestamp(cell)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{sheet.name} {place}, column {column!r}: {cell!r} is no date; 2024-05-13 is one"
+        ) from error
+    return (day.tz_localize(None) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
+
+
+def _wide(
+    sheet: Sheet, model: str, apart: Sequence[str], only: Sequence[str]
+) -> tuple[list[_Cell], list[str]]:
+    ends = {
+        column: found
+        for column in sheet.columns
+        if (found := _ends_of(sheet, column, [(column + a, column + b) for a, b in ENDS], ERROR, column))
+    }
+    extra = {name for found in ends.values() for name in found}
+    quantities = [c for c in sheet.columns if c != model and c not in apart and c not in extra]
+    quantities = [c for c in quantities if not only or c in only]
+    if not quantities:
+        raise ValueError(f"{sheet.name}: no column of figures beside {sheet.columns}")
+    cells = []
+    for place, row in sheet.rows:
+        name = text(sheet, place, row, model)
+        for quantity in quantities:
+            if row[quantity] is None:
+                continue
+            value = number(sheet, place, quantity, row[quantity], FIGURE)
+            error = _standard_error(sheet, place, row, value, ends.get(quantity, ()))
+            cells.append(_Cell(place, name, quantity, value, error))
+    seen: dict[str, str] = {}
+    for place, row in sheet.rows:
+        name = text(sheet, place, row, model)
+        if name in seen:
+            raise ValueError(f"{sheet.name} {place}: model {name!r} stands in {seen[name]} too")
+        seen[name] = place
+    return cells, []
+
+
+def _long(
+    sheet: Sheet, model: str, label: str, value: str, apart: Sequence[str]
+) -> tuple[list[_Cell], list[str]]:
+    pairs = [(value + a, value + b) for a, b in ENDS] + list(PLAIN_ENDS)
+    ends = _ends_of(sheet, value, pairs, ERROR, value) or _ends_of(sheet, value, [], PLAIN_ERROR, "")
+    used = {model, label, value, *ends, *apart}
+    unused = [column for column in sheet.columns if column not in used]
+    notes = [f"{sheet.name}: read as long ({model}, {label}, {value}); not used: {', '.join(unused)}."]
+    cells = []
+    for place, row in sheet.rows:
+        name, quantity = text(sheet, place, row, model), text(sheet, place, row, label)
+        if row[value] is None:
+            continue
+        figure = number(sheet, place, value, row[value])
+        cells.append(_Cell(place, name, quantity, figure, _standard_error(sheet, place, row, figure, ends)))
+    return cells, notes if unused else []
+
+
+def _ends_of(
+    sheet: Sheet, column: str, pairs: Sequence[tuple[str, str]], errors: Sequence[str], stem: str
+) -> tuple[str, ...]:
+    """The columns that tell the uncertainty of `column`: (low, high), (standard error,) or none."""
+    known = {plain(name): name for name in sheet.columns if name != column}
+    for low, high in pairs:
+        found = [known[plain(end)] for end in (low, high) if plain(end) in known]
+        if len(found) == 1:
+            raise ValueError(f"{sheet.name}: column {found[0]!r} without the other end, {low!r} or {high!r}")
+        if found:
+            return tuple(found)
+    return next(((known[plain(stem + end)],) for end in errors if plain(stem + end) in known), ())
+
+
+def _standard_error(
+    sheet: Sheet, place: str, row: dict[str, Any], value: float, ends: tuple[str, ...]
+) -> float:
+    if not ends or all(row[end] is None for end in ends):
+        return math.nan
+    found = [number(sheet, place, end, row[end]) for end in ends]
+    if len(found) == 1:
+        if found[0] < 0:
+            raise ValueError(f"{sheet.name} {place}, column {ends[0]!r}: {found[0]:g} must be 0 or more")
+        return found[0]
+    low, high = found
+    if not low <= value <= high:
+        raise ValueError(
+            f"{sheet.name} {place}, columns {ends[0]!r} and {ends[1]!r}: the interval [{low:g}, {high:g}] does "
+            f"not hold {value:g}; low <= value <= high is needed"
+        )
+    return (high - low) / (2 * NORMAL_95)
+
+
+def _refuse_repeats(sheet: Sheet, cells: list[_Cell]) -> None:
+    seen: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        key = (cell.model, cell.quantity)
+        if key in seen:
+            raise ValueError(
+                f"{sheet.name} {cell.place}: {cell.quantity!r} of model {cell.model!r} stands in {seen[key]} too"
+            )
+        seen[key] = cell.place
+
+
+def _frames(cells: list[_Cell]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    models = {name: i for i, name in enumerate(sorted({cell.model for cell in cells}))}
+    quantities = {name: j for j, name in enumerate(dict.fromkeys(cell.quantity for cell in cells))}
+    values = np.full((2, len(models), len(quantities)), np.nan)
+    for cell in cells:
+        values[:, models[cell.model], quantities[cell.quantity]] = cell.value, cell.error
+    return tuple(pd.DataFrame(part, list(models), list(quantities)) for part in values)  # type: ignore[return-value]

@@ -1,0 +1,286 @@
+"""Joins scores, ratings and facts of models by name, and never by a name that only looks alike."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tasks.preference.sheets.figures import Figures, read_about, read_figures
+from tasks.preference.sheets.reading import Source
+from tasks.preference.table import normalised
+
+Array = NDArray[np.float64]
+MIN_MODELS = 3
+JOINS = ("exact", "normalised")
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Models with scores and ratings, in order of their names.
+
+    scores (n, p) and ratings (n, T), NaN where missing; rating_errors (n, T), NaN unknown; families (n,)
+    labels; log_params (n,) of billions and dates (n,) in days, NaN unknown. unrated: names of the models with
+    scores alone, with other_scores (m, p), other_log_params and other_dates (m,), and other_score_errors (m, p), their
+    standard errors, NaN unknown. near: (name in the
+    scores, name in the ratings) that match only after normalising and were not joined. notes: plain sentences.
+    """
+
+    models: list[str]
+    benchmarks: list[str]
+    targets: list[str]
+    scores: Array
+    ratings: Array
+    rating_errors: Array
+    families: NDArray[np.str_]
+    log_params: Array
+    dates: Array
+    unrated: list[str]
+    other_scores: Array
+    other_log_params: Array
+    other_dates: Array
+    near: list[tuple[str, str]]
+    notes: list[str]
+    other_score_errors: Array | None = None
+
+    def kept(self, rows: NDArray[np.bool_]) -> Paired:
+        """The same with only some of the rated models."""
+        return replace(
+            self,
+            models=[name for name, keep in zip(self.models, rows, strict=True) if keep],
+            scores=self.scores[rows],
+            ratings=self.ratings[rows],
+            rating_errors=self.rating_errors[rows],
+            families=self.families[rows],
+            log_params=self.log_params[rows],
+            dates=self.dates[rows],
+        )
+
+
+def pair(
+    scores: Source | Sequence[Source],
+    ratings: Source,
+    models: Source | None = None,
+    *,
+    join: str = "exact",
+    ignore: Sequence[str] = (),
+    benchmarks: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    only_models: Sequence[str] = (),
+    score_model: str | None = None,
+    rating_model: str | None = None,
+) -> Paired:
+    """Reads and joins tables (files or DataFrames; several of scores are set side by side).
+
+    join: 'exact', or 'normalised' (case, punctuation and organisation do not count; names that this makes
+    ambiguous stay apart, and every joined pair is told). ignore: columns or quantities of either table to leave
+    out; benchmarks, targets, only_models: those to take, all when empty. score_model, rating_model: column of the
+    model's name where it is not `model`. Raises ValueError for fewer than three shared models and for columns that
+    do not vary over them, and what `read_figures` raises.
+    """
+    if join not in JOINS:
+        raise ValueError(f"join={join!r}: allowed are {list(JOINS)}")
+    sources = [scores] if isinstance(scores, str | Path | pd.DataFrame) else list(scores)
+    rated = _read(ratings, "ratings", rating_model, ignore, targets)
+    tables = [_read(source, "scores", score_model, ignore, benchmarks) for source in sources]
+    about = [] if models is None else [read_about(models)]
+    notes = [note for part in (*tables, rated) for note in part.notes]
+    names = _Names(list(rated.values.index), join)
+    tables = [_renamed(part, names, notes) for part in tables]
+    about = [_renamed(part, names, notes) for part in about]
+    scored, score_errors = (_side_by_side(tables, part) for part in ("values", "errors"))
+    if only_models:
+        scored, rated = _only(scored, rated, only_models)
+    shared = sorted(set(scored.index) & set(rated.values.index))
+    near = _near(scored.index, rated.values.index)
+    if near and join == "exact":
+        notes.append(
+            f"{len(near)} names match only after normalising and were not joined: "
+            + "; ".join(f"{a!r} ~ {b!r}" for a, b in near[:10])
+            + ("; …" if len(near) > 10 else "")
+            + ". Write them alike, or ask for the normalised join."
+        )
+    for part in about:
+        apart = _near(part.about.index, scored.index.union(rated.values.index))
+        if apart and join == "exact":
+            notes.append(
+                f"{part.name}: {len(apart)} names match only after normalising, so their facts were not used: "
+                + "; ".join(f"{a!r} ~ {b!r}" for a, b in apart[:10])
+                + "."
+            )
+    facts = [rated.about, *(part.about for part in tables), *(part.about for part in about)]
+    found = _paired(scored, rated, shared, near, facts, notes)
+    errors = score_errors.reindex(index=found.unrated, columns=found.benchmarks).to_numpy(float)
+    return replace(found, other_score_errors=errors)
+
+
+def _only(scored: pd.DataFrame, rated: Figures, names: Sequence[str]) -> tuple[pd.DataFrame, Figures]:
+    unknown = [name for name in names if name not in scored.index and name not in rated.values.index]
+    if unknown:
+        raise ValueError(f"models {unknown}: stand in neither the scores nor {rated.name}")
+    kept = [name for name in rated.values.index if name in names]
+    rated = replace(rated, values=rated.values.loc[kept], errors=rated.errors.loc[kept])
+    return scored.loc[[name for name in scored.index if name in names]], rated
+
+
+def _read(
+    source: Source, what: str, column: str | None, ignore: Sequence[str], only: Sequence[str]
+) -> Figures:
+    from tasks.preference.sheets.reading import read_sheet
+
+    sheet = read_sheet(source, what)
+    here = [name for name in ignore if name in sheet.columns]
+    found = read_figures(source, what, column, here, only)
+    gone = [name for name in ignore if name in found.values.columns]
+    return replace(found, values=found.values.drop(columns=gone), errors=found.errors.drop(columns=gone))
+
+
+class _Names:
+    """How a name is spelt once tables are joined: as the ratings have it, else as it was first seen."""
+
+    def __init__(self, known: list[str], join: str) -> None:
+        self.spelt: dict[str, str] = {}
+        self.exact = set(known)
+        self.join = join
+        if join == "normalised":
+            counts = defaultdict(list)
+            for name in known:
+                counts[normalised(name)].append(name)
+            self.spelt = {key: alike[0] for key, alike in counts.items() if len(alike) == 1}
+            self.ambiguous = {key for key, alike in counts.items() if len(alike) > 1}
+
+    def of(self, names: list[str]) -> dict[str, str]:
+        """Name -> its spelling; ambiguous names keep their own."""
+        if self.join == "exact":
+            return {}
+        counts = defaultdict(list)
+        for name in names:
+            counts[normalised(name)].append(name)
+        found = {}
+        for key, alike in counts.items():
+            if len(alike) > 1 or key in self.ambiguous or alike[0] in self.exact:
+                continue
+            found[alike[0]] = self.spelt.setdefault(key, alike[0])
+        return {name: spelt for name, spelt in found.items() if name != spelt}
+
+
+def _renamed(part: Figures, names: _Names, notes: list[str]) -> Figures:
+    found = names.of(list(part.about.index))
+    taken = set(part.about.index)
+    found = {name: spelt for name, spelt in found.items() if spelt not in taken}
+    if found:
+        notes.append(
+            f"{part.name}: {len(found)} models joined by normalised name: "
+            + "; ".join(f"{name!r} = {spelt!r}" for name, spelt in sorted(found.items()))
+            + "."
+        )
+    return replace(
+        part,
+        values=part.values.rename(index=found),
+        errors=part.errors.rename(index=found),
+        about=part.about.rename(index=found),
+    )
+
+
+def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:
+    """Quantities of several tables as columns; one that several tables have carries the file's name."""
+    counts: dict[str, int] = defaultdict(int)
+    for part in tables:
+        for name in part.values.columns:
+            counts[name] += 1
+    frames = [
+        getattr(part, which).rename(
+            columns={name: f"{name} ({Path(part.name).name})" for name, count in counts.items() if count > 1}
+        )
+        for part in tables
+    ]
+    both = pd.concat(frames, axis=1)
+    repeated = sorted(set(both.columns[both.columns.duplicated()]))
+    if repeated:
+        raise ValueError(f"scores: the same file or quantity is given twice: {repeated}")
+    return both
+
+
+def _near(scored: pd.Index, rated: pd.Index) -> list[tuple[str, str]]:
+    exact = set(scored) & set(rated)
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for name in rated:
+        if name not in exact:
+            by_key[normalised(name)].append(name)
+    return sorted(
+        (name, other) for name in scored if name not in exact for other in by_key.get(normalised(name), [])
+    )
+
+
+def _paired(
+    scored: pd.DataFrame,
+    rated: Figures,
+    shared: list[str],
+    near: list[tuple[str, str]],
+    facts: list[pd.DataFrame],
+    notes: list[str],
+) -> Paired:
+    if len(shared) < MIN_MODELS:
+        alike = (
+            f"; {len(near)} more match only after normalising ({', '.join(f'{a!r} ~ {b!r}' for a, b in near[:5])})"
+            if near
+            else ""
+        )
+        raise ValueError(
+            f"{len(shared)} models stand in both the scores ({len(scored)}) and {rated.name} "
+            f"({len(rated.values)}): {shared}; at least {MIN_MODELS} are needed{alike}"
+        )
+    values, ratings = _usable(scored.loc[shared], "benchmark", notes), rated.values.loc[shared]
+    ratings = _usable(ratings, "category", notes)
+    about = pd.concat(facts, axis=0)
+    both = {
+        kind: about[kind].dropna().groupby(level=0).first() if kind in about else pd.Series(dtype=float)
+        for kind in ("family", "params_b", "date")
+    }
+    others = sorted(set(scored.index[scored[values.columns].notna().any(axis=1)]) - set(rated.values.index))
+    if not len(both["family"]):
+        notes.append("No families are given: every model is taken for a family of its own.")
+    return Paired(
+        models=shared,
+        benchmarks=list(values.columns),
+        targets=list(ratings.columns),
+        scores=values.to_numpy(float),
+        ratings=ratings.to_numpy(float),
+        rating_errors=rated.errors.loc[shared, list(ratings.columns)].to_numpy(float),
+        families=np.array([str(both["family"].get(name, name)) for name in shared]),
+        log_params=np.log(_known(both["params_b"], shared)),
+        dates=_known(both["date"], shared),
+        unrated=others,
+        other_scores=scored.loc[others, list(values.columns)].to_numpy(float),
+        other_log_params=np.log(_known(both["params_b"], others)),
+        other_dates=_known(both["date"], others),
+        near=near,
+        notes=notes,
+    )
+
+
+def _known(facts: pd.Series, names: list[str]) -> Array:
+    return facts.reindex(names).to_numpy(float)
+
+
+def _usable(frame: pd.DataFrame, kind: str, notes: list[str]) -> pd.DataFrame:
+    few = [name for name in frame.columns if frame[name].notna().sum() < MIN_MODELS]
+    if few:
+        notes.append(
+            f"Set aside, as fewer than {MIN_MODELS} shared models have the {kind}: {', '.join(map(str, few))}."
+        )
+    frame = frame.drop(columns=few)
+    if frame.shape[1] == 0:
+        raise ValueError(f"no {kind} has figures of {MIN_MODELS} shared models; at least one is needed")
+    constant = [name for name in frame.columns if frame[name].dropna().nunique() < 2]
+    if constant:
+        raise ValueError(
+            f"{kind} {constant}: the same figure for all shared models, so nothing can be learned from it; "
+            "leave such columns out (--ignore)"
+        )
+    return frame

@@ -1,0 +1,146 @@
+"""Left-out error of the forecast on real tables, beside its baselines, and the coverage of its intervals."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tasks.preference.engine.folds import schemes_possible
+from tasks.preference.sheets.joining import pair
+from tasks.preference.validating import validate_pair
+
+ROOT = Path(__file__).resolve().parents[2]
+RATINGS = "arena_human_ratings_by_category.csv.gz"
+INSTRUCT, CROSS = "obsscaling_instruct_benchmarks.csv", "cross_benchmarks_vs_arena.csv"
+CARD = "arena_models_mtbench_mmlu.csv"
+LEADERBOARD, ALPACA = "open_llm_leaderboard_v1.csv", "alpacaeval_leaderboards.csv"
+LLAMAS = ("llama-2-7b-chat", "llama-2-13b-chat", "llama-2-70b-chat")
+LLAMA_TABLES = ((INSTRUCT, "Model", False), (CROSS, "model", False), ("benchbench_scores.csv", "model", True))
+# Ratings of the same people, and facts that are no benchmark.
+IGNORED = (
+    "Arena-Elo",
+    "Pretraining Data Size (T)",
+    "FLOPs (1E21)",
+    "arena_elo_feb_2_2024",
+    "arena_elo_april_18_2024",
+)
+TABLES = (
+    ("instruct models, names as they are", [INSTRUCT], "exact"),
+    ("twenty benchmarks, names as they are", [CROSS], "exact"),
+    ("twenty benchmarks, names normalised", [CROSS], "normalised"),
+    ("both, names normalised", [INSTRUCT, CROSS], "normalised"),
+    ("MT-bench and MMLU", [CARD], "exact"),
+    ("Open LLM Leaderboard, names normalised", [LEADERBOARD], "normalised"),
+    ("AlpacaEval, names normalised", [ALPACA], "normalised"),
+)
+
+
+def measure() -> Iterator[str]:
+    folder = Path(os.environ.get("MIXSTITCH_DATA", ROOT.parent / "shared" / "data")) / "models"
+    if not (folder / RATINGS).is_file():
+        yield f"{folder / RATINGS} is not there: set MIXSTITCH_DATA to the folder of the tables"
+        return
+    for words, files, join in TABLES:
+        data = pair(
+            [_table(folder / name) for name in files],
+            folder / RATINGS,
+            join=join,
+            ignore=_ignored(folder, files),
+        )
+        for scheme in schemes_possible(data):
+            began = time.perf_counter()
+            found = validate_pair(data, ["auto", "single-filled"], scheme)
+            seconds = time.perf_counter() - began
+            told = {row["method"]: row for row in found.summary()}
+            auto = told["auto"]
+            rmse = found.table.pivot(index="target", columns="method", values="rmse")
+            bars = rmse[["mean", "log-params", "single-filled"]]
+            strict = (rmse["auto"] / bars.min(axis=1)).to_numpy()
+            strict_median = float(rmse["auto"].median() / bars.median().min())
+            fell = float(found.table.loc[found.table["method"] == "auto", "fell_back"].mean())
+            share = "–" if auto["coverage"] is None else f"{auto['coverage']:.1%}"
+            yield (
+                f"{words}, {scheme}: {len(data.models)} models x {len(data.benchmarks)} benchmarks -> "
+                f"{len(data.targets)} targets; median RMSE {auto['median_rmse']:.1f}, best baseline "
+                f"{auto['median_baseline_rmse']:.1f}: {auto['ratio_of_medians']:.3f} (median of ratios "
+                f"{auto['median_ratio']:.3f}, worst {auto['worst_ratio']:.2f} {auto['worst_target']}); with the single "
+                f"benchmark's cells filled as the level model fills them {strict_median:.3f} "
+                f"({np.median(strict):.3f}, worst {strict.max():.2f}); {share} of {auto['intervals']} finite 90% "
+                f"intervals hold the rating; fell back in {fell:.0%} of the folds; {seconds:.0f} s"
+            )
+    yield from _paper(folder)
+
+
+def _paper(folder: Path) -> Iterator[str]:
+    """Llama-2-chat of three sizes against public benchmarks: signs by category, and what is refused."""
+    from tasks.preference.association.guard import in_words
+    from tasks.preference.association.structure import pairwise_pearson
+    from tasks.preference.correlating import correlate_pair
+
+    data = pair([_llamas(folder, *where) for where in LLAMA_TABLES], folder / RATINGS, only_models=LLAMAS)
+    found = correlate_pair(data, 99, 0.9, 0.05, None, 0)
+    signs = found.by_target
+    positive, least = signs["share_positive"], signs.iloc[int(signs["mean_r"].to_numpy().argmin())]
+    yield (
+        f"the paper's case, {', '.join(found.models)}: {len(data.benchmarks)} benchmarks, {len(signs)} categories; "
+        f"most benchmarks go with the rating in {int((positive > 0.5).sum())} categories, against it in "
+        f"{int((positive < 0.5).sum())}; mean r {least['mean_r']:.2f} ({least['target']}) "
+        f"to {signs['mean_r'].max():.2f}; by chance |r| > 0.9 once in "
+        f"{1 / found.limits['chance_of_abs_r_above_0.9']:.1f} pairs"
+    )
+    r = pairwise_pearson(data.scores, data.ratings)
+    against = [
+        f"{name} ({(r[j] < 0).mean():.0%}, mean r {np.nanmean(r[j]):.2f})"
+        for j, name in enumerate(data.benchmarks)
+        if (r[j] < 0).mean() > 0.5
+    ]
+    yield f"  benchmarks that fall as people's ratings rise, in most categories: {', '.join(against) or 'none'}"
+    for claim in found.refused:
+        yield f"  {in_words(claim)}"
+
+
+def _llamas(folder: Path, name: str, model: str, long: bool):
+    """The three models' rows of a table, named as the ratings name them; benchmarks that all have and that vary."""
+    import pandas as pd
+
+    frame = pd.read_csv(folder / name)
+    plain = frame[model].str.lower().str.replace("meta-llama/", "").str.removesuffix("-hf")
+    frame = frame.assign(model=plain)[plain.isin(LLAMAS)]
+    if long:
+        frame = frame[~frame["scenario"].str.contains("arena_elo")]
+        frame = frame.pivot_table(index="model", columns="scenario", values="score").reset_index()
+    numbers = (
+        frame.drop(columns=[c for c in IGNORED if c in frame]).set_index("model").select_dtypes("number")
+    )
+    whole = numbers.loc[:, (numbers.notna().sum() == 3) & (numbers.nunique() > 1)]
+    return (
+        whole.drop(columns=[c for c in whole if "Size" in c])
+        .add_suffix(f" ({name.split('_')[0]})")
+        .reset_index()
+    )
+
+
+def _table(path: Path):
+    """What a table needs to be read as it is: a name a model, one row a model (the first), and figures alone."""
+    import pandas as pd
+
+    if path.name == CARD:
+        frame = pd.read_csv(path).drop_duplicates("key")
+        return frame[["key", "mt_bench", "mmlu"]].rename(columns={"key": "model"})
+    if path.name == LEADERBOARD:
+        return pd.read_csv(path).drop_duplicates("model").drop(columns="hf_open_llm_v1")
+    if path.name == ALPACA:
+        kept = ["win_rate", "avg_length", "discrete_win_rate", "length_controlled_winrate"]
+        long = pd.read_csv(path)[["leaderboard", "model", *kept]].melt(["leaderboard", "model"])
+        long["benchmark"] = long["leaderboard"] + " " + long["variable"]
+        return long.groupby(["model", "benchmark"])["value"].mean().unstack().reset_index()
+    return path
+
+
+def _ignored(folder: Path, files: list[str]) -> list[str]:
+    heads = [(folder / name).read_text(encoding="utf-8").splitlines()[0].split(",") for name in files]
+    return [name for name in IGNORED if any(name in head for head in heads)]
