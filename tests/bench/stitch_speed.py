@@ -103,7 +103,8 @@ def _generation() -> Iterator[str]:
     speeds = {name: NEW_TOKENS / statistics.median(seconds) for name, seconds in turns.items()}
     yield (
         f"tokens a CPU second: stitched {speeds['cached']:.0f} (uncached {speeds['uncached']:.0f}), "
-        f"mergekit's Mixtral of the same hub and experts, 2 of {EXPERTS + 1} a token, {speeds['mixtral']:.0f}, the hub alone {speeds['hub']:.0f}"
+        f"mergekit's Mixtral of the same hub and experts, 2 of {EXPERTS + 1} a token, {speeds['mixtral']:.0f}, "
+        f"the hub alone {speeds['hub']:.0f}"
     )
 
 
