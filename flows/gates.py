@@ -36,8 +36,8 @@ def gates(
     if not isinstance(loaded, models.StitchedForCausalLM):
         raise ValueError(f"{model}: holds a {type(loaded).__name__}; allowed: a stitched model")
     made = load_tokenizer(tokenizer or model)
-    longest = min(max_tokens, loaded.config.max_position_embeddings)
-    view = token_view(loaded, made, words, longest)
-    rows = gates_by_domain(loaded, made, {text.name: [words]}, longest)
+    view = token_view(loaded, made, words, max_tokens)
+    length = min(max_tokens, loaded.config.max_position_embeddings)
+    rows = gates_by_domain(loaded, made, {text.name: [words]}, length)
     write_gates_page(out, f"{model.name} on {text.name}", view, rows)
     print(f"{len(view['tokens'])} tokens{' (the text has more)' if view['cut'] else ''}: {out}")

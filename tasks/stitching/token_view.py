@@ -18,18 +18,15 @@ def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_to
 
     model: a `models.StitchedForCausalLM`. shares: each stream's part of ||g_i * p_i||, the mean over the stitches
     that lead into the hub; the hub's part is of what it keeps of itself. carrier: the *expert* with the largest
-    part, and share: its part of what the experts bring. cut: whether the text has more tokens than max_tokens.
+    part, and share: its part of what the experts bring. cut: whether the text has more tokens than max_tokens. A text
+    that is longer than the model's context is read in pieces of its length, each without the one before.
     Raises ValueError for a text without tokens.
     """
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if not ids:
         raise ValueError("the text has no tokens; allowed: at least one")
-    kept = torch.tensor([ids[:max_tokens]], device=model.device)
-    parts = []
-    for norms in model.token_contributions(kept).values():
-        norms = norms[0].float()  # (length, n+1)
-        parts.append(norms / norms.sum(dim=-1, keepdim=True).clamp_min(1e-30))
-    shares = torch.stack(parts).mean(dim=0).cpu()
+    kept, length = ids[:max_tokens], model.config.max_position_embeddings
+    shares = torch.cat([_shares(model, kept[i : i + length]) for i in range(0, len(kept), length)])
     experts = shares[:, 1:]
     of_experts = experts / experts.sum(dim=-1, keepdim=True).clamp_min(1e-30)
     names = ["hub", *model.config.expert_names]
@@ -40,9 +37,18 @@ def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_to
             "share": float(of_experts[place].max()),
             "shares": dict(zip(names, shares[place].tolist(), strict=True)),
         }
-        for place, token in enumerate(kept[0].tolist())
+        for place, token in enumerate(kept)
     ]
     return {"streams": names, "tokens": rows, "cut": len(ids) > max_tokens}
+
+
+def _shares(model: Any, ids: Sequence[int]) -> torch.Tensor:
+    """Each stream's part of the contributions at each token, (length, n+1)."""
+    found = model.token_contributions(torch.tensor([ids], device=model.device)).values()
+    parts = [
+        norms[0].float() / norms[0].float().sum(dim=-1, keepdim=True).clamp_min(1e-30) for norms in found
+    ]
+    return torch.stack(parts).mean(dim=0).cpu()
 
 
 def switching_text(documents: Mapping[str, Sequence[str]], num_tokens: int) -> str:

@@ -49,6 +49,9 @@ def test_shares_sum_to_one_and_tokens_to_the_text(stitched, tokenizer):
         of_experts = {name: share for name, share in token["shares"].items() if name != "hub"}
         assert token["carrier"] == max(of_experts, key=of_experts.get)
     assert token_view(stitched, tokenizer, TEXT, 3)["cut"]
+    longer = token_view(stitched, tokenizer, TEXT * 9, 1000)
+    assert len(longer["tokens"]) > stitched.config.max_position_embeddings
+    assert "".join(token["text"] for token in longer["tokens"]) == TEXT * 9
     with pytest.raises(ValueError, match="no tokens"):
         token_view(stitched, tokenizer, "", 3)
 
