@@ -169,7 +169,7 @@ def test_after_a_kill_the_next_start_ends_what_is_left_and_keeps_a_schedule_that
     deployed = pages.get("/deployments/name/retraining/retraining")
     (schedule,) = deployed["schedules"]
     pages.send("PATCH", f"/deployments/{deployed['id']}/schedules/{schedule['id']}", {"active": True})
-    long = load_recipe(str(TINY), ["budget.tokens=9000000"]).to_json()
+    long = load_recipe(str(TINY), ["budget.tokens=9000000", "mixture.epoch_cap=1000"]).to_json()
     at_work = pages.start("experiment", {"experiment": long})["id"]
     until(lambda: pages.get(f"/flow_runs/{at_work}")["state_type"] == "RUNNING", RUN_SECONDS, pages.process)
     orphans = set(processes_of(pages.home))

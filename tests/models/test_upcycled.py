@@ -101,7 +101,9 @@ def reference_logits(members, model, input_ids, attention_is_mixed, picks_one_fr
 )
 @torch.no_grad()
 def test_forward_equals_the_equations(build, members, tokens, name, options, reference):
-    model, input_ids = build(name, **options), tokens(2, 6)
+    model, input_ids = build(name, **options).double(), tokens(2, 6)
+    for member in members:
+        member.double()
     expected = reference_logits(members, model, input_ids, **reference)
     torch.testing.assert_close(model(input_ids).logits, expected, atol=2e-6, rtol=0)
     assert (expected - members[0](input_ids).logits).abs().max() > 0.05

@@ -187,7 +187,7 @@ def test_a_small_duel_runs_to_its_page(home):
         [
             f"stitch_duel.variants=[{', '.join(variants)}]",
             "stitch_duel.domains={docs: [python-docs], math: [arith*]}",
-            "stitch_duel.seeds=2",
+            "stitch_duel.seeds=1",
             "stitch_duel.costs=false",
             "stitch_duel.shares={docs: 0.5, math: 0.5}",
             "stitch_duel.changes_of=bts",
