@@ -42,7 +42,7 @@ def _measure(folder: Path, length: int, batch_size: int) -> dict[str, float]:
     import models
 
     device = PartialState().device
-    before = _peak_bytes(device)
+    before = _start_peak(device)
     model = models.load_causal_lm(folder).to(device).eval()
     costs = models.model_costs(model, length)
     generator = torch.Generator().manual_seed(0)
@@ -77,15 +77,28 @@ def _median_seconds(call: Callable[[], Any]) -> float:
     return statistics.median(seconds)
 
 
-def _peak_bytes(device: Any) -> int:
+def _start_peak(device: Any) -> int:
+    """Forget the peak so far (that of the imports); the bytes in use now."""
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    import resource
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text(
+        "5", encoding="ascii"
+    )  # Linux: the peak resident size starts anew
+    return _resident_bytes("VmRSS")
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+def _peak_bytes(device: Any) -> int:
+    import torch
+
+    return torch.cuda.max_memory_allocated() if device.type == "cuda" else _resident_bytes("VmHWM")
+
+
+def _resident_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
 if __name__ == "__main__":

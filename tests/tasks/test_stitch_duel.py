@@ -156,7 +156,8 @@ def test_costs_are_those_of_the_model(tmp_path):
     costs = run_costs(tmp_path / "model", length=32, batch_size=2)
     assert costs["total"] == costs["active"] == sum(weight.numel() for weight in model.parameters())
     assert costs["flops_per_token"] == models.model_costs(model, 32).forward_flops_per_token
-    assert costs["tokens_per_second"] > costs["generated_per_second"] > 0 <= costs["peak_mb"]
+    assert costs["tokens_per_second"] > costs["generated_per_second"] > 0
+    assert costs["peak_mb"] > 4 * costs["total"] / 1e6
     with pytest.raises(RuntimeError, match="costs could not be measured"):
         run_costs(tmp_path / "none", length=32, batch_size=2)
 

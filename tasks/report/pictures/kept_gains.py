@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tasks.report.formatting import percent
+from tasks.report.formatting import compact, percent
 from tasks.report.pictures.colours import EXPERT_MARKERS, EXPERTS, INK, MUTED
 from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
 
@@ -69,7 +69,12 @@ def draw_bits_against_cost(bits: Mapping[str, float], flops: Mapping[str, float]
         y = np.array([bits[model] for model in models])
         axes.plot(x, y, linestyle="none", marker="o", markersize=5, color=EXPERTS[0])
         axes.set_xscale("log")
-        axes.set_xlim(x.min() / 1.1, x.max() * 1.9)
+        low, high = x.min() / 1.1, x.max() * 1.9
+        axes.set_xlim(low, high)
+        decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+        ticks = [tick for decade in decades for tick in (decade, 2 * decade, 5 * decade) if low <= tick <= high]
+        axes.set_xticks(ticks, [compact(tick) for tick in ticks])
+        axes.minorticks_off()
         span = (y.max() - y.min()) or 1.0
         _label_apart(axes, models, x, y, 0.035 * span)
         axes.set_xlabel("FLOPs of a forward pass a token")
