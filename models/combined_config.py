@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from models.stitched_config import _check_names
-
 
 class CombinedConfig(PreTrainedConfig):
     """Shared by the configurations of all combined models.
@@ -37,7 +35,7 @@ class CombinedConfig(PreTrainedConfig):
             raise ValueError("base_config is missing: give the configuration that seed and experts share")
         if isinstance(self.base_config, dict):
             self.base_config = AutoConfig.for_model(**copy.deepcopy(self.base_config))
-        _check_names(self.expert_names)
+        check_names(self.expert_names)
         for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
             if getattr(self, name) is None:
                 setattr(self, name, getattr(self.base_config, name, None))
@@ -156,3 +154,17 @@ class UpcycledConfig(CombinedConfig):
         """Attention type of each slot of the cache; missing where the inner architecture has one type."""
         copies = self.num_attention_layers // self.base_config.num_hidden_layers
         return copies * self.base_config.layer_types
+
+
+def check_names(names: list[str]) -> None:
+    """Raise ValueError unless experts may have these names."""
+    if not names:
+        raise ValueError("experts is empty: give at least one expert")
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name == "hub":
+            raise ValueError(
+                f"expert name is {name!r}; allowed: any text that is not empty and not 'hub', "
+                "which names the hub's own stream"
+            )
+    if len(set(names)) != len(names):
+        raise ValueError(f"expert names are {names}; allowed: each name once")

@@ -62,7 +62,7 @@ def write_model_card(model: StitchedForCausalLM, folder: str | Path, bundle: boo
     card = CARD.format(
         title=f"Stitched {inner.model_type}: {', '.join(config.expert_names)}",
         num_experts=len(config.expert_names),
-        num_streams=config.num_streams,
+        num_streams=config.num_members,
         expert_names=", ".join(config.expert_names),
         model_type=inner.model_type,
         num_layers=inner.num_hidden_layers,

@@ -28,6 +28,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
 from models import stitched_experts, stitched_files, stitched_insight
+from models.combined import ATTENTION_SUPPORT
 from models.model_card import write_model_card
 from models.prefix_cache import Prefix
 from models.stitch_layer import Layout, Stitch, StitchPlace, stitch_places
@@ -35,12 +36,6 @@ from models.stitched_config import StitchedConfig
 from models.streams import check_runs_as_streams, language_model_head, number_cache_slots, run_streams
 
 UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")
-ATTENTION_SUPPORT = (
-    "_supports_attention_backend",
-    "_supports_flash_attn",
-    "_supports_flex_attn",
-    "_supports_sdpa",
-)
 
 
 class StitchedForCausalLM(PreTrainedModel, GenerationMixin):

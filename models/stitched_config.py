@@ -2,13 +2,13 @@
 
 # No `from __future__ import annotations`: transformers reads this class's annotations as types.
 
-import copy
 import math
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 
+from models.combined_config import CombinedConfig
 from models.stitch_layer import stitch_places
 
 # A stitched model takes these from its hub, or does not need them: experts may differ in them.
@@ -30,11 +30,10 @@ NOT_ARCHITECTURE = frozenset(
 )
 
 
-class StitchedConfig(PreTrainedConfig):
+class StitchedConfig(CombinedConfig):
     """Configuration of `StitchedForCausalLM`.
 
-    base_config: the configuration that hub and experts share (a `PreTrainedConfig`, or its dict).
-    expert_names: the experts' names in the order of their streams; stream 0 is the hub.
+    base_config, expert_names: as of `CombinedConfig`; stream 0, the hub, is its seed.
     num_stitches: K, 1 to the number of layers of one stream.
     layout: which way the stitches pass states (see `models.stitch_layer.stitch_places`).
     gate_dropout: dropout on the gate logits while training, in [0, 1).
@@ -47,94 +46,24 @@ class StitchedConfig(PreTrainedConfig):
     """
 
     model_type = "stitched"
-    sub_configs: ClassVar[dict] = {"base_config": AutoConfig}
-    has_no_defaults_at_init: ClassVar[bool] = True
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
-
-    base_config: Any = None  # a dict where it comes from config.json, a PreTrainedConfig ever after
-    expert_names: list[str] = field(default_factory=list)
     num_stitches: int = 4
     layout: str = "alternating"
     gate_dropout: float = 0.1
     gate_biases: dict[str, float] = field(default_factory=dict)
     newest_trains_alone: bool = False
     streams_elsewhere: dict[str, Any] | None = None
-    use_cache: bool = True
-    bos_token_id: int | None = None
-    eos_token_id: int | list[int] | None = None
-    pad_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        if self.base_config is None:
-            raise ValueError("base_config is missing: give the configuration that hub and experts share")
-        if isinstance(self.base_config, dict):
-            self.base_config = AutoConfig.for_model(**copy.deepcopy(self.base_config))
-        _check_names(self.expert_names)
+        super().__post_init__(**kwargs)
         stitch_places(self.base_config.num_hidden_layers, self.num_stitches, self.layout)  # type: ignore[arg-type]
         if not 0 <= self.gate_dropout < 1:
             raise ValueError(f"gate_dropout is {self.gate_dropout}; allowed: 0 up to, but not, 1")
         check_biases(self.gate_biases, self.expert_names)
-        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-            if getattr(self, name) is None:
-                setattr(self, name, getattr(self.base_config, name, None))
-        super().__post_init__(**kwargs)
-
-    @property
-    def num_streams(self) -> int:
-        """n + 1: the hub and its experts."""
-        return len(self.expert_names) + 1
-
-    @property
-    def num_hidden_layers(self) -> int:
-        """Layers of all streams, (n+1) L: the KV cache has one slot for each."""
-        return self.num_streams * self.base_config.num_hidden_layers
 
     @property
     def layer_types(self) -> list[str]:
         """Attention type of each of the (n+1) L layers; missing where the inner architecture has one type."""
-        return self.num_streams * self.base_config.layer_types
-
-    @property
-    def vocab_size(self) -> int:
-        return self.base_config.vocab_size
-
-    @property
-    def hidden_size(self) -> int:
-        return self.base_config.hidden_size
-
-    @property
-    def num_attention_heads(self) -> int:
-        return self.base_config.num_attention_heads
-
-    @property
-    def num_key_value_heads(self) -> int:
-        return self.base_config.num_key_value_heads
-
-    @property
-    def head_dim(self) -> int:
-        return self.base_config.head_dim
-
-    @property
-    def max_position_embeddings(self) -> int:
-        return self.base_config.max_position_embeddings
-
-    @property
-    def sliding_window(self) -> int | None:
-        return self.base_config.sliding_window
-
-
-def _check_names(names: list[str]) -> None:
-    """Raise ValueError unless experts may have these names."""
-    if not names:
-        raise ValueError("experts is empty: give at least one expert")
-    for name in names:
-        if not isinstance(name, str) or not name.strip() or name == "hub":
-            raise ValueError(
-                f"expert name is {name!r}; allowed: any text that is not empty and not 'hub', "
-                "which names the hub's own stream"
-            )
-    if len(set(names)) != len(names):
-        raise ValueError(f"expert names are {names}; allowed: each name once")
+        return self.num_members * self.base_config.layer_types
 
 
 def check_biases(biases: dict[str, float], names: list[str]) -> None:

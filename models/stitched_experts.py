@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from models.stitched_config import _check_names, check_biases, check_same_architecture
+from models.combined_config import check_names
+from models.stitched_config import check_biases, check_same_architecture
 from models.stitched_files import folders_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def add_expert(
     check_fits(config.base_config, model.dtype, name, expert)
     biases = config.gate_biases if gate_bias is None else {**config.gate_biases, name: float(gate_bias)}
     names = [*config.expert_names, name]
-    _check_names(names)
+    check_names(names)
     check_biases(biases, names)
     for stitch in _stitches(model):
         stitch.add_expert(biases.get(name, 0.0))
