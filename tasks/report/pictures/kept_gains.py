@@ -72,7 +72,9 @@ def draw_bits_against_cost(bits: Mapping[str, float], flops: Mapping[str, float]
         low, high = x.min() / 1.1, x.max() * 1.9
         axes.set_xlim(low, high)
         decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-        ticks = [tick for decade in decades for tick in (decade, 2 * decade, 5 * decade) if low <= tick <= high]
+        ticks = [
+            tick for decade in decades for tick in (decade, 2 * decade, 5 * decade) if low <= tick <= high
+        ]
         axes.set_xticks(ticks, [compact(tick) for tick in ticks])
         axes.minorticks_off()
         span = (y.max() - y.min()) or 1.0
