@@ -12,15 +12,17 @@ from collections.abc import Iterator
 
 SEED = 100
 STITCHES = {
-    "rate-3e-3": {"learning_rate": 3e-3},
     "rate-1e-3": {"learning_rate": 1e-3},
+    "rate-3e-3": {"learning_rate": 3e-3},
+    "rate-1e-2": {"learning_rate": 1e-2},
     "no-dropout": {"learning_rate": 3e-3, "gate_dropout": 0.0, "weight_decay": 0.0},
     "gates-x4": {"learning_rate": 3e-3, "gate_rate_scale": 4.0},
 }
 OTHERS = {
-    "routing": (1e-3, 1e-2),
-    "btx-soft": (5e-4, 2e-3),
-    "bam-adapters": (1e-3, 3e-3),
+    "routing": (3e-3, 1e-2, 3e-2),
+    "btx-soft": (5e-4, 1e-3, 2e-3),
+    "bam-adapters": (1e-3, 2e-3, 4e-3),
+    "dense": (1e-3, 2e-3, 4e-3),
 }
 
 
