@@ -77,8 +77,12 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         experts=own_tasks,
     )
 
-    seed: Artifact = train_seed(run, e.model, e.training, corpus, mixtures["seed"], e.seed)
-    experts = train_experts(run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.seed)
+    seed: Artifact = train_seed(
+        run, e.model, e.training, corpus, mixtures["seed"], e.seed, keep_snapshots=True
+    )
+    experts = train_experts(
+        run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.seed, keep_snapshots=True
+    )
     models = {"seed": seed, **experts}
     scores: dict[str, Artifact] = {
         name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
@@ -100,7 +104,7 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         for method in e.stitching.compositions
     }
     combined["stitched"] = train_stitches(
-        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed
+        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed, keep_snapshots=True
     )
     for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)

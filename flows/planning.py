@@ -47,7 +47,7 @@ def plan_experiment(e: Experiment) -> dict[str, Any]:
                 "cached": known.get(f"{stage}/{name}" if name else stage),
                 **costs.get(stage, dict.fromkeys(COST_COLUMNS)),
             }
-            for stage, name in _all_stages(e, experts, proxies)
+            for stage, name in _all_stages(e, experts, proxies, _snapshots(run, e, experts, costs))
         ]
     totals: dict[str, float | None] = {
         column: sum(float(row[column] or 0) for row in rows if not row["cached"]) if costs else None
@@ -88,7 +88,27 @@ def _proxies(run: PlannedRun, e: Experiment) -> list[str]:
     return [plan.name for plan in proxy_plans(dict.fromkeys(_sources(run, e)), e.utility.ablation, e.seed)]
 
 
-def _all_stages(e: Experiment, experts: list[str], proxies: list[str]) -> list[tuple[str, str]]:
+def _snapshots(
+    run: PlannedRun, e: Experiment, experts: list[str], costs: dict[str, dict[str, float]]
+) -> list[str]:
+    """Names of the snapshots to score; where the steps of a run are not known, numbers for as many as asked for."""
+    trained = {s["artifact"].label: s["artifact"] for s in run.stages}
+    labels = {"seed": "seed", **{name: f"expert/{name}" for name in experts}, "stitched": "stitched"}
+    names = []
+    for name, label in labels.items():
+        steps: list[Any] = [f"{k + 1} of {e.training.snapshots}" for k in range(e.training.snapshots)]
+        if label in trained and "snapshots" in trained[label].facts:
+            steps = [snapshot["step"] for snapshot in trained[label].facts["snapshots"]]
+        elif costs:
+            tokens = int(costs[label.partition("/")[0]]["tokens"])
+            steps = e.training.snapshot_steps(tokens // e.training.tokens_per_step)
+        names += [f"{name}@{step}" for step in steps]
+    return names
+
+
+def _all_stages(
+    e: Experiment, experts: list[str], proxies: list[str], snapshots: list[str]
+) -> list[tuple[str, str]]:
     combined = [*e.stitching.compositions, "stitched"]
     return [
         ("sources", ""),
@@ -104,7 +124,7 @@ def _all_stages(e: Experiment, experts: list[str], proxies: list[str]) -> list[t
         ("specialisation", ""),
         *(("composition", method) for method in e.stitching.compositions),
         ("stitched", ""),
-        *(("evaluation", name) for name in combined),
+        *(("evaluation", name) for name in [*combined, *snapshots]),
         ("preference", ""),
         ("report", ""),
     ]

@@ -238,7 +238,7 @@ def _shown(value: float | None, digits: int) -> str:
 
 def keep_correlations(folder: str, found: Correlations, told: dict[str, Any]) -> list[str]:
     """Writes correlations.json and a heat map for each part removed; their paths."""
-    from tasks.preference.pictures import draw_correlations
+    from tasks.report.pictures.preference import draw_correlations
 
     pictures = {
         f"correlations{'-without-' if removed else ''}{str(removed).replace(' ', '-')}": draw_correlations(
@@ -251,15 +251,15 @@ def keep_correlations(folder: str, found: Correlations, told: dict[str, Any]) ->
 
 def keep_fits(folder: str, found: Fits, told: dict[str, Any]) -> list[str]:
     """Writes fit.json, and by scheme the forecasts against the ratings and, where intervals are finite, calibration."""
-    from tasks.preference.pictures import draw_calibration, draw_forecasts
+    from tasks.report.pictures.preference import draw_calibration, draw_forecasts
 
     pictures = {}
     for scheme, validation in found.validations.items():
         method = str(validation.table["method"].iloc[0])
-        pictures[f"{scheme}-forecasts"] = draw_forecasts(validation, method)
         cells = validation.cells[validation.cells["method"] == method]
+        pictures[f"{scheme}-forecasts"] = draw_forecasts(cells)
         if (cells["half_width"] < float("inf")).any():
-            pictures[f"{scheme}-calibration"] = draw_calibration(validation, method)
+            pictures[f"{scheme}-calibration"] = draw_calibration(cells, validation.confidence)
     return _kept(folder, "fit", told, pictures)
 
 

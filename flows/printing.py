@@ -104,21 +104,26 @@ def stitch_duel_table(name: str, rows: list[dict]) -> Table:
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:
-    """One line a forecast with its interval, and one for all models that lack the same benchmarks."""
-    lines: list[str] = []
+    """One line a model's forecast of the first category, how many more there are, and who has none for want of what."""
+    rated = [row for row in forecast if row["rating"] is not None]
+    targets = list(dict.fromkeys(row["target"] for row in rated))
+    lines = []
+    for row in rated:
+        if row["target"] == targets[0]:
+            beyond = " (beyond the public models: extrapolates)" if row["extrapolates"] else ""
+            ends = ", ".join(
+                "unbounded" if row[end] is None else f"{row[end]:.3f}" for end in ("low", "high")
+            )
+            lines.append(f"{row['target']} of {row['model']}: {row['rating']:.3f} [{ends}]{beyond}")
+    if len(targets) > 1:
+        lines.append(f"further categories in the report: {len(targets) - 1}")
     lacking: dict[str, list[str]] = {}
     for row in forecast:
-        if row["missing"]:
+        if row["rating"] is None:
             lacking.setdefault(", ".join(row["missing"]), []).append(row["model"])
-            continue
-        beyond = " (beyond the public models: extrapolates)" if row["extrapolates"] else ""
-        lines.append(
-            f"human rating of {row['model']}: {row['rating']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{beyond}"
-        )
-    lines += [
+    return lines + [
         f"no human rating for {', '.join(models)}: lacks {missing}" for missing, models in lacking.items()
     ]
-    return lines
 
 
 def _cell(score: dict | None, is_best: bool) -> str:

@@ -1,12 +1,15 @@
-"""Parts of the pipeline that are several tasks, or not always there: experts, utility by ablation, learnt weights."""
+"""Parts of the pipeline that are several tasks, or not always there: experts, snapshots, ablation, learnt weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.runs import Run
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.evaluation.task import evaluate_model
 from tasks.mixture.online.task import learn_weights
 from tasks.mixture.settings import MixtureSettings
 from tasks.task import StageTask
@@ -24,13 +27,43 @@ def train_experts(
     seed: Artifact,
     run_seed: int,
     suffix: str = "",
+    keep_snapshots: bool = False,
 ) -> dict[str, Artifact]:
-    """Experts as tasks of their own, at most `training.parallel_experts` at a time. suffix: of their labels."""
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time.
+
+    suffix: of their labels. keep_snapshots: those that the settings ask for.
+    """
     calls = {
-        name: (run, name, e.training, corpus, mixture, seed, run_seed, f"{name}{suffix}")
+        name: (
+            run,
+            name,
+            e.training,
+            corpus,
+            mixture,
+            seed,
+            run_seed,
+            f"{name}{suffix}",
+            None,
+            keep_snapshots,
+        )
         for name, mixture in mixtures.items()
     }
     return in_parallel(train_expert, calls, e.training.parallel_experts)
+
+
+def evaluate_snapshots(
+    run: Run, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
+) -> dict[str, Artifact]:
+    """Scores of all snapshots of the models, by <name>@<step>.
+
+    A model that was combined without training has none; in a plan, one that is not trained yet has none either.
+    """
+    scores = [
+        evaluate_model(run, name, model, corpus, settings, snapshot=snapshot["step"])
+        for name, model in models.items()
+        for snapshot in model.facts.get("snapshots", ())
+    ]
+    return {artifact.name: artifact for artifact in scores}
 
 
 def utility_of(

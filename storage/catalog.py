@@ -40,8 +40,9 @@ create table if not exists utility (
 create table if not exists gate (
     key varchar, "check" varchar, subject varchar, value double, bound double, holds boolean, recorded double);
 create table if not exists forecast (
-    key varchar, model varchar, rating double, low double, high double, extrapolates boolean,
+    key varchar, model varchar, target varchar, rating double, low double, high double, extrapolates boolean,
     missing varchar[], recorded double);
+alter table forecast add column if not exists target varchar;
 create or replace view runs as
     select * from run_events
     qualify row_number() over (partition by run_id order by recorded desc) = 1;
@@ -65,7 +66,7 @@ create or replace view latest_gate as
     qualify row_number() over (partition by key, "check", subject order by recorded desc) = 1;
 create or replace view latest_forecast as
     select * from forecast
-    qualify row_number() over (partition by key, model order by recorded desc) = 1;
+    qualify row_number() over (partition by key, model, target order by recorded desc) = 1;
 create or replace view run_scores as
     select s.run_id, f.model, f.task, f.metric, f.value, f.stderr, f.n
     from run_stages s join latest_scores f using (key);

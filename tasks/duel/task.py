@@ -13,7 +13,7 @@ from tasks.duel.settings import DuelSettings
 from tasks.mixture.lineage import tokens_of
 from tasks.task import show_table, stage_task
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)

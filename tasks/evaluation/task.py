@@ -14,7 +14,7 @@ from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.evaluation.specialisation import specialisation
 from tasks.task import Progress, show_table, stage_task
 
-VERSION = 3
+VERSION = 4
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",
@@ -33,11 +33,15 @@ def evaluate_model(
     corpus: Artifact,
     settings: EvaluationSettings,
     probes: Artifact | None = None,
+    snapshot: int | None = None,
 ) -> Artifact:
     """Scores of one model on the test items of every task, and its bits per byte on every source.
 
-    probes: further tasks and texts, laid out as a corpus has its own.
+    probes: further tasks and texts, laid out as a corpus has its own. snapshot: the model after so many steps of its
+    training is scored, as <name>@<step>; raises ValueError where there is none of that step.
     """
+    place = "model" if snapshot is None else _snapshot_path(model, snapshot)
+    name = name if snapshot is None else f"{name}@{snapshot}"
     progress = Progress(run, f"evaluation/{name}")
     inputs = {"sources": corpus.digest, "model": model.digest}
     if settings.task_folder is not None:
@@ -45,21 +49,34 @@ def evaluate_model(
     if probes is not None:
         inputs["probes"] = probes.digest
     identity = settings.model_dump(mode="json", include=SCORING_FIELDS)
+    if snapshot is not None:
+        identity["snapshot"] = snapshot
 
     def build(folder: Path) -> dict:
         from tasks.evaluation.corpus import evaluate_on_corpus
 
         progress.say("scoring")
         also = () if probes is None else ((probes.path, probes.facts),)
-        scores = evaluate_on_corpus(
-            model.path / "model", name, corpus.path, corpus.facts, settings, also=also
-        )
+        scores = evaluate_on_corpus(model.path / place, name, corpus.path, corpus.facts, settings, also=also)
         scores.save(folder)
         return {"scores": scores.rows()}
 
     artifact = run.stage("evaluation", VERSION, identity, inputs, build, name)
     show_table(lambda: artifact.facts["scores"], key=f"scores-{name}", description=f"Scores of {name}")
     return artifact
+
+
+def _snapshot_path(model: Artifact, step: int) -> str:
+    try:
+        snapshots = model.facts["snapshots"]
+    except KeyError:  # combined without training
+        snapshots = []
+    kept = {snapshot["step"]: snapshot["path"] for snapshot in snapshots}
+    if step not in kept:
+        raise ValueError(
+            f"{model.label}: no snapshot of step {step}; allowed: {', '.join(map(str, kept)) or 'none'}"
+        )
+    return kept[step]
 
 
 @stage_task(name="specialisation", task_run_name="specialisation")

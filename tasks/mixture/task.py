@@ -14,7 +14,7 @@ from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.task import show_table, stage_task
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")

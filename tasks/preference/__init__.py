@@ -5,8 +5,8 @@
     forecast("scores.csv", "ratings.csv")                                    # the models without a rating
     aggregate("votes.csv").table("elo")                                      # ratings from judgements
 
-Tables may be files (CSV, Parquet, JSON lines) or DataFrames. `forecast_run` is what the stage `preference` does
-with a run's own models. Public names load on first use, so that naming the stage costs no numerical library.
+Tables may be files (CSV, Parquet, JSON lines) or DataFrames. Public names load on first use, so that naming the stage
+costs no numerical library.
 """
 
 from __future__ import annotations
@@ -17,27 +17,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tasks.preference.annotation.aggregating import aggregate
     from tasks.preference.correlating import correlate
-    from tasks.preference.forecasting import forecast as forecast_run
-    from tasks.preference.result import Forecast
     from tasks.preference.settings import PreferenceSettings
+    from tasks.preference.study import Study
     from tasks.preference.table_forecast import forecast
     from tasks.preference.validating import validate
 
 _HOMES = {
-    "PreferenceSettings": ("tasks.preference.settings", "PreferenceSettings"),
-    "Forecast": ("tasks.preference.result", "Forecast"),
-    "aggregate": ("tasks.preference.annotation.aggregating", "aggregate"),
-    "correlate": ("tasks.preference.correlating", "correlate"),
-    "validate": ("tasks.preference.validating", "validate"),
-    "forecast": ("tasks.preference.table_forecast", "forecast"),
-    "forecast_run": ("tasks.preference.forecasting", "forecast"),
+    "PreferenceSettings": "tasks.preference.settings",
+    "Study": "tasks.preference.study",
+    "aggregate": "tasks.preference.annotation.aggregating",
+    "correlate": "tasks.preference.correlating",
+    "validate": "tasks.preference.validating",
+    "forecast": "tasks.preference.table_forecast",
 }
 
-__all__ = ["Forecast", "PreferenceSettings", "aggregate", "correlate", "forecast", "forecast_run", "validate"]
+__all__ = ["PreferenceSettings", "Study", "aggregate", "correlate", "forecast", "validate"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home, there = _HOMES[name]
-    return getattr(import_module(home), there)
+    return getattr(import_module(_HOMES[name]), name)

@@ -61,7 +61,14 @@ def fit_tables(
     """Reads the tables (see `sheets.joining.pair`) and validates the methods; schemes: all possible when empty."""
     data = pair(scores, ratings, models, **reading)
     named = [scheme_named(scheme) for scheme in schemes] or schemes_possible(data)
-    found = {scheme: validate_pair(data, methods, scheme, confidence, seed) for scheme in named}
+    return fit_pair(data, methods, named, confidence, seed)
+
+
+def fit_pair(
+    data: Paired, methods: Sequence[str], schemes: Sequence[str], confidence: float, seed: int
+) -> Fits:
+    """`fit_tables` on tables that are joined already."""
+    found = {scheme: validate_pair(data, methods, scheme, confidence, seed) for scheme in schemes}
     notes = list(data.notes)
     for scheme, validation in found.items():
         notes += _notes(scheme, validation)

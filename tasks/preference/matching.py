@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from tasks.preference.table import normalised
+from tasks.preference.sheets.reading import normalised
 
 SCORE_COLUMNS = ("model", "task", "metric", "value", "stderr")
 _SPLIT = r"(_(val|valid|validation|test))?"

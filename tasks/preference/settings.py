@@ -5,7 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Method = Literal["ridge", "min-norm", "single", "mean"]
+Method = Literal[
+    "auto", "level-light", "level-strong", "ridge", "pls", "pcr", "elastic-net", "min-norm", "mean", "log-params",
+    "single", "single-filled",
+]  # fmt: skip
 
 
 class PreferenceSettings(BaseModel):
@@ -15,13 +18,10 @@ class PreferenceSettings(BaseModel):
 
     table: Path | None = Field(
         default=None,
-        description=(
-            "CSV of public models with benchmark scores and a human rating; empty: the bundled table. "
-            "Long form: model, quantity, value, and optionally family, params_b, unit, source, "
-            "source_commit, licence, value_low, value_high (95% interval). Wide form: model, optionally "
-            "family, params_b, unit, source, source_commit and licence, and one numeric column a quantity "
-            "(X_low and X_high beside X give its 95% interval)."
-        ),
+        description="Table of public models with benchmark scores and a human rating (CSV, Parquet or JSONL); empty: "
+        "the bundled one. Long form: model, quantity, value, and optionally value_low, value_high (95% interval). Wide "
+        "form: model and one numeric column a quantity (X_low and X_high beside X). Either may have family, params_b "
+        "(billions), date, unit, source, source_commit, licence.",
     )
     rating: str = Field(
         default="human_rating", min_length=1, description="Quantity of the table that is the human rating."
@@ -44,23 +44,21 @@ class PreferenceSettings(BaseModel):
         description="How names of `table` and `ratings` are joined; normalised: case and punctuation do not count.",
     )
     method: Method = Field(
-        default="ridge",
-        description="Regression of the rating on the benchmarks; the baselines always stand beside it.",
+        default="auto",
+        description="How ratings are forecast from benchmarks; auto weighs several methods and falls back to a "
+        "baseline where that does better. The baselines always stand beside it.",
     )
     confidence: float = Field(
         default=0.9,
         ge=0.5,
         le=0.99,
-        description="Level of every interval. The table needs at least 1/(1-confidence) - 1 rated models.",
+        description="Level of every interval; a finite one needs at least 1/(1-confidence) - 1 rated models.",
     )
     permutations: int = Field(
         default=2000,
         ge=99,
         le=100_000,
-        description="Permutations of the ratings for p-values; all of them are used when there are no more.",
-    )
-    bootstraps: int = Field(
-        default=1000, ge=100, le=100_000, description="Resamples of model families for intervals."
+        description="Permutations of the models for p-values; all orders are gone through where there are few.",
     )
     seed: int = Field(default=0, ge=0, description="Seed of the permutations and resamples.")
     names: dict[str, str] = Field(

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tasks.preference.association.guard import in_words, limits, refused_claims
-from tasks.preference.conformal import models_needed
 from tasks.preference.engine.folds import Fold
 from tasks.preference.engine.gaussian import fit_normal, standardised
-from tasks.preference.engine.intervals import intervals
+from tasks.preference.engine.intervals import intervals, models_needed
 from tasks.preference.engine.level import STRENGTHS
 from tasks.preference.engine.predicting import METHODS, Array, predict
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
 from tasks.preference.sheets.reading import Source
 from tasks.preference.validating import training
+
+ROW_COLUMNS = ["model", "target", "predicted", "low", "high"]
+MODEL_COLUMNS = ["model", "benchmarks", "of", "leverage", "leverage_rated", "outside", "extrapolates"]
 
 
 @dataclass(frozen=True)

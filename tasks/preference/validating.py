@@ -16,7 +16,7 @@ import pandas as pd
 from tasks.preference.engine.folds import Fold, folds_of, scheme_named
 from tasks.preference.engine.intervals import intervals
 from tasks.preference.engine.predicting import BASELINES, METHODS, Array, Groups, Training, predict
-from tasks.preference.regression import rmse_interval, rmse_ratio_interval
+from tasks.preference.engine.resampled_errors import rmse_interval, rmse_ratio_interval
 from tasks.preference.sheets.joining import Paired, pair
 from tasks.preference.sheets.reading import Source
 

@@ -11,7 +11,7 @@ from typing import Any
 from storage.artifacts import Artifact
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.evaluation.specialisation import own_sources
-from tasks.preference.result import Forecast
+from tasks.preference.study import Study
 from tasks.report import (
     corpus_tables,
     findings,
@@ -27,7 +27,6 @@ from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.dots import draw_dots, score_words
 from tasks.report.pictures.losses import draw_losses, read_curve
-from tasks.report.pictures.ratings import draw_ratings
 from tasks.report.templating import page_environment, page_style
 from tasks.report.token_text import coloured
 
@@ -115,7 +114,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
     scores = {name: read_scores(a.path, a.facts["scores"]) for name, a in data.scores.items()}
     headline = findings.headline_metrics(data.tasks, scores)
     chance = _chance(data)
-    forecast = Forecast.load(data.forecast.path)
+    forecast = Study.load(data.forecast.path)
     kept = findings.kept_gains(scores, data.domains, data.combined)
     return {
         "title": data.title,
@@ -126,7 +125,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
         **_training(data),
         **_scores(data, scores, headline, chance, kept),
         **_gates(data),
-        **_preference(forecast),
+        "preference": preference_tables.study_view(forecast),
         **_headline(data, scores, headline, chance, kept, forecast),
         "environment": provenance_tables.environment_rows(data.artifacts),
         "keys": provenance_tables.key_rows(data.artifacts),
@@ -139,7 +138,7 @@ def _headline(
     headline: Mapping[str, str],
     chance: Mapping[str, float],
     kept: list[findings.Kept],
-    forecast: Forecast,
+    forecast: Study,
 ) -> dict[str, Any]:
     means = findings.benchmark_means(data.tasks, headline, scores, chance)
     last = data.combined[-1] if data.combined else ""
@@ -153,7 +152,7 @@ def _headline(
             words.on_benchmarks(means),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_specialisation(data.gate.facts.get("gate", []), kept),
-            words.on_preference(forecast.rows, forecast.about["confidence"]),
+            words.on_preference(data.forecast.facts["forecast"], forecast.about["confidence"]),
         ],
         "figures": [
             (compact(cost.tokens), "tokens trained on"),
@@ -254,20 +253,4 @@ def _gates(data: ReportData) -> dict[str, Any]:
         "token_texts": [
             coloured(a.facts["token_view"]) for a in data.models.values() if "token_view" in a.facts
         ],
-    }
-
-
-def _preference(forecast: Forecast) -> dict[str, Any]:
-    about = forecast.about
-    dots = preference_tables.correlation_dots(forecast.correlations)
-    label = f"Pearson correlation with the rating, {about['confidence']:.0%} interval"
-    return {
-        "preference": about,
-        "ratings": draw_ratings(forecast.loo, about["confidence"], about.get("unit") or ""),
-        "correlations": draw_dots(dots, label, score_words(dots), width=4.6) if dots else None,
-        "validation": preference_tables.validation_rows(forecast),
-        "forecasts": preference_tables.forecast_rows(forecast),
-        "lacking": preference_tables.lacking(forecast),
-        "loo": preference_tables.loo_rows(forecast.loo),
-        "notes": list(forecast.notes),
     }

@@ -9,7 +9,7 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.task import Progress, show_text, stage_task
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="report", task_run_name="report")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import pandas as pd
 
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
@@ -112,22 +111,27 @@ def on_specialisation(gate: Sequence[Mapping[str, Any]], kept: Sequence[Kept]) -
     return told + "."
 
 
-def on_preference(rows: pd.DataFrame, confidence: float) -> str:
-    """The forecast of the model rated highest, or that there is none and why."""
-    rated = rows[rows["missing"] == ""]
-    if rated.empty:
-        lacking = {name for text in rows["missing"] for name in text.split(", ")}
+def on_preference(forecast: Sequence[Mapping[str, Any]], confidence: float) -> str:
+    """The forecast of the model rated highest in the first category, or that there is none and why."""
+    rated = [row for row in forecast if row["rating"] is not None]
+    if not rated:
+        missing = {name for row in forecast for name in row["missing"]}
         return (
-            f"No human rating is forecast: every model lacks benchmarks of the public table "
-            f"({listed(sorted(lacking), 8)})."
+            f"No human rating is forecast: no model has a benchmark of the public table "
+            f"({listed(sorted(missing), 8)})."
         )
-    best = max(rated.to_dict("records"), key=lambda row: row["rating"])
+    first = [row for row in rated if row["target"] == rated[0]["target"]]
+    best = max(first, key=lambda row: row["rating"])
+    low, high = (math.nan if best[end] is None else best[end] for end in ("low", "high"))
     sentence = (
-        f"The {best['model']} model has the highest forecast rating, "
-        f"{between(best['rating'], best['low'], best['high'])} ({confidence:.0%} interval)"
+        f"The {best['model']} model has the highest forecast of {best['target']}, "
+        f"{between(best['rating'], low, high)} ({confidence:.0%} interval)"
     )
-    others = rated[rated["model"] != best["model"]]
-    overlapping = others[others["high"] >= best["low"]]["model"].tolist()
+    overlapping = [
+        row["model"]
+        for row in first
+        if row is not best and (row["high"] is None or best["low"] is None or row["high"] >= best["low"])
+    ]
     if overlapping:
         sentence += f", overlapping with {listed(overlapping, 4)}"
     if best["extrapolates"]:

@@ -20,7 +20,7 @@ from tasks.training.run import ExtraText
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 1
+VERSION = 2
 KEPT = "kept:"
 
 

@@ -14,7 +14,7 @@ from tasks.task import Progress, stage_task
 from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
-VERSION = 3
+VERSION = 4
 GATES = ".gate"  # how the names of gate weights end
 
 
@@ -30,17 +30,19 @@ def train_stitches(
     seed: int,
     name: str = "",
     extra: ExtraText | None = None,
+    keep_snapshots: bool = False,
 ) -> Artifact:
     """Hub and experts frozen, stitch layers between them trained on the stitch mixture.
 
-    name: for one of several. extra: text to train on that the corpus does not hold.
+    name: for one of several. extra: text to train on that the corpus does not hold. keep_snapshots: those that the
+    settings of training ask for.
     """
     progress = Progress(run, label_of("stitched", name))
     own = stitch_training(settings, training)
     stitch = settings.model_dump(mode="json", include=set(StitchSettings.model_fields))
     identity = {
         "stitching": stitch,
-        "training": training_identity(own, settings.learning_rate),
+        "training": training_identity(own, settings.learning_rate, keep_snapshots),
         "experts": list(experts),
         "seed": seed,
         **_extra_share(extra),
@@ -73,6 +75,7 @@ def train_stitches(
             seed,
             rate_scales={GATES: settings.gate_rate_scale},
             extra=extra,
+            keep_snapshots=keep_snapshots,
         )
         facts |= _gate_use(folder / "model", corpus, training.sequence_length)
         for fact in ("gate_use", "token_view"):

@@ -34,6 +34,7 @@ class TrainingJob:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
     rate_scales: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as they are.
+    snapshots: folder for as many snapshots as the settings say; None: no snapshots.
     """
 
     model: str
@@ -50,6 +51,7 @@ class TrainingJob:
     limits: dict[str, int] = field(default_factory=dict)
     rate_scales: dict[str, float] = field(default_factory=dict)
     freeze_embeddings: bool = False
+    snapshots: str | None = None
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -83,6 +85,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
     import models
     from tasks.sources.tokenization import open_tokens
     from tasks.training.loop import train
+    from tasks.training.snapshots import save_snapshots
     from tasks.training.token_order import TokenOrder, sequences_by_source
 
     settings = TrainingSettings(**job.settings)
@@ -100,11 +103,15 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
     if job.freeze_embeddings:
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.requires_grad_(False)
+    progress = Path(job.progress)
+    steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
-        model, order, settings, job.learning_rate, job.seed, Path(job.progress), report, job.rate_scales
+        model, order, settings, job.learning_rate, job.seed, progress, report, job.rate_scales, steps
     )
     if PartialState().is_main_process:
         model.save_pretrained(job.out)
+        if job.snapshots is not None:
+            save_snapshots(progress, steps, model, Path(job.snapshots))
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     flops = models.train_flops_per_token(model, settings.sequence_length) * outcome.tokens
     return {
@@ -113,6 +120,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         "device": device,
         "parameters": models.count_parameters(model)[0],
         "trained_tokens": {source: count * settings.sequence_length for source, count in counts.items()},
+        "snapshots": steps,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from accelerate import Accelerator
 
 from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
 from tasks.training.settings import TrainingSettings
+from tasks.training.snapshots import keep_snapshot
 from tasks.training.token_order import TokenOrder
 
 if TYPE_CHECKING:
@@ -80,10 +81,11 @@ def train(
     progress: Path,
     report: StepReport,
     rate_scales: Mapping[str, float] | None = None,
+    snapshot_steps: Collection[int] = (),
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
-    rate_scales: as of `make_optimizer`.
+    rate_scales: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept under `progress`.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
     a second, and the same rows are appended to progress/steps.jsonl. Raises FloatingPointError where the loss
     is no longer finite.
@@ -134,6 +136,8 @@ def train(
         log.add(step, loss_sum, norm, rate)
         if log.due or step + 1 == num_steps:
             loss_value = log.flush()
+        if step + 1 in snapshot_steps and accelerator.is_main_process:
+            keep_snapshot(progress, step + 1, trainable)
         if time.monotonic() - saved > settings.checkpoint_seconds and step + 1 < num_steps:
             if accelerator.is_main_process:
                 save_checkpoint(progress, step + 1, trainable, optimizer.optimizer)

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from storage.artifacts import Artifact
 from tasks.mixture.lineage import lineage_use, tokens_of
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
+
+SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,13 @@ class ExtraText:
         return {**kept, self.source: sum(plan.values()) - sum(kept.values())}
 
 
-def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
-    """What of the settings decides the weights: not how often checkpoints are written, or how many run at once."""
+def training_identity(
+    settings: TrainingSettings, learning_rate: float, keep_snapshots: bool = False
+) -> dict[str, Any]:
+    """What of the settings decides the result: not how often checkpoints are written, or how many run at once.
+
+    keep_snapshots: whether the run keeps those that the settings ask for.
+    """
     kept = settings.model_dump(
         mode="json",
         exclude={
@@ -37,8 +45,11 @@ def training_identity(settings: TrainingSettings, learning_rate: float) -> dict:
             "learning_rate",
             "expert_learning_rate",
             "freeze_expert_embeddings",
+            "snapshots",
         },
     )
+    if keep_snapshots and settings.snapshots > 0:
+        kept["snapshots"] = settings.snapshots
     return {**kept, "learning_rate": learning_rate}
 
 
@@ -58,12 +69,14 @@ def run_training(
     rate_scales: Mapping[str, float] | None = None,
     extra: ExtraText | None = None,
     freeze_embeddings: bool = False,
+    keep_snapshots: bool = False,
 ) -> dict:
     """Train `start` into folder/model and return the facts of the stage.
 
     seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
     limits: source -> tokens of it that this run may see; None: all. rate_scales: as of `make_optimizer`. extra:
-    text beside the corpus. freeze_embeddings: token embeddings and output head do not train.
+    text beside the corpus. freeze_embeddings: token embeddings and output head do not train. keep_snapshots: those
+    that the settings ask for are models too, in folder/snapshots/<step>.
     """
     plan = tokens_of(mixture)
     files = {source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan}
@@ -87,6 +100,7 @@ def run_training(
             limits=dict(limits or {}),
             rate_scales=dict(rate_scales or {}),
             freeze_embeddings=freeze_embeddings,
+            snapshots=str(folder / SNAPSHOTS) if keep_snapshots else None,
         ),
         report,
     )
@@ -100,4 +114,12 @@ def run_training(
         "device": outcome["device"],
         "training_seconds": outcome["seconds"],
     }
-    return {"metrics": metrics, "trained_tokens": outcome["trained_tokens"], "provenance": provenance}
+    return {
+        "metrics": metrics,
+        "trained_tokens": outcome["trained_tokens"],
+        "snapshots": [
+            {"step": step, "tokens": step * settings.tokens_per_step, "path": f"{SNAPSHOTS}/{step}"}
+            for step in outcome["snapshots"]
+        ],
+        "provenance": provenance,
+    }

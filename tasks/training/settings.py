@@ -75,6 +75,13 @@ class TrainingSettings(BaseModel):
     processes: int = Field(1, ge=1, le=64, description="Processes, launched by torchrun where above 1.")
     parallel_experts: int = Field(1, ge=1, le=16, description="Experts trained at the same time.")
     checkpoint_seconds: float = Field(20.0, gt=0, description="Seconds between checkpoints.")
+    snapshots: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Copies of the model kept at equal distances on the way, to be scored as models of their own: of "
+        "the seed, each expert and the stitched model. Duels, proxies and other combinations keep none.",
+    )
 
     @model_validator(mode="after")
     def _batch_divides(self) -> "TrainingSettings":
@@ -90,6 +97,11 @@ class TrainingSettings(BaseModel):
     @property
     def tokens_per_step(self) -> int:
         return self.batch_size * self.sequence_length
+
+    def snapshot_steps(self, num_steps: int) -> list[int]:
+        """Steps of a run of `num_steps` after which a snapshot is kept: fewer than asked for where steps are few."""
+        steps = {round(k * num_steps / (self.snapshots + 1)) for k in range(1, self.snapshots + 1)}
+        return sorted(steps - {0, num_steps})
 
 
 class BudgetSettings(BaseModel):

@@ -17,7 +17,7 @@ from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="budget", task_run_name="budget")
@@ -75,15 +75,17 @@ def train_seed(
     seed: int,
     name: str = "",
     limits: Mapping[str, int] | None = None,
+    keep_snapshots: bool = False,
 ) -> Artifact:
     """The seed model: new or pretrained weights, trained on the seed's mixture.
 
-    name: for one of several. limits: source -> tokens of it that may be seen; None: all.
+    name: for one of several. limits: source -> tokens of it that may be seen; None: all. keep_snapshots: those that
+    the settings ask for.
     """
     progress = Progress(run, label_of("seed", name))
     identity = {
         "model": model.model_dump(mode="json", exclude={"pretrained"}),
-        "training": training_identity(settings, settings.learning_rate),
+        "training": training_identity(settings, settings.learning_rate, keep_snapshots),
         "seed": seed,
         "limits": dict(limits or {}),
     }
@@ -105,6 +107,7 @@ def train_seed(
             {},
             seed,
             limits,
+            keep_snapshots=keep_snapshots,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest}
@@ -124,15 +127,17 @@ def train_expert(
     seed: int,
     label: str = "",
     extra: ExtraText | None = None,
+    keep_snapshots: bool = False,
 ) -> Artifact:
     """An expert: the seed's weights, trained on along the expert's own mixture.
 
     label: for one of several of this name; empty: the name. extra: text to train on that the corpus does not hold.
+    keep_snapshots: those that the settings ask for.
     """
     label = label or name
     progress = Progress(run, f"expert/{label}")
     rate = settings.expert_learning_rate
-    identity = {"name": name, "training": training_identity(settings, rate), "seed": seed}
+    identity = {"name": name, "training": training_identity(settings, rate, keep_snapshots), "seed": seed}
     if settings.freeze_expert_embeddings:
         identity["freeze_embeddings"] = True
     if extra is not None:
@@ -154,6 +159,7 @@ def train_expert(
             seed,
             extra=extra,
             freeze_embeddings=settings.freeze_expert_embeddings,
+            keep_snapshots=keep_snapshots,
         )
 
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}

@@ -12,7 +12,7 @@ from tasks.task import Progress, show_table, stage_task
 from tasks.utility.medu_settings import MeduSettings
 from tasks.utility.settings import UtilitySettings
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")

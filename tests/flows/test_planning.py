@@ -82,7 +82,7 @@ def test_a_duel_of_combinations_is_planned_as_so_many_models(home, tmp_path):
     rows = {row["stage"]: row for row in planned["stages"]}
     assert (rows["seed"]["name"], rows["expert"]["name"]) == ("3 models", "9 models")
     step = 16 * 128
-    expert, stitch = int(2e6 * 0.46 / 3) // step * step, int(2e6 * 0.18) // step * step
+    expert, stitch = int(3e6 * 0.5 / 3) // step * step, int(3e6 * 0.1) // step * step
     assert rows["expert"]["tokens"] == 9 * expert
     dense = sum(
         1 if v.side else 3 for v in load_recipe("stitch-duel").stitch_duel.variants if v.method == "dense"

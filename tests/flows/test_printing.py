@@ -26,9 +26,15 @@ def test_lower_bits_per_byte_are_better():
 
 
 def test_forecasts_have_intervals_and_missing_benchmarks_are_named_once():
-    rated = {"model": "a", "rating": 0.5, "low": 0.3, "high": 0.8, "extrapolates": True, "missing": []}
+    rated = {
+        "model": "a", "target": "chat", "rating": 0.5, "low": 0.3, "high": 0.8, "extrapolates": True, "missing": ["X"],
+    }  # fmt: skip
+    code = {**rated, "target": "code"}
+    wide = {**rated, "model": "z", "low": None, "high": None, "extrapolates": False}
     lacking = [{**rated, "model": name, "rating": None, "missing": ["MMLU", "GSM8K"]} for name in ("b", "c")]
-    assert forecast_lines([rated, *lacking]) == [
-        "human rating of a: 0.500 [0.300, 0.800] (beyond the public models: extrapolates)",
+    assert forecast_lines([rated, code, *lacking, wide]) == [
+        "chat of a: 0.500 [0.300, 0.800] (beyond the public models: extrapolates)",
+        "chat of z: 0.500 [unbounded, unbounded]",
+        "further categories in the report: 1",
         "no human rating for b, c: lacks MMLU, GSM8K",
     ]

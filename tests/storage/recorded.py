@@ -17,9 +17,18 @@ FACTS: dict[str, Any] = {
         {"check": "weights differ", "subject": "docs", "value": None, "bound": 0.2, "holds": False},
     ],
     "forecast": [
-        {"model": "seed", "rating": 3.5, "low": 3.0, "high": 4.0, "extrapolates": True, "missing": []},
+        {
+            "model": "seed",
+            "target": "chat",
+            "rating": 3.5,
+            "low": 3.0,
+            "high": 4.0,
+            "extrapolates": True,
+            "missing": [],
+        },
         {
             "model": "soup",
+            "target": None,
             "rating": None,
             "low": None,
             "high": None,

@@ -16,7 +16,7 @@ from tasks.task import Progress, show_table, stage_task
 from tasks.training.run import training_identity
 from tasks.training.settings import TrainingSettings
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="online", task_run_name="learn-weights-{method}")

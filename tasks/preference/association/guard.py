@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tasks.preference.conformal import models_needed
-from tasks.preference.correlation import pearson_null_quantile
+from tasks.preference.engine.intervals import models_needed
 from tasks.preference.sheets.joining import Paired
 
 LEVELS = (0.5, 0.9, 0.95, 0.99)
@@ -58,6 +57,14 @@ def limits(data: Paired, level: float = 0.05) -> dict[str, Any]:
 def smallest_exact_p(n: int) -> float:
     """Smallest two-sided p over all orders of n untied models: 2/n!, at most 1."""
     return min(1.0, 2 / math.factorial(max(n, 0))) if n < 170 else 0.0
+
+
+def pearson_null_quantile(n: int, level: float) -> float:
+    """|r| that two unrelated normal variables stay below with probability `level`, from n >= 3 pairs."""
+    if n < 3:
+        raise ValueError(f"n={n}: at least 3 pairs are needed for a correlation to vary")
+    t = stats.t.ppf((1 + level) / 2, n - 2)
+    return float(t / math.sqrt(n - 2 + t * t))
 
 
 def chance_above(r: float, n: int) -> float:

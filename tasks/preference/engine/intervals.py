@@ -16,6 +16,11 @@ import numpy as np
 from tasks.preference.engine.predicting import Array, Predicted
 
 
+def models_needed(confidence: float) -> int:
+    """Fewest rated models for a finite interval: n with ceil(c(n+1)) <= n."""
+    return math.ceil(round(1 / (1 - confidence), 9)) - 1
+
+
 def intervals(predicted: Predicted, ratings: Array, confidence: float) -> tuple[Array, Array]:
     """low and high (m, T) for the new models of `predicted`; ratings (n, T) are the training models', NaN missing.
 

@@ -22,10 +22,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.preference.regression import ALPHAS
-
 Array = NDArray[np.float64]
 Groups = NDArray[np.intp]
+ALPHAS = np.logspace(-2, 4, 25)
 MOST_COMPONENTS = 6
 INNER_FOLDS = 5
 

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.preference.sheets.figures import Figures, read_about, read_figures
-from tasks.preference.sheets.reading import Source
-from tasks.preference.table import normalised
+from tasks.preference.sheets.reading import Source, normalised
 
 Array = NDArray[np.float64]
 MIN_MODELS = 3

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,11 @@ def column_named(sheet: Sheet, names: Iterable[str]) -> str | None:
 def plain(name: str) -> str:
     """'Model Size (B)' -> 'modelsizeb'."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def normalised(name: str) -> str:
+    """A model name without organisation, case and punctuation: 'lmsys/Vicuna-13b_v1.5' -> 'vicuna13bv15'."""
+    return re.sub(r"[^a-z0-9]", "", name.rsplit("/", 1)[-1].lower())
 
 
 def number(sheet: Sheet, place: str, column: str, cell: Any, allowed: str = "a finite number") -> float:

@@ -88,14 +88,12 @@ def finished(figure: Figure, words: str) -> Picture:
 def write_svg(figure: Figure, path: Path) -> None:
     """The figure as an .svg file of its own, on white."""
     figure.patch.set(alpha=1, facecolor="white")
-    with drawing():
-        text = _svg(figure)
-    path.write_text(text, encoding="utf-8")
+    path.write_text(_svg(figure), encoding="utf-8")
 
 
 def _svg(figure: Figure) -> str:
     stream = io.StringIO()
-    with warnings.catch_warnings():
+    with drawing(), warnings.catch_warnings():
         # Text stays text: that the font which measures it lacks a letter does not show.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(stream, format="svg", metadata={"Date": None})

@@ -14,7 +14,7 @@ from tasks.task import Progress, stage_task
 from tasks.training.run import run_training, training_identity
 from tasks.training.settings import TrainingSettings
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")

@@ -23,7 +23,7 @@ from tasks.training.settings import TrainingSettings
 from tasks.utility.ablation.plans import ProxyPlan
 from tasks.utility.ablation.settings import AblationSettings
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="proxy", task_run_name="train-proxy-{plan.name}")

@@ -7,15 +7,13 @@ import pytest
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 
-from tasks.preference.conformal import fit_left_out
 from tasks.preference.engine.exact_loo import min_norm_errors, ridge_errors
 from tasks.preference.engine.gaussian import Normal, Shrinkage, fit_normal
-from tasks.preference.engine.intervals import intervals
+from tasks.preference.engine.intervals import intervals, models_needed
 from tasks.preference.engine.level import completed, fit_level, general_levels
 from tasks.preference.engine.linear import coefficients, inner_folds, pcr_path, pls_path, standardise
 from tasks.preference.engine.predicting import Predicted, Training, mixing_weights, predict, simplex_weights
 from tasks.preference.engine.resampled_ridge import left_out_predictions
-from tasks.preference.regression import fit
 from tests.bench.preference_speed import instance, looped
 from tests.tasks.preference.tables_at_hand import leveled
 
@@ -87,10 +85,10 @@ def test_partial_least_squares_and_principal_components_as_scikit_learn_has_them
 def test_many_targets_at_once_are_each_target_by_itself(method: str) -> None:
     scores, ratings = leveled(5, 16, 5, 3, factors=2, holes=0.2)
     z, new = standardise(scores, scores)
-    found = ratings.mean(0) + new @ coefficients(method, z, ratings - ratings.mean(0), np.arange(16))
-    # The single-target code scales by the deviation over all rows, holes counted as the mean: as here.
-    expected = np.column_stack([fit(scores, ratings[:, t], method).predict(scores) for t in range(3)])
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    centred = ratings - ratings.mean(0)
+    together = new @ coefficients(method, z, centred, np.arange(16))
+    apart = [new @ coefficients(method, z, centred[:, [t]], np.arange(16)) for t in range(3)]
+    np.testing.assert_allclose(together, np.hstack(apart), rtol=1e-8, atol=1e-12)
 
 
 def test_elastic_net_leaves_out_what_does_not_tell() -> None:
@@ -167,6 +165,30 @@ def test_the_level_model_bears_holes_better_than_ridge_on_means() -> None:
     assert np.sqrt(squares[0]) < 0.9 * np.sqrt(squares[1])
 
 
+def test_jackknife_plus_by_hand() -> None:
+    # Mean predictor, y = 0 1 2 3: left-out means 2, 5/3, 4/3, 1; errors 2, 2/3, 2/3, 2.
+    # c = .6, n + 1 = 5: k_low = 2, k_high = 3. Lower ends 0, 1, 2/3, -1 -> 2nd smallest 0;
+    # upper ends 4, 7/3, 2, 3 -> 3rd smallest 3.
+    means = np.array([2, 5 / 3, 4 / 3, 1])
+    found = Predicted(np.full((1, 1), 1.5), means[:, None], means[:, None, None], np.arange(4))
+    low, high = intervals(found, np.arange(4.0)[:, None], 0.6)
+    assert (low[0, 0], high[0, 0]) == pytest.approx((0, 3))
+
+
+def test_intervals_cover_new_gaussian_models_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        scores = rng.normal(size=(21, 3))
+        ratings = scores @ [1.0, 0.5, 0.2] + 0.4 * rng.normal(size=21)
+        train = Training(scores[:20], ratings[:20, None], np.full(20, np.nan), np.arange(20), scores[:0])
+        found = predict(["ridge"], train, scores[20:], np.full(1, np.nan))["ridge"]
+        low, high = intervals(found, ratings[:20, None], 0.9)
+        held.append(low[0, 0] <= ratings[20] <= high[0, 0])
+    # Nominal .9; 400 draws have a standard error of .015.
+    assert 0.86 <= np.mean(held) <= 0.95
+
+
 def test_intervals_of_many_targets_are_those_of_one() -> None:
     scores, ratings = leveled(12, 20, 3, 2)
     ratings[4, 1] = np.nan
@@ -176,15 +198,18 @@ def test_intervals_of_many_targets_are_those_of_one() -> None:
     low, high = intervals(found, ratings, 0.8)
     for t in range(2):
         rows = np.isfinite(ratings[:, t])
-        reference = fit_left_out(scores[rows], ratings[rows, t], found.fold_of[rows], "mean")
-        for i in range(3):
-            assert (low[i, t], high[i, t]) == pytest.approx(reference.interval(new[i], 0.8))
+        one = Predicted(
+            found.new[:, [t]], found.held_out[rows][:, [t]], found.new_by_fold[:, :, [t]], found.fold_of[rows]
+        )
+        alone = intervals(one, ratings[rows][:, [t]], 0.8)
+        np.testing.assert_allclose((low[:, t], high[:, t]), np.array(alone)[:, :, 0])
 
 
 def test_too_few_ratings_give_infinite_intervals() -> None:
     predicted = Predicted(np.zeros((1, 1)), np.zeros((8, 1)), np.zeros((8, 1, 1)), np.arange(8))
     low, high = intervals(predicted, np.ones((8, 1)), 0.9)
     assert (low[0, 0], high[0, 0]) == (-np.inf, np.inf)
+    assert models_needed(0.9) == 9
 
 
 def test_mixing_weights_are_the_best_of_the_simplex() -> None:

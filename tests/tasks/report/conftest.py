@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pandas as pd
 import pytest
 
 from storage.artifacts import Artifact
-from tasks.preference.result import Forecast
+from tasks.preference import PreferenceSettings
+from tasks.preference.run_models import WithRun, forecast_rows
+from tasks.preference.study import Study, study
 from tasks.report.page import ReportData
+from tests.tasks.preference.tables_at_hand import leveled, paired
 
 CREATED = 1_700_000_000.0
 
@@ -140,44 +145,26 @@ def gate_use(experts: Sequence[str], sources: Sequence[str]) -> list[dict]:
     return rows
 
 
+@cache
+def made_study(rated: tuple[str, ...]) -> Study:
+    """Twelve made-up rated models, four benchmarks, two categories; `rated` are forecast, the first far outside."""
+    scores, ratings = leveled(0, 12, 4, 2)
+    others = scores[: len(rated)] + 100 * np.eye(len(rated), 4)
+    data = paired(scores, ratings, others=others)
+    settings = PreferenceSettings(method="ridge", permutations=99)
+    return study(
+        replace(data, unrated=list(rated)), settings, {"table": "public.csv", "sources": [], "unit": "Elo"}
+    )
+
+
 def make_forecast(folder: Path, models: Sequence[str], rated: Sequence[str]) -> Artifact:
-    validation = pd.DataFrame(
-        [
-            ["leave-one-model-out", method, rmse, rmse - 0.02, rmse + 0.02, 1.0, 0.9, 1.1, 4]
-            for method, rmse in (("ridge", 0.1), ("mean", 0.3), ("single", 0.11))
-        ],
-        columns=["scheme", "method", "rmse", "low", "high", "ratio", "ratio_low", "ratio_high", "n"],
+    found = made_study(tuple(rated))
+    lacking = {model: [] if model in rated else ["MMLU", "GSM8K"] for model in models}
+    rows = forecast_rows(
+        WithRun(paired(np.zeros((3, 1)), np.zeros((3, 1))), lacking), found.rows, found.models
     )
-    loo = pd.DataFrame(
-        {
-            "model": ["a", "b", "c", "d"],
-            "truth": [0.1, 0.4, 0.6, 0.9],
-            "predicted": [0.2, 0.4, 0.5, 0.6],
-            "low": [0.0, 0.2, 0.3, 0.4],
-            "high": [0.4, 0.6, math.inf, 0.8],
-        }
-    )
-    correlations = pd.DataFrame(
-        [["MMLU", "pearson", "", 4, 0.9, 0.7, 0.97]],
-        columns=["benchmark", "statistic", "removed", "n", "value", "low", "high"],
-    )
-    rows = pd.DataFrame(
-        [
-            {
-                "model": model,
-                "rating": 0.5 if model in rated else math.nan,
-                "low": 0.3 if model in rated else math.nan,
-                "high": 0.7 if model in rated else math.nan,
-                "outside": "",
-                "extrapolates": model in rated,
-                "missing": "" if model in rated else "MMLU, GSM8K",
-            }
-            for model in models
-        ]
-    )
-    about = {"confidence": 0.9, "method": "ridge", "unit": "Elo", "sources": []}
-    artifact = make_artifact(folder, "preference", "", {"forecast": [], "notes": []})
-    Forecast(correlations, validation, loo, rows, about, ("A note.",)).save(artifact.path)
+    artifact = make_artifact(folder, "preference", "", {"forecast": rows, "notes": []})
+    replace(found, about=found.about | {"lacking": lacking}).save(artifact.path)
     return artifact
 
 

@@ -83,13 +83,16 @@ def test_page_has_every_section_and_labelled_pictures(make_run: MakeRun, tmp_pat
         "stitch 2: experts-into-hub, layer 3",
         "best single benchmark (baseline)",
         "No forecast for coder, writer, soup and stitched: scores are missing on MMLU, GSM8K.",
-        "0.500 [0.300, 0.700]",
+        "beyond the public models on",
+        "ridge (chosen)",
+        "What 12 rated models cannot show",
+        "Refused: ",
         "at the cap",
         "0123456789ab",
     ):
         assert words in page.text, words
     drawn = pictures(page)
-    assert len(drawn) == 1 + 2 + 3 + 2  # losses, benchmarks, held-out text, ratings and correlations
+    assert len(drawn) == 1 + 2 + 3 + 5  # losses, benchmarks, held-out text, preference
     for label in ("training loss (nats per token)", "tokens read along the lineage (millions)", "guessing"):
         assert any(label in svg for svg in drawn), label
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
 import pytest
 
 from tasks.report.differences import Difference
@@ -124,12 +123,17 @@ def test_specialisation_names_what_fails_and_which_gains_are_within_errors() -> 
 
 
 def test_preference_names_missing_benchmarks_or_the_interval() -> None:
-    row = {"model": "m", "rating": 0.5, "low": 0.3, "high": 0.7, "extrapolates": True, "missing": ""}
+    row = {
+        "model": "m", "target": "chat", "rating": 0.5, "low": 0.3, "high": 0.7, "extrapolates": True, "missing": [],
+    }  # fmt: skip
     other = row | {"model": "n", "rating": 0.4, "low": 0.2, "high": 0.35, "extrapolates": False}
-    told = on_preference(pd.DataFrame([row, other]), 0.9)
-    assert "The m model" in told and "0.500 [0.300, 0.700] (90% interval), overlapping with n;" in told
+    elsewhere = row | {"target": "code", "rating": 9.0}
+    told = on_preference([other, row, elsewhere], 0.9)
+    assert "The m model" in told and "of chat, 0.50 [0.30, 0.70] (90% interval), overlapping with n;" in told
     assert "not backed by evidence" in told
-    lacking = on_preference(pd.DataFrame([row | {"missing": "MMLU, GSM8K"}]), 0.9)
+    unbounded = on_preference([row | {"low": None, "high": None}, other], 0.9)
+    assert "0.500 [unbounded, unbounded]" in unbounded and "overlapping with n" in unbounded
+    lacking = on_preference([row | {"rating": None, "missing": ["MMLU", "GSM8K"]}], 0.9)
     assert "No human rating is forecast" in lacking and "GSM8K and MMLU" in lacking
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import models
+from tasks.training.jobs import TrainingJob
 from tasks.training.settings import TrainingSettings
 from tasks.training.token_order import TokenOrder
 
@@ -38,5 +39,29 @@ def settings():
 def token_order(tokens):
     def build(num_sequences: int):
         return TokenOrder({"text": tokens}, {"text": num_sequences}, {}, 32, "seed", 0)
+
+    return build
+
+
+@pytest.fixture
+def job(new_model, tokens, settings, tmp_path):
+    def build(name: str, **changes):
+        new_model().save_pretrained(tmp_path / "start")
+        tokens.tofile(tmp_path / "text.bin")
+        folder = tmp_path / name
+        folder.mkdir()
+        return TrainingJob(
+            model=str(tmp_path / "start"),
+            out=str(folder / "model"),
+            progress=str(folder / "progress"),
+            tokens={"text": str(tmp_path / "text.bin")},
+            token_dtype="<u2",
+            plan={"text": 4 * settings.tokens_per_step},
+            used={},
+            learning_rate=1e-2,
+            name="seed",
+            seed=0,
+            settings=settings.model_copy(update=changes).model_dump(mode="json"),
+        )
 
     return build

@@ -8,31 +8,7 @@ import pytest
 import torch
 
 import models
-from tasks.training.jobs import TrainingJob, run_job
-
-
-@pytest.fixture
-def job(new_model, tokens, settings, tmp_path):
-    def build(name: str, **changes):
-        new_model().save_pretrained(tmp_path / "start")
-        tokens.tofile(tmp_path / "text.bin")
-        folder = tmp_path / name
-        folder.mkdir()
-        return TrainingJob(
-            model=str(tmp_path / "start"),
-            out=str(folder / "model"),
-            progress=str(folder / "progress"),
-            tokens={"text": str(tmp_path / "text.bin")},
-            token_dtype="<u2",
-            plan={"text": 4 * settings.tokens_per_step},
-            used={},
-            learning_rate=1e-2,
-            name="seed",
-            seed=0,
-            settings=settings.model_copy(update=changes).model_dump(mode="json"),
-        )
-
-    return build
+from tasks.training.jobs import run_job
 
 
 def test_a_plan_of_less_than_a_step_is_refused(job):

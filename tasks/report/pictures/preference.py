@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from tasks.preference.validating import Validation
 from tasks.report.formatting import shortened
 from tasks.report.pictures.colours import ACCENT, INK, MUTED, STITCHED
 from tasks.report.pictures.drawing import drawing, new_figure
@@ -79,34 +78,41 @@ def _heat(axes: Axes, r: pd.DataFrame, holds: pd.DataFrame) -> None:
     axes.tick_params(length=0)
 
 
-def draw_forecasts(found: Validation, method: str = "auto") -> Figure:
-    """Left-out forecast against the published rating, a panel a category, with intervals and the identity line.
+def draw_forecasts(cells: pd.DataFrame) -> Figure:
+    """Left-out forecast against the rating, a panel a category, with intervals and the identity line.
 
-    At most twelve categories are drawn: those with most ratings, in the order of the table.
+    cells: one method's of `validating.Validation.cells`. At most twelve categories are drawn: those with most ratings,
+    in the order of the table.
     """
-    cells = found.cells[found.cells["method"] == method]
     if cells.empty:
-        raise ValueError(f"no forecast of method {method!r}")
+        raise ValueError("no forecast of a rated model to draw")
     counts = cells["target"].value_counts()
     chosen = set(counts.index[:MOST_PANELS])
     names = [name for name in dict.fromkeys(cells["target"]) if name in chosen]
     columns = min(4, len(names))
     rows = math.ceil(len(names) / columns)
-    width, height = 2.0 * columns + 0.4, 1.95 * rows + 0.35
+    side = {1: 3.4, 2: 2.4}.get(len(names), 1.45)
+    step_x, step_y = side + 0.6, side + 0.55
+    width, height = step_x * columns + 0.35, step_y * rows + 0.35
     with drawing():
         figure, first = new_figure(width, height)
         first.remove()
         for i, name in enumerate(names):
             row, column = divmod(i, columns)
-            axes = figure.add_axes(
-                (
-                    (0.5 + 2.0 * column) / width,
-                    1 - (0.3 + 1.95 * row + 1.4) / height,
-                    1.45 / width,
-                    1.4 / height,
-                )
-            )
-            _scatter(axes, cells[cells["target"] == name], shortened(str(name), NAME_LENGTH))
+            left, top = 0.8 + step_x * column, 0.28 + step_y * row
+            box = (left / width, 1 - (top + side) / height, side / width, side / height)
+            part = cells[cells["target"] == name]
+            _scatter(figure.add_axes(box), part, shortened(str(name), NAME_LENGTH))
+        figure.text(0.5, 0.06 / height, "rating", ha="center", va="bottom", color=MUTED)
+        figure.text(
+            0.08 / width,
+            0.5,
+            "forecast with the model left out",
+            rotation=90,
+            va="center",
+            ha="left",
+            color=MUTED,
+        )
     return figure
 
 
@@ -131,22 +137,22 @@ def _scatter(axes: Axes, cells: pd.DataFrame, title: str) -> None:
     axes.set_axisbelow(True)
 
 
-def draw_calibration(found: Validation, method: str = "auto") -> Figure:
+def draw_calibration(cells: pd.DataFrame, confidence: float) -> Figure:
     """Share of left-out ratings inside intervals of each level: on the diagonal where intervals say what they do.
 
-    Levels are reached by scaling the intervals about their middle, as a normal error would have it; the level that was
-    validated is marked.
+    cells: as of `draw_forecasts`. Levels are reached by scaling the intervals of `confidence` about their middle, as a
+    normal error would have it; that level itself is marked.
     """
-    cells = found.cells[(found.cells["method"] == method) & np.isfinite(found.cells["half_width"])]
+    cells = cells[np.isfinite(cells["half_width"])]
     if cells.empty:
-        raise ValueError(f"no finite interval of method {method!r}")
-    levels, shares = calibration(cells, found.confidence)
+        raise ValueError("no finite interval to draw")
+    levels, shares = calibration(cells, confidence)
     with drawing():
         figure, axes = new_figure(3.4, 3.0)
         figure.subplots_adjust(left=0.16, right=0.97, top=0.96, bottom=0.16)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle="--")
         axes.plot(levels, shares, "o-", color=ACCENT, markersize=3.5, linewidth=1.2)
-        axes.plot([found.confidence], [cells["covered"].mean()], "D", color=STITCHED, markersize=6)
+        axes.plot([confidence], [cells["covered"].mean()], "D", color=STITCHED, markersize=6)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.grid()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tasks.preference.association.pairs import pair_table
-from tasks.preference.pictures import calibration, draw_calibration, draw_correlations, draw_forecasts
 from tasks.preference.validating import validate_pair
+from tasks.report.pictures.preference import calibration, draw_calibration, draw_correlations, draw_forecasts
 from tests.tasks.preference.tables_at_hand import leveled, paired
 
 
@@ -39,11 +39,11 @@ def test_like_benchmarks_stand_together() -> None:
 def test_forecasts_are_drawn_by_category_with_the_identity_line() -> None:
     scores, ratings = leveled(2, 14, 4, 3)
     found = validate_pair(paired(scores, ratings), ["ridge"], "leave-one-model-out")
-    figure = draw_forecasts(found, "ridge")
+    figure = draw_forecasts(found.cells[found.cells["method"] == "ridge"])
     assert [axes.get_title() for axes in figure.axes] == ["t0", "t1", "t2"]
     line = figure.axes[0].lines[-1]
     np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
-    assert len(draw_calibration(found, "ridge").axes) == 1
+    assert len(draw_calibration(found.cells[found.cells["method"] == "ridge"], 0.9).axes) == 1
 
 
 def test_calibration_of_normal_errors_is_the_diagonal() -> None:

@@ -1,0 +1,35 @@
+"""Root mean squared errors, and their ratios to a baseline's, with intervals over resampled families of models."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Groups = NDArray[np.intp]
+
+
+def rmse_interval(errors: Array, families: Groups, confidence: float, bootstraps: int, seed: int) -> Array:
+    """RMSE of errors (n,) with its percentile interval over resampled families: [rmse, low, high]."""
+    draws = np.sqrt(_family_means(errors**2, families, bootstraps, seed))
+    tail = (1 - confidence) / 2
+    return np.array([np.sqrt((errors**2).mean()), *np.quantile(draws, [tail, 1 - tail])])
+
+
+def rmse_ratio_interval(
+    errors: Array, baseline: Array, families: Groups, confidence: float, bootstraps: int, seed: int
+) -> Array:
+    """RMSE over the baseline's RMSE, both on the same resampled families: [ratio, low, high]."""
+    ours = _family_means(errors**2, families, bootstraps, seed)
+    theirs = _family_means(baseline**2, families, bootstraps, seed)
+    tail = (1 - confidence) / 2
+    ratio = np.sqrt((errors**2).mean() / (baseline**2).mean())
+    return np.array([ratio, *np.quantile(np.sqrt(ours / theirs), [tail, 1 - tail])])
+
+
+def _family_means(values: Array, families: Groups, bootstraps: int, seed: int) -> Array:
+    kinds, members = np.unique(families, return_inverse=True)
+    rng = np.random.default_rng([seed, 2])
+    drawn = rng.multinomial(len(kinds), np.full(len(kinds), 1 / len(kinds)), size=bootstraps)
+    weights = drawn[:, members]
+    return (weights @ values) / weights.sum(1)

@@ -1,0 +1,75 @@
+"""Rules that judge in people's place: known answers, their name on every row, and never mixed with people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.preference.annotation.aggregating import aggregate
+from tasks.preference.annotation.programmatic import RULES, annotate, choices_table
+
+
+@pytest.mark.parametrize(
+    ("rule", "argument", "good", "bad"),
+    [
+        ("contains", "Paris", "It is paris.", "It is Rome."),
+        ("equals", "yes", " yes\n", "yes."),
+        ("answer", "1234", "5 times more: 1,234", "1234 or 5"),
+        ("words_at_most", "3", "one two three", "one two three four"),
+        ("words_exactly", "2", "one two", "one"),
+        ("starts_with", "Dear", "  Dear all", "dear all"),
+        ("ends_with", ".", "Done. ", "Done"),
+        ("json", "", '{"a": 1}', "{a: 1}"),
+        ("no_repeat", "2", "a b c a d", "a b c a b"),
+    ],
+)
+def test_rules_have_known_answers(rule: str, argument: str, good: str, bad: str) -> None:
+    assert RULES[rule](good, argument)
+    assert not RULES[rule](bad, argument)
+
+
+def responses() -> pd.DataFrame:
+    rows = [
+        ("i1", "m", "Paris", "contains", "Paris", "Facts"),
+        ("i1", "n", "Rome", "contains", "Paris", "Facts"),
+        ("i1", "o", "Paris!", "contains", "Paris", "Facts"),
+        ("i2", "m", "one two", "words_exactly", "3", "Form"),
+        ("i2", "n", "one two three", "words_exactly", "3", "Form"),
+    ]
+    return pd.DataFrame(rows, columns=["item", "model", "response", "rule", "argument", "category"])
+
+
+def test_choices_of_rules_are_called_programmatic(tmp_path: Path) -> None:
+    judged = annotate(responses())
+    told = {(row.item, row.first, row.second): row.value for row in judged.rows.itertuples()}
+    assert told == {("i1", "m", "n"): 1, ("i1", "m", "o"): 0.5, ("i1", "n", "o"): 0, ("i2", "m", "n"): 0}
+    assert judged.rows["annotator"].str.startswith("programmatic:").all()
+    path = tmp_path / "choices.csv"
+    choices_table(judged).to_csv(path, index=False)
+    found = aggregate(path, bootstraps=50)
+    assert found.origin == found.to_json()["origin"] == "programmatic"
+    assert any("not people" in note for note in found.notes)
+
+
+def test_programs_and_people_are_not_mixed() -> None:
+    mixed = choices_table(annotate(responses()))
+    mixed.loc[0, "annotator"] = "anna"
+    with pytest.raises(ValueError, match="3 of 4 judgements are programmatic; programs and people must not"):
+        aggregate(mixed, bootstraps=50)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("rule", "nice", r"row 0, column 'rule': 'nice' must be one of \['contains'"),
+        ("argument", None, r"row 0, column 'argument': empty; the rule 'contains' needs one"),
+        ("model", "n", r"row 1: 'n' answered item 'i1' twice"),
+    ],
+)
+def test_bad_responses_are_named(column: str, value: object, told: str) -> None:
+    frame = responses()
+    frame.loc[0, column] = value
+    with pytest.raises(ValueError, match=told):
+        annotate(frame)
