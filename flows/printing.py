@@ -12,6 +12,7 @@ from rich.table import Table
 from storage.runs import RunSummary
 from tasks.duel.settings import MEASURES
 from tasks.evaluation.metrics import lower_is_better
+from tasks.evaluation.snapshot_names import is_snapshot
 from tasks.report.formatting import with_interval
 from tasks.stitch_duel.settings import AVERAGE
 
@@ -41,7 +42,7 @@ def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
 def print_summary(summary: RunSummary) -> None:
     """The headline table, the forecast, and where the report is."""
     console = Console(width=None if Console().is_terminal else 140)
-    models = list(dict.fromkeys(score["model"] for score in summary.scores))
+    models = [m for m in dict.fromkeys(score["model"] for score in summary.scores) if not is_snapshot(m)]
     if summary.stitch_duel:
         console.print(stitch_duel_table(summary.name, summary.stitch_duel))
     elif summary.duel:
@@ -55,7 +56,8 @@ def print_summary(summary: RunSummary) -> None:
         table.add_column("metric", no_wrap=True)
         for model in models:
             table.add_column(model, justify="right", overflow="fold")
-        for (task, metric), by_model in headline(summary.scores).items():
+        shown = [score for score in summary.scores if score["model"] in models]
+        for (task, metric), by_model in headline(shown).items():
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
         console.print(table)

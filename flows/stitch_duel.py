@@ -9,7 +9,7 @@ from storage.runs import Run
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
 from tasks.sources.task import prepare_sources
-from tasks.stitch_duel.settings import SEED, StitchDuelSettings, Variant, change_names
+from tasks.stitch_duel.settings import FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
 from tasks.stitch_duel.task import (
     Evaluated,
     in_domain_text,
@@ -102,12 +102,13 @@ def _combined(
             run, variant.method, rate, training, corpus, mixtures["joint"], hub, experts, seed, label
         )
     models = {SEED: hub, **experts}
-    if variant.hub not in models:
+    name = next(iter(experts)) if variant.hub == FIRST_EXPERT else variant.hub
+    if name not in models:
         raise ValueError(
-            f"stitch_duel.variants: {variant.name!r}: hub={variant.hub!r}; allowed: {', '.join(models)}"
+            f"stitch_duel.variants: {variant.name!r}: hub={variant.hub!r}; allowed: {', '.join(models)}, {FIRST_EXPERT}"
         )
     extra = in_domain_text(probes, variant.in_domain_share)
-    chosen = models.pop(variant.hub)
+    chosen = models.pop(name)
     return train_stitches(
         run, variant.stitch, e.training, corpus, mixtures["joint"], chosen, models, seed, label, extra
     )

@@ -8,6 +8,7 @@ from tasks.sources.settings import NAME_PATTERN
 from tasks.stitching.settings import CompositionName, StitchSettings
 
 SEED, AVERAGE = "seed", "average"
+FIRST_EXPERT = "first-expert"
 OWN_RATES = {"routing": 1e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3}
 FIRST = StitchSettings(num_stitches=4, learning_rate=3e-3)
 
@@ -24,7 +25,9 @@ class Variant(BaseModel):
         None, gt=0, le=1, description="Peak learning rate of other methods that train; empty: the experts'."
     )
     hub: str = Field(
-        SEED, description="For stitched: the expert that is the hub, with the seed as an expert."
+        SEED,
+        description="For stitched: the expert that is the hub, with the seed as an expert; first-expert: whichever is "
+        "listed first.",
     )
     in_domain_share: float = Field(
         0.0,
@@ -66,6 +69,7 @@ def default_variants() -> tuple[Variant, ...]:
             name="bts-k2", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 2}), side=True
         ),
         Variant(name="bts-k4-to-hub", method="stitched", stitch=all_to_hub, side=True),
+        Variant(name="bts-k4-expert-hub", method="stitched", stitch=FIRST, hub=FIRST_EXPERT, side=True),
         Variant(name="dense-in-domain", method="dense", in_domain_share=0.1, side=True),
         Variant(name="bts-k4-in-domain", method="stitched", stitch=FIRST, in_domain_share=0.1, side=True),
         Variant(
