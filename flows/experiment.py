@@ -10,7 +10,7 @@ from flows.environment import prefect_settings, prepare_environment
 from flows.running import running
 from flows.settings import Experiment
 from flows.stitch_duel import stitch_duel_pipeline
-from flows.subflows import evaluate_snapshots, train_experts, utility_of, weights_learnt
+from flows.subflows import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise
@@ -109,18 +109,21 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
 
-    on_the_way = evaluate_snapshots(run, models | combined, corpus, e.evaluation)
-    forecast = forecast_preference(run, e.preference, scores | on_the_way)
+    models |= combined
+    all_scores = scores | evaluate_snapshots(run, models, corpus, e.evaluation)
+    forecast = forecast_preference(run, e.preference, all_scores)
+    programmatic = rated_by_rules(run, e, models, corpus, all_scores)
     write_report(
         run,
         title=e.name,
         corpus=corpus,
         utility=utility,
         mixtures=mixtures,
-        models=models | combined,
+        models=models,
         scores=scores,
         gate=gate,
         forecast=forecast,
+        programmatic=programmatic,
     )
 
 

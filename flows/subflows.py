@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.settings import Experiment
@@ -12,6 +12,8 @@ from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.online.task import learn_weights
 from tasks.mixture.settings import MixtureSettings
+from tasks.preference.annotation.task import respond_to_prompts, study_programmatic
+from tasks.preference.settings import ProgrammaticSettings
 from tasks.task import StageTask
 from tasks.training.task import train_expert
 from tasks.utility.ablation.plans import ProxyPlan, proxy_plans
@@ -59,11 +61,50 @@ def evaluate_snapshots(
     A model that was combined without training has none; in a plan, one that is not trained yet has none either.
     """
     scores = [
-        evaluate_model(run, name, model, corpus, settings, snapshot=snapshot["step"])
-        for name, model in models.items()
-        for snapshot in model.facts.get("snapshots", ())
+        evaluate_model(run, name, model, corpus, settings, snapshot=step)
+        for name, model, step in _snapshots(models)
     ]
     return {artifact.name: artifact for artifact in scores}
+
+
+def respond_all(
+    run: Run,
+    models: Mapping[str, Artifact],
+    corpus: Artifact,
+    settings: ProgrammaticSettings,
+    bits_per_byte_bytes: int = 0,
+) -> dict[str, Artifact]:
+    """Responses of all models by name, and of all their snapshots by <name>@<step>.
+
+    bits_per_byte_bytes: as `respond_to_prompts` takes it. Which snapshots there are: as `evaluate_snapshots` has it.
+    """
+    asked = [*((name, model, None) for name, model in models.items()), *_snapshots(models)]
+    responses = [
+        respond_to_prompts(run, name, model, corpus, settings, step, bits_per_byte_bytes)
+        for name, model, step in asked
+    ]
+    return {artifact.name: artifact for artifact in responses}
+
+
+def rated_by_rules(
+    run: Run,
+    e: Experiment,
+    models: Mapping[str, Artifact],
+    corpus: Artifact,
+    scores: Mapping[str, Artifact],
+) -> Artifact | None:
+    """The study of the run's own models by programmatic annotators; None where the experiment asks for none."""
+    settings = e.preference.programmatic
+    if settings is None:
+        return None
+    responses = respond_all(run, models, corpus, settings, e.evaluation.bits_per_byte_bytes)
+    return study_programmatic(run, e.preference, corpus, responses, scores)
+
+
+def _snapshots(models: Mapping[str, Artifact]) -> Iterator[tuple[str, Artifact, int]]:
+    for name, model in models.items():
+        for snapshot in model.facts.get("snapshots", ()):
+            yield name, model, snapshot["step"]
 
 
 def utility_of(

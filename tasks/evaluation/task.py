@@ -11,6 +11,7 @@ from storage.fingerprint import digest_named
 from storage.runs import Run
 from tasks.evaluation.metrics import bits_per_byte_by_source
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
+from tasks.evaluation.snapshot_names import snapshot_name
 from tasks.evaluation.specialisation import specialisation
 from tasks.task import Progress, show_table, stage_task
 
@@ -40,8 +41,7 @@ def evaluate_model(
     probes: further tasks and texts, laid out as a corpus has its own. snapshot: the model after so many steps of its
     training is scored, as <name>@<step>; raises ValueError where there is none of that step.
     """
-    place = "model" if snapshot is None else _snapshot_path(model, snapshot)
-    name = name if snapshot is None else f"{name}@{snapshot}"
+    name, place = model_or_snapshot(name, model, snapshot)
     progress = Progress(run, f"evaluation/{name}")
     inputs = {"sources": corpus.digest, "model": model.digest}
     if settings.task_folder is not None:
@@ -66,7 +66,13 @@ def evaluate_model(
     return artifact
 
 
-def _snapshot_path(model: Artifact, step: int) -> str:
+def model_or_snapshot(name: str, model: Artifact, step: int | None) -> tuple[str, str]:
+    """(name, folder in the artifact) of the model, or of what it was after so many steps, <name>@<step>.
+
+    Raises ValueError where there is no snapshot of that step.
+    """
+    if step is None:
+        return name, "model"
     try:
         snapshots = model.facts["snapshots"]
     except KeyError:  # combined without training
@@ -76,7 +82,7 @@ def _snapshot_path(model: Artifact, step: int) -> str:
         raise ValueError(
             f"{model.label}: no snapshot of step {step}; allowed: {', '.join(map(str, kept)) or 'none'}"
         )
-    return kept[step]
+    return snapshot_name(name, step), kept[step]
 
 
 @stage_task(name="specialisation", task_run_name="specialisation")

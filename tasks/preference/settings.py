@@ -11,6 +11,26 @@ Method = Literal[
 ]  # fmt: skip
 
 
+class ProgrammaticSettings(BaseModel):
+    """Prompts with known answers that the run's own models are rated by."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: int = Field(
+        default=60,
+        ge=10,
+        description="Prompts a source; one whose held-out text gives fewer has fewer, and under 10 none.",
+    )
+    prompt_characters: int = Field(
+        default=240,
+        ge=1,
+        description="Characters of a prompt at least; it is cut at the next blank. A shorter document gives none.",
+    )
+    new_tokens: int = Field(
+        default=12, ge=1, description="Tokens a model answers at most; less than its context."
+    )
+
+
 class PreferenceSettings(BaseModel):
     """Settings of the stage `preference`."""
 
@@ -64,6 +84,11 @@ class PreferenceSettings(BaseModel):
     names: dict[str, str] = Field(
         default={},
         description="Task name in the run -> benchmark in the table, where the usual names do not match.",
+    )
+    programmatic: ProgrammaticSettings | None = Field(
+        default=None,
+        description="Lets rules with known answers, not people, judge continuations of held-out text by the run's own "
+        "models, and studies the ratings that come of it against the run's own scores. Empty: no such ratings.",
     )
 
     @field_validator("benchmarks")

@@ -34,7 +34,7 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
     progress = Progress(run, "preference")
     inputs = {name: artifact.digest for name, artifact in scores.items()}
     inputs |= {name: digest_file(path) for name, path in files.items() if path is not None}
-    identity = settings.model_dump(mode="json", exclude={"table", "ratings"})
+    identity = settings.model_dump(mode="json", exclude={"table", "ratings", "programmatic"})
 
     def build(folder: Path) -> dict:
         import pandas as pd

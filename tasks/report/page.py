@@ -46,6 +46,7 @@ class ReportData:
     scores: Mapping[str, Artifact]
     gate: Artifact
     forecast: Artifact
+    programmatic: Artifact | None = None
 
     @cached_property
     def artifacts(self) -> list[Artifact]:
@@ -58,6 +59,7 @@ class ReportData:
             *self.scores.values(),
             self.gate,
             self.forecast,
+            *([] if self.programmatic is None else [self.programmatic]),
         ]
 
     @cached_property
@@ -126,6 +128,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
         **_scores(data, scores, headline, chance, kept),
         **_gates(data),
         "preference": preference_tables.study_view(forecast),
+        "programmatic": _programmatic(data),
         **_headline(data, scores, headline, chance, kept, forecast),
         "environment": provenance_tables.environment_rows(data.artifacts),
         "keys": provenance_tables.key_rows(data.artifacts),
@@ -253,4 +256,17 @@ def _gates(data: ReportData) -> dict[str, Any]:
         "token_texts": [
             coloured(a.facts["token_view"]) for a in data.models.values() if "token_view" in a.facts
         ],
+    }
+
+
+def _programmatic(data: ReportData) -> dict[str, Any] | None:
+    """The study of the run's own models by rules, with its ratings; None where there is none."""
+    if data.programmatic is None:
+        return None
+    facts = data.programmatic.facts
+    return {
+        "study": preference_tables.study_view(Study.load(data.programmatic.path)) if facts["studied"] else None,
+        "ratings": preference_tables.rating_rows(facts["ratings"]),
+        "categories": facts["items_by_category"],
+        "notes": facts["notes"],
     }

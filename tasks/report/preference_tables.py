@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,15 @@ def forecast_rows(rows: pd.DataFrame) -> list[dict]:
         }
         for target, part in rows.groupby("target", sort=False)
     ]
+
+
+def rating_rows(ratings: Sequence[Mapping[str, Any]]) -> list[dict]:
+    """One row a model: its rating in each category; ratings: rows of model, category, rating, low, high."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in ratings:
+        told = between(row["rating"], row["low"], row["high"])
+        cells.setdefault(row["model"], {})[row["category"]] = told
+    return [{"model": model, "cells": by_category} for model, by_category in cells.items()]
 
 
 def reach_rows(models: pd.DataFrame) -> list[dict]:

@@ -23,6 +23,7 @@ def write_report(
     scores: Mapping[str, Artifact],
     gate: Artifact,
     forecast: Artifact,
+    programmatic: Artifact | None = None,
 ) -> Artifact:
     """The page, made anew where anything that it shows has changed."""
     progress = Progress(run, "report")
@@ -32,6 +33,8 @@ def write_report(
         "gate": gate.digest,
         "forecast": forecast.digest,
     }
+    if programmatic is not None:
+        inputs["programmatic"] = programmatic.digest
     for kind, artifacts in (("mixture", mixtures), ("model", models), ("scores", scores)):
         inputs |= {f"{kind} {name}": artifact.digest for name, artifact in artifacts.items()}
 
@@ -39,7 +42,7 @@ def write_report(
         from tasks.report.page import ReportData, write_page
 
         progress.say("drawing")
-        data = ReportData(title, corpus, utility, mixtures, models, scores, gate, forecast)
+        data = ReportData(title, corpus, utility, mixtures, models, scores, gate, forecast, programmatic)
         write_page(data, folder / "report.html")
         return {"page": "report.html"}
 

@@ -9,8 +9,9 @@ from tasks.stitching.settings import CompositionName, StitchSettings
 
 SEED, AVERAGE = "seed", "average"
 FIRST_EXPERT = "first-expert"
-OWN_RATES = {"routing": 1e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3}
-FIRST = StitchSettings(num_stitches=4, learning_rate=3e-3)
+# The best of three each in tests/bench/stitch_sweep.py, whose seed no duel uses.
+OWN_RATES = {"routing": 3e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3, "dense": 4e-3}
+FIRST = StitchSettings(num_stitches=4, learning_rate=1e-3)
 
 
 class Variant(BaseModel):
@@ -60,7 +61,7 @@ def default_variants() -> tuple[Variant, ...]:
     all_to_hub = FIRST.model_copy(update={"layout": "experts-into-hub"})
     return (
         *(Variant(name=method, method=method, learning_rate=OWN_RATES.get(method)) for method in others),
-        Variant(name="dense", method="dense"),
+        Variant(name="dense", method="dense", learning_rate=OWN_RATES["dense"]),
         Variant(name="bts-k4", method="stitched", stitch=FIRST),
         Variant(
             name="bts-k1", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 1}), side=True
@@ -70,7 +71,13 @@ def default_variants() -> tuple[Variant, ...]:
         ),
         Variant(name="bts-k4-to-hub", method="stitched", stitch=all_to_hub, side=True),
         Variant(name="bts-k4-expert-hub", method="stitched", stitch=FIRST, hub=FIRST_EXPERT, side=True),
-        Variant(name="dense-in-domain", method="dense", in_domain_share=0.1, side=True),
+        Variant(
+            name="dense-in-domain",
+            method="dense",
+            learning_rate=OWN_RATES["dense"],
+            in_domain_share=0.1,
+            side=True,
+        ),
         Variant(name="bts-k4-in-domain", method="stitched", stitch=FIRST, in_domain_share=0.1, side=True),
         Variant(
             name="bts-k4-to-hub-in-domain",

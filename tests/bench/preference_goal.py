@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from tasks.preference.engine.folds import schemes_possible
+from tasks.preference.engine.predicting import BASELINES
 from tasks.preference.sheets.joining import pair
 from tasks.preference.validating import validate_pair
 
@@ -69,10 +71,24 @@ def measure() -> Iterator[str]:
                 f"{auto['median_baseline_rmse']:.1f}: {auto['ratio_of_medians']:.3f} (median of ratios "
                 f"{auto['median_ratio']:.3f}, worst {auto['worst_ratio']:.2f} {auto['worst_target']}); with the single "
                 f"benchmark's cells filled as the level model fills them {strict_median:.3f} "
-                f"({np.median(strict):.3f}, worst {strict.max():.2f}); {share} of {auto['intervals']} finite 90% "
+                f"({np.median(strict):.3f}, worst {strict.max():.2f}); {_complete(found.table, len(data.models))}; "
+                f"{share} of {auto['intervals']} finite 90% "
                 f"intervals hold the rating; fell back in {fell:.0%} of the folds; {seconds:.0f} s"
             )
     yield from _paper(folder)
+
+
+def _complete(table: pd.DataFrame, num_models: int) -> str:
+    """The same ratios over the categories in which every model is rated."""
+    whole = table[table["n"] == num_models]
+    if whole.empty:
+        return "no category has ratings of all models"
+    rmse = whole.pivot(index="target", columns="method", values="rmse")
+    auto = whole[whole["method"] == "auto"]
+    ratio = rmse["auto"].median() / rmse[list(BASELINES)].median().min()
+    return (
+        f"over the {len(rmse)} categories in which all are rated {ratio:.3f}, worst {auto['ratio'].max():.2f}"
+    )
 
 
 def _paper(folder: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from tasks.preference.annotation.agreement import alpha, order_effect
 from tasks.preference.annotation.bradley_terry import ELO, fit_strengths, unlinked
 from tasks.preference.annotation.judgements import Judgements, read_judgements
-from tasks.preference.annotation.programmatic import PROGRAMMATIC, origin
+from tasks.preference.annotation.programmatic import HUMAN, origin
 from tasks.preference.records import plain_value, records
 from tasks.preference.sheets.reading import Source
 
@@ -63,8 +63,9 @@ class Aggregate:
 
     def table(self, rating: str) -> pd.DataFrame:
         """model, category, rating, rating_low, rating_high of every place: what `--ratings` takes; elo or score."""
-        if rating not in ("elo", "score"):
-            raise ValueError(f"rating={rating!r}: allowed are ['elo', 'score']")
+        allowed = [name for name in ("elo", "score") if name in self.ratings]
+        if rating not in allowed:
+            raise ValueError(f"rating={rating!r}: allowed are {allowed}")
         names = [_path(row) for row in records(self.ratings)]
         columns = {f"{rating}": "rating", f"{rating}_low": "rating_low", f"{rating}_high": "rating_high"}
         frame = self.ratings[["model", *columns]].rename(columns=columns)
@@ -80,8 +81,12 @@ def aggregate(
     confidence: float = 0.9,
     bootstraps: int = 500,
     seed: int = 0,
+    elo: bool = True,
 ) -> Aggregate:
-    """Aggregates judgements (a file, a DataFrame, or what `read_judgements` gave) at every place of the taxonomy."""
+    """Aggregates judgements (a file, a DataFrame, or what `read_judgements` gave) at every place of the taxonomy.
+
+    elo: False leaves out the Bradley-Terry strengths, which take most of the time.
+    """
     if not 0.5 <= confidence < 1 or bootstraps < 50:
         raise ValueError(
             f"confidence={confidence:g}, bootstraps={bootstraps}: must be in [0.5, 1), and 50 or more"
@@ -94,13 +99,14 @@ def aggregate(
     by = origin(found)
     ratings, places, notes = [], [], []
     for level, place, rows in _places(found.rows):
-        told, note = _rated(rows, found.kind, confidence, bootstraps, seed)
+        told, note = _rated(rows, found.kind, confidence, bootstraps, seed, elo)
         if note:
             notes.append(f"{_path({'level': level, **place})}: {note}")
         ratings += [{"level": level, **place, **row} for row in told]
         places.append({"level": level, **place, **_counts(rows, found.kind, confidence, seed)})
-    notes += _cautions(places[0], found.kind)
-    if by == PROGRAMMATIC:
+    if by == HUMAN:
+        notes += _cautions(places[0], found.kind)
+    else:
         notes.append("These judgements are programmatic: rules with a known answer, not people.")
     return Aggregate(pd.DataFrame(ratings), pd.DataFrame(places), found.kind, by, confidence, notes)
 
@@ -157,12 +163,12 @@ def _counts(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict
 
 
 def _rated(
-    rows: pd.DataFrame, kind: str, confidence: float, bootstraps: int, seed: int
+    rows: pd.DataFrame, kind: str, confidence: float, bootstraps: int, seed: int, elo: bool
 ) -> tuple[list[dict[str, Any]], str]:
     sides = rows if kind in ("likert", "absolute") else pd.concat([rows, _turned(rows)], ignore_index=True)
     names = sorted(set(rows["first"]) | (set(rows["second"]) - {""}))
     scores, strengths, note = _Scores(sides, names), None, ""
-    if kind != "absolute":
+    if elo and kind != "absolute":
         strengths = _Strengths(rows, names)
         groups = unlinked(strengths.pairs, strengths.counts_of(np.ones((1, len(rows))))[0], len(names))
         if len(groups) > 1:

@@ -11,6 +11,7 @@ what comes of them is called programmatic throughout; a table that mixes them wi
     words_at_most  no more words than the argument
     words_exactly  as many words as the argument
     starts_with, ends_with   with the argument
+    first_word     the first word, up to a blank, is the argument
     json           the response is a JSON value
     no_repeat      no run of as many words as the argument comes twice
 """
@@ -60,6 +61,7 @@ RULES: dict[str, Callable[[str, str], bool]] = {
     "words_exactly": lambda response, argument: len(response.split()) == int(argument),
     "starts_with": lambda response, argument: response.lstrip().startswith(argument),
     "ends_with": lambda response, argument: response.rstrip().endswith(argument),
+    "first_word": lambda response, argument: response.split()[:1] == [argument],
     "json": _is_json,
     "no_repeat": _no_repeat,
 }

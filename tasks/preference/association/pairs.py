@@ -4,7 +4,8 @@ A pair counts the models that have both figures. Its null distribution permutes 
 pairs by the same draw: every draw gives each model a random key, and a pair's models are ordered by their keys.
 So pairs on the same models are permuted alike, which the family-wise test needs (Westfall and Young 1993): its
 p-value is the share of draws in which the largest |coefficient| of all pairs, each over its null deviation at
-its own n, reaches the observed one. Benjamini-Hochberg q-values stand beside it.
+its own n, reaches the observed one. Benjamini-Hochberg q-values stand beside it; those know nothing of how pairs
+depend on each other, so that among categories which hardly differ fewer pairs may pass them than hold family-wise.
 
 A part is removed from both sides by linear regression before ranks are taken: log parameters, or the general
 factor, that is the mean of the other standardised categories (or one named category). The permuted residuals

@@ -21,6 +21,7 @@ from tasks.preference.annotation.programmatic import RULES, annotate, choices_ta
         ("words_exactly", "2", "one two", "one"),
         ("starts_with", "Dear", "  Dear all", "dear all"),
         ("ends_with", ".", "Done. ", "Done"),
+        ("first_word", "well,", "\n  well, then", "well then"),
         ("json", "", '{"a": 1}', "{a: 1}"),
         ("no_repeat", "2", "a b c a d", "a b c a b"),
     ],
@@ -51,6 +52,21 @@ def test_choices_of_rules_are_called_programmatic(tmp_path: Path) -> None:
     found = aggregate(path, bootstraps=50)
     assert found.origin == found.to_json()["origin"] == "programmatic"
     assert any("not people" in note for note in found.notes)
+
+
+def test_notes_on_programs_say_nothing_of_people_or_places() -> None:
+    found = aggregate(annotate(responses()), bootstraps=50)
+    assert found.notes[-1] == "These judgements are programmatic: rules with a known answer, not people."
+    assert not any("annotators" in note or "named first" in note for note in found.notes)
+
+
+def test_strengths_can_be_left_out() -> None:
+    whole, scores = (aggregate(annotate(responses()), bootstraps=50, elo=elo) for elo in (True, False))
+    names = [name for name in whole.ratings if not name.startswith("elo")]
+    assert len(names) < len(whole.ratings.columns)
+    pd.testing.assert_frame_equal(scores.ratings, whole.ratings[names])
+    with pytest.raises(ValueError, match=r"rating='elo': allowed are \['score'\]"):
+        scores.table("elo")
 
 
 def test_programs_and_people_are_not_mixed() -> None:

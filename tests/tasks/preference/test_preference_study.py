@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tasks.preference import PreferenceSettings, Study
 from tasks.preference.run_models import public_models
+from tasks.preference.settings import ProgrammaticSettings
 from tasks.preference.study import FRAMES, study
 from tasks.preference.table import BUNDLED, read_table
 from tasks.preference.task import check_preference, forecast_preference
@@ -80,6 +81,16 @@ def test_with_ratings_every_model_has_a_profile_with_intervals(tmp_path: Path) -
     assert profile["stitched", "math"]["rating"] > profile["seed", "math"]["rating"]
     assert "ratings" in run.asked["inputs"]
     assert str(tmp_path) not in json.dumps(run.asked["identity"])
+
+
+def test_programmatic_ratings_are_no_part_of_what_this_stage_is(tmp_path: Path) -> None:
+    table, _ = files(tmp_path)
+    plain = PreferenceSettings(table=table, names=NAMES, **FAST)
+    with_rules = PreferenceSettings(table=table, names=NAMES, programmatic=ProgrammaticSettings(), **FAST)
+    (one, _), (other, _) = (
+        staged(tmp_path / str(number), settings) for number, settings in enumerate((plain, with_rules))
+    )
+    assert one.asked == other.asked
 
 
 def test_bad_ratings_are_told_before_anything_is_trained(tmp_path: Path) -> None:

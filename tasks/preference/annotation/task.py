@@ -1,0 +1,105 @@
+"""Stages `responses` and `programmatic`: rules with known answers rate the run's own models, in nobody's place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.evaluation.task import model_or_snapshot
+from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
+from tasks.task import Progress, show_table, stage_task
+
+VERSION = 1
+STUDY_FIELDS = {"method", "confidence", "permutations", "seed"}
+
+
+@stage_task(name="responses", task_run_name="respond-{name}")
+def respond_to_prompts(
+    run: Run,
+    name: str,
+    model: Artifact,
+    corpus: Artifact,
+    settings: ProgrammaticSettings,
+    snapshot: int | None = None,
+    bits_per_byte_bytes: int = 0,
+) -> Artifact:
+    """How one model, or a snapshot as `evaluate_model` takes it, continues held-out text, and how often by the rule.
+
+    bits_per_byte_bytes: of each source's held-out text that bits per byte reads; prompts are of other documents where
+    there are enough.
+    """
+    name, place = model_or_snapshot(name, model, snapshot)
+    progress = Progress(run, f"responses/{name}")
+    identity = settings.model_dump(mode="json") | {"bits_per_byte_bytes": bits_per_byte_bytes}
+    if snapshot is not None:
+        identity["snapshot"] = snapshot
+
+    def build(folder: Path) -> dict:
+        from tasks.preference.annotation.responding import held_by_category, respond_to_corpus
+
+        progress.say("answering")
+        responses, notes = respond_to_corpus(
+            model.path / place, name, corpus.path, corpus.facts, settings, bits_per_byte_bytes
+        )
+        responses.to_parquet(folder / "responses.parquet", index=False)
+        return {"held": held_by_category(responses), "notes": notes}
+
+    inputs = {"sources": corpus.digest, "model": model.digest}
+    artifact = run.stage("responses", VERSION, identity, inputs, build, name)
+    show_table(
+        lambda: artifact.facts["held"],
+        key=f"responses-{name}",
+        description=f"Share of continuations by {name} that hold by rule",
+    )
+    return artifact
+
+
+@stage_task(name="programmatic", task_run_name="study-programmatic")
+def study_programmatic(
+    run: Run,
+    settings: PreferenceSettings,
+    corpus: Artifact,
+    responses: Mapping[str, Artifact],
+    scores: Mapping[str, Artifact],
+) -> Artifact:
+    """Programmatic ratings of the models by category, studied against the run's own scores of them.
+
+    responses, scores: by model. Where too few models answered or have scores, there is no study: `studied` is false and
+    the notes say why.
+    """
+    progress = Progress(run, "programmatic")
+    inputs = {"sources": corpus.digest}
+    inputs |= {f"responses {name}": artifact.digest for name, artifact in responses.items()}
+    inputs |= {f"scores {name}": artifact.digest for name, artifact in scores.items()}
+
+    def build(folder: Path) -> dict:
+        import pandas as pd
+
+        from tasks.preference.annotation.own_models import study_responses
+        from tasks.preference.annotation.responding import COLUMNS
+
+        progress.say("rating and studying")
+        said = [
+            pd.read_parquet(artifact.path / "responses.parquet").assign(model=name)
+            for name, artifact in responses.items()
+        ]
+        notes = [note for artifact in responses.values() for note in artifact.facts["notes"]]
+        return study_responses(
+            folder,
+            pd.concat(said, ignore_index=True) if said else pd.DataFrame(columns=COLUMNS),
+            {name: artifact.facts["scores"] for name, artifact in scores.items()},
+            corpus.facts["tasks"],
+            settings,
+            list(dict.fromkeys(notes)),
+        )
+
+    identity = settings.model_dump(mode="json", include=STUDY_FIELDS)
+    artifact = run.stage("programmatic", VERSION, identity, inputs, build)
+    show_table(
+        lambda: artifact.facts["ratings"],
+        key="programmatic-ratings",
+        description="Programmatic ratings of the run's models, by rules and not by people",
+    )
+    return artifact
