@@ -26,6 +26,11 @@ class ProgrammaticSettings(BaseModel):
         ge=1,
         description="Characters of a prompt at least; it is cut at the next blank. A shorter document gives none.",
     )
+    letters: int | None = Field(
+        default=None,
+        ge=1,
+        description="First letters of the next word that an answer must begin with; empty: the whole word.",
+    )
     new_tokens: int = Field(
         default=12, ge=1, description="Tokens a model answers at most; less than its context."
     )

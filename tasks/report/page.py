@@ -265,7 +265,9 @@ def _programmatic(data: ReportData) -> dict[str, Any] | None:
         return None
     facts = data.programmatic.facts
     return {
-        "study": preference_tables.study_view(Study.load(data.programmatic.path)) if facts["studied"] else None,
+        "study": preference_tables.study_view(Study.load(data.programmatic.path))
+        if facts["studied"]
+        else None,
         "ratings": preference_tables.rating_rows(facts["ratings"]),
         "categories": facts["items_by_category"],
         "notes": facts["notes"],

@@ -17,7 +17,6 @@ from tasks.preference.settings import ProgrammaticSettings
 from tasks.sources.items import read_items
 
 AREA = "continuation"
-RULE = "first_word"
 MIN_ITEMS = 10
 NEXT_WORD = re.compile(
     r"(?<=\S)\s+(\S+)(?=\s)"
@@ -33,6 +32,11 @@ class Prompt:
     document: int
     text: str
     answer: str
+
+
+def rule_and_argument(prompt: Prompt, letters: int | None) -> tuple[str, str]:
+    """The rule of `programmatic.RULES` that judges a response, and its argument: the next word or its first letters."""
+    return ("first_word", prompt.answer) if letters is None else ("starts_with", prompt.answer[:letters])
 
 
 def corpus_prompts(

@@ -11,7 +11,7 @@ import torch
 
 from tasks.evaluation.standard_errors import mean_error
 from tasks.preference.annotation.programmatic import RULES
-from tasks.preference.annotation.prompts import AREA, RULE, corpus_prompts
+from tasks.preference.annotation.prompts import AREA, corpus_prompts, rule_and_argument
 from tasks.preference.records import records
 from tasks.preference.settings import ProgrammaticSettings
 
@@ -50,8 +50,7 @@ def respond_to_corpus(
             prompt.category,
             name,
             response,
-            RULE,
-            prompt.answer,
+            *rule_and_argument(prompt, settings.letters),
             prompt.document,
             prompt.text,
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.preference.annotation.prompts import Prompt, corpus_prompts, make_prompts
+from tasks.preference.annotation.programmatic import RULES
+from tasks.preference.annotation.prompts import Prompt, corpus_prompts, make_prompts, rule_and_argument
 from tasks.preference.settings import ProgrammaticSettings
 
 
@@ -96,3 +97,10 @@ def test_the_corpus_says_what_bits_per_byte_reads(tmp_path: Path, size: int, fir
     found = corpus_prompts(tmp_path, {"sources": {"a": {}}}, asked(), size)
     assert found == corpus_prompts(tmp_path, {"sources": {"a": {}}}, asked(), size)
     assert found == make_prompts({"a": DOCUMENTS}, asked(), {"a": first})
+
+
+def test_the_rule_asks_for_the_whole_word_or_its_first_letters() -> None:
+    prompt = Prompt("a/0/0", "a", 0, "one two", "three")
+    assert rule_and_argument(prompt, None) == ("first_word", "three")
+    assert rule_and_argument(prompt, 2) == ("starts_with", "th")
+    assert RULES["starts_with"](" through", "th") and not RULES["first_word"](" through", "three")
