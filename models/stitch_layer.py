@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
+from models.streams import linear_by_stream
+
 StitchKind = Literal["experts-into-hub", "hub-into-experts"]
 Layout = Literal["alternating", "experts-into-hub"]
 
@@ -154,6 +156,25 @@ class Stitch(nn.Module):
         pairs = zip(gates, others, messages, strict=True)
         return [hub, *(torch.lerp(state, message, gate) for gate, state, message in pairs)]
 
+    def pass_side_by_side(self, states: Tensor) -> Tensor:
+        """`forward` in inference for all streams' states side by side, hub first: (batch, length, (n+1) d)."""
+        width, parts = self.gate.shape[-1], self._parts()
+        hub, others = states[..., :width], states[..., width:]
+        if self.kind == "hub-into-experts":
+            used = [self.gate[1:], *(part.gate for part in parts[1:])]
+            gates = torch.sigmoid(_side_by_side(hub, used)).to(states.dtype)
+            messages = _side_by_side(hub, [part.projections for part in parts]).to(states.dtype)
+            return torch.cat([hub, torch.lerp(others, messages, gates)], dim=-1)
+        split = others.split([len(part.projections) * width for part in parts], dim=-1)
+        pairs = zip(split, parts, strict=True)
+        projected = [linear_by_stream(each, part.projections).to(states.dtype) for each, part in pairs]
+        logits = _side_by_side(hub, [part.gate for part in parts]).unflatten(-1, (-1, width))
+        if any(self.gate_biases):
+            logits = logits + logits.new_tensor(self.gate_biases).unsqueeze(-1)
+        gates = torch.softmax(logits, dim=-2).to(states.dtype)
+        messages = torch.cat([hub, *projected], dim=-1).view_as(gates)
+        return torch.cat([(gates * messages).sum(dim=-2), *projected], dim=-1)
+
     def gates_and_messages(
         self, states: Sequence[Tensor], experts: Sequence[int] | None = None
     ) -> tuple[Sequence[Tensor], list[Tensor]]:
@@ -196,6 +217,12 @@ class Stitch(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.kind}, hidden_size={self.gate.shape[-1]}, num_experts={len(self.gate_biases) - 1}"
+
+
+def _side_by_side(hub: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """The hub's state times each (d, d) of `weights`, which are (.., d, d): (batch, length, number of them d)."""
+    products = [F.linear(hub, weight.flatten(0, 1)) for weight in weights]
+    return products[0] if len(products) == 1 else torch.cat(products, dim=-1)
 
 
 def _mixed(gates: Sequence[Tensor], messages: Sequence[Tensor]) -> Tensor:

@@ -27,13 +27,13 @@ from transformers import (
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
-from models import stitched_experts, stitched_files, stitched_insight
+from models import batched_streams, stitched_experts, stitched_files, stitched_insight
 from models.combined import ATTENTION_SUPPORT
 from models.model_card import write_model_card
 from models.prefix_cache import Prefix
 from models.stitch_layer import Layout, Stitch, StitchPlace, stitch_places
 from models.stitched_config import StitchedConfig
-from models.streams import check_runs_as_streams, language_model_head, number_cache_slots, run_streams
+from models.streams import check_runs_as_streams, language_model_head, run_streams
 
 UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")
 
@@ -43,6 +43,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
 
     config_class = StitchedConfig
     supports_gradient_checkpointing = True
+    batched: batched_streams.BatchedStreams | None = None  # what runs while streams are batched
 
     def __init__(self, config: StitchedConfig) -> None:
         inner = config.base_config
@@ -60,7 +61,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         self.stitches = nn.ModuleList(self._new_stitches())
         self._no_split_modules = [*(self.hub._no_split_modules or []), Stitch.__name__]
         self.origins: dict[str, str] = {}  # "hub" and experts' names -> the folder that they were loaded from
-        self._settle()
+        stitched_experts.settle(self)
         self.post_init()
 
     @classmethod
@@ -106,7 +107,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         model.experts = nn.ModuleList([copy.deepcopy(expert.base_model) for expert in experts.values()])
         model.stitches = nn.ModuleList([stitch.to(hub.device, hub.dtype) for stitch in model._new_stitches()])
         model.origins = stitched_files.folders_of({"hub": hub, **experts})
-        model._settle()
+        stitched_experts.settle(model)
         model.generation_config = copy.deepcopy(hub.generation_config)
         return model.eval()
 
@@ -127,7 +128,7 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             return stitched_files.load_from_elsewhere(cls, Path(folder), config, kwargs)
         loaded = super().from_pretrained(folder, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True gives a pair
-        model._set_trainable()
+        stitched_experts.set_trainable(model)
         return loaded
 
     def save_pretrained(  # type: ignore[override]
@@ -141,7 +142,8 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         file by file, each of at most `max_shard_size`.
         """
         if bundle:
-            super().save_pretrained(save_directory, **kwargs)
+            with batched_streams.apart(self):  # shards are counted by tensors that share no memory
+                super().save_pretrained(save_directory, **kwargs)
         else:
             with stitched_files.streams_elsewhere(self) as stitch_weights:
                 super().save_pretrained(save_directory, state_dict=stitch_weights, **kwargs)
@@ -155,7 +157,8 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         made before do not fit any more. Where it is the newest and trains alone, the other stitch weights train
         again. Make a new optimizer afterwards. Raises ValueError for an unknown name and for the last expert.
         """
-        stitched_experts.drop_expert(self, name)
+        with batched_streams.apart(self):
+            stitched_experts.drop_expert(self, name)
 
     def add_expert(self, name: str, model: PreTrainedModel, gate_bias: float | None = None) -> None:
         """Append a copy of `model` as an expert, in place; only its own stitch weights train from now on.
@@ -166,11 +169,26 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         it is trained. Make a new optimizer afterwards. `train_all_stitches` ends training alone.
         Raises ValueError where the name is taken or the model does not fit, as `from_models`.
         """
-        stitched_experts.add_expert(self, name, model, gate_bias)
+        with batched_streams.apart(self):
+            stitched_experts.add_expert(self, name, model, gate_bias)
 
     def train_all_stitches(self) -> None:
         """Let all stitch weights train, after `add_expert`. Make a new optimizer afterwards."""
         stitched_experts.train_all_stitches(self)
+
+    def batch_streams(self, on: bool = True) -> None:
+        """From now on run all n+1 streams of a layer in one batched product, or one after the other (False).
+
+        For inference, mostly decoding, which is bound by the number of calls. Equal up to rounding; so are the
+        ways to generate. The layers' weights become views of stacked ones, (n+1, out, in) for a linear layer:
+        there is no second copy, beyond one weight of all streams for a moment. The KV cache then has L slots of
+        (batch, (n+1) key-value heads, length, head_dim) and fits this mode only. Saving, dropping and adding
+        experts and moving the whole model keep the mode; copies of the model start without it.
+
+        Raises ValueError for streams on several devices and for layers that hold more than linear layers and
+        norms or mix up batched streams; a forward pass then refuses training mode, and `prefix`.
+        """
+        batched_streams.batch_streams(self, on)
 
     @property
     def num_trainable(self) -> int:
@@ -212,9 +230,10 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             use_cache = self.config.use_cache and not self.training and prefix is None
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
+        decoders, stitches = batched_streams.as_run(self, prefix, past_key_values)
         states = run_streams(
-            self.decoders(),
-            self.stitches_by_layer(),
+            decoders,
+            stitches,
             input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -224,7 +243,8 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        logits = language_model_head(self.hub, states[0][:, kept])
+        hidden = states[0][:, kept, : self.config.hidden_size]  # batched streams lie side by side, hub first
+        logits = language_model_head(self.hub, hidden)
         loss = None
         if labels is not None:
             loss = self.loss_function(
@@ -260,6 +280,10 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         if isinstance(module, Stitch):
             module.reset_parameters()
 
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        with batched_streams.apart(self):  # a change of device or dtype replaces every weight by itself
+            return super()._apply(*args, **kwargs)
+
     def decoders(self) -> list[Any]:
         """The streams' base models, hub first."""
         return [self.hub.base_model, *self.experts]
@@ -274,21 +298,3 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         biases = [0.0, *(config.gate_biases.get(name, 0.0) for name in config.expert_names)]
         sizes = (config.hidden_size, len(config.expert_names), config.gate_dropout)
         return [Stitch(place.kind, *sizes, biases, config.newest_trains_alone) for place in self.places]
-
-    def _settle(self) -> None:
-        """Make loose base models into streams of this model: one configuration, own cache slots, frozen."""
-        for expert in self.experts:
-            expert.norm = nn.Identity()
-        for stream, decoder in enumerate(self.decoders()):
-            number_cache_slots(decoder, stream, self.config.base_config.num_hidden_layers)
-        for module in [*self.hub.modules(), *self.experts.modules()]:
-            if hasattr(module, "config"):
-                module.config = self.config.base_config
-        self._set_trainable()
-
-    def _set_trainable(self) -> None:
-        self.hub.requires_grad_(False)
-        self.experts.requires_grad_(False)
-        stitches: list[Any] = [*self.stitches]
-        for stitch in stitches:
-            stitch.set_trainable()

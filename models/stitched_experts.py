@@ -1,4 +1,4 @@
-"""Experts that come and go: an expert is dropped from a stitched model without training, or added to it."""
+"""Experts that come and go: how base models become a stitched model's streams, are added and are dropped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from models.combined_config import check_names
 from models.stitched_config import check_biases, check_same_architecture
 from models.stitched_files import folders_of
+from models.streams import number_cache_slots
 
 if TYPE_CHECKING:
     from models.stitched import StitchedForCausalLM
@@ -32,7 +34,7 @@ def drop_expert(model: StitchedForCausalLM, name: str) -> None:
     model.config.gate_biases = {k: v for k, v in model.config.gate_biases.items() if k != name}
     if index == len(names) - 1:
         model.config.newest_trains_alone = False
-    model._settle()
+    settle(model)
 
 
 def add_expert(
@@ -51,7 +53,7 @@ def add_expert(
     model.origins |= folders_of({name: expert})
     config.expert_names, config.gate_biases = names, biases
     config.newest_trains_alone = True
-    model._settle()
+    settle(model)
     model.train(model.training)
 
 
@@ -60,6 +62,28 @@ def train_all_stitches(model: StitchedForCausalLM) -> None:
     for stitch in _stitches(model):
         stitch.train_all()
     model.config.newest_trains_alone = False
+
+
+def settle(model: StitchedForCausalLM) -> None:
+    """Make loose base models into streams of `model`: one configuration, own cache slots, frozen."""
+    base_config = model.config.base_config
+    experts: list[Any] = list(model.experts)
+    for expert in experts:
+        expert.norm = nn.Identity()
+    for stream, decoder in enumerate(model.decoders()):
+        number_cache_slots(decoder, stream, base_config.num_hidden_layers)
+    for module in [*model.hub.modules(), *model.experts.modules()]:
+        if hasattr(module, "config"):
+            module.config = base_config
+    set_trainable(model)
+
+
+def set_trainable(model: StitchedForCausalLM) -> None:
+    """Freeze hub and experts; of each stitch let train what trains."""
+    model.hub.requires_grad_(False)
+    model.experts.requires_grad_(False)
+    for stitch in _stitches(model):
+        stitch.set_trainable()
 
 
 def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: PreTrainedModel) -> None:

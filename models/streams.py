@@ -84,6 +84,18 @@ def rotary_embeddings(decoder: Any, states: Tensor, position_ids: Tensor) -> Any
     return {kind: decoder.rotary_emb(states, position_ids, kind) for kind in types}
 
 
+def linear_by_stream(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Each stream's linear layer on its part of (.., S in), in one batched product: (.., S out).
+
+    `weight` is (S, out, in), `bias` (S, out).
+    """
+    num_streams, _, width = weight.shape
+    rows = states.reshape(-1, num_streams, width).transpose(0, 1)
+    transposed = weight.transpose(1, 2)
+    out = rows.bmm(transposed) if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, transposed)
+    return out.transpose(0, 1).reshape(*states.shape[:-1], -1)
+
+
 def language_model_head(hub: Any, hidden: Tensor) -> Tensor:
     """Logits (batch, length, vocabulary) from the hub's last hidden states before its final norm."""
     logits = hub.get_output_embeddings()(hub.base_model.norm(hidden))

@@ -16,7 +16,7 @@ from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.task import Progress, show_table, stage_task
 
-VERSION = 3
+VERSION = 4
 ITEM_FIELDS = {
     "made",
     "made_from_each",

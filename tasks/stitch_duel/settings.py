@@ -63,6 +63,7 @@ def default_variants() -> tuple[Variant, ...]:
         *(Variant(name=method, method=method, learning_rate=OWN_RATES.get(method)) for method in others),
         Variant(name="dense", method="dense", learning_rate=OWN_RATES["dense"]),
         Variant(name="bts-k4", method="stitched", stitch=FIRST),
+        Variant(name="bts-k4-expert-hub", method="stitched", stitch=FIRST, hub=FIRST_EXPERT),
         Variant(
             name="bts-k1", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 1}), side=True
         ),
@@ -70,7 +71,6 @@ def default_variants() -> tuple[Variant, ...]:
             name="bts-k2", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 2}), side=True
         ),
         Variant(name="bts-k4-to-hub", method="stitched", stitch=all_to_hub, side=True),
-        Variant(name="bts-k4-expert-hub", method="stitched", stitch=FIRST, hub=FIRST_EXPERT, side=True),
         Variant(
             name="dense-in-domain",
             method="dense",

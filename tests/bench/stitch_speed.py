@@ -1,7 +1,8 @@
-"""A stitched model against its bare streams, its training step with a cached prefix, and generation with a cache."""
+"""A stitched model against its bare streams, its training step with a cached prefix, and how fast it generates."""
 
 from __future__ import annotations
 
+import copy
 import statistics
 import tempfile
 import time
@@ -32,6 +33,9 @@ def measure() -> Iterator[str]:
             for num_stitches, goal in ((4, 0.87), (2, 0.60)):
                 yield _training_step(num_layers, num_stitches, goal)
         yield from _generation()
+        for batch in (1, 8):
+            yield _batched_streams(batch, "cpu")
+        yield _batched_streams(1, "cuda") if torch.cuda.is_available() else "GPU: not yet measured"
     finally:
         torch.set_num_threads(threads)
 
@@ -75,24 +79,12 @@ def _training_step(num_layers: int, num_stitches: int, goal: float) -> str:
 def _generation() -> Iterator[str]:
     model, mixtral = _stitched(256, 4), _mixtral(256)
     prompt = _tokens(1, PROMPT)
-
-    def generate(of: Any, use_cache: bool) -> None:
-        new = of.generate(
-            prompt,
-            attention_mask=torch.ones_like(prompt),
-            max_new_tokens=NEW_TOKENS,
-            do_sample=False,
-            pad_token_id=0,
-            use_cache=use_cache,
-        )
-        assert new.shape[1] == PROMPT + NEW_TOKENS
-
     turns = _turns(
         {
-            "cached": lambda: generate(model, True),
-            "uncached": lambda: generate(model, False),
-            "mixtral": lambda: generate(mixtral, True),
-            "hub": lambda: generate(model.hub, True),
+            "cached": lambda: _generate(model, prompt),
+            "uncached": lambda: _generate(model, prompt, use_cache=False),
+            "mixtral": lambda: _generate(mixtral, prompt),
+            "hub": lambda: _generate(model.hub, prompt),
         },
         rounds=3,
     )
@@ -106,6 +98,45 @@ def _generation() -> Iterator[str]:
         f"mergekit's Mixtral of the same hub and experts, 2 of {EXPERTS + 1} a token, {speeds['mixtral']:.0f}, "
         f"the hub alone {speeds['hub']:.0f}"
     )
+
+
+def _batched_streams(batch: int, device: str) -> str:
+    """Streams in one call a layer beside one after the other: fp32 on a CPU, bf16 on a GPU."""
+    on_gpu = device == "cuda"
+    sequential = _stitched(256, 4).to(device, torch.bfloat16 if on_gpu else torch.float32)
+    batched = copy.deepcopy(sequential)
+    batched.batch_streams()
+    prompt = _tokens(batch, PROMPT).to(device)
+    calls = {
+        "sequential": lambda: _generate(sequential, prompt),
+        "batched": lambda: _generate(batched, prompt),
+    }
+    turns = _turns(calls, clock=_after_gpu if on_gpu else time.process_time)
+    speeds = {name: batch * NEW_TOKENS / statistics.median(seconds) for name, seconds in turns.items()}
+    return (
+        f"batched streams / sequential streams in decode, {'GPU' if on_gpu else 'CPU'}, {EXPERTS + 1} streams, d 256, "
+        f"{LAYERS} layers, batch {batch}, {NEW_TOKENS} tokens after {PROMPT}: "
+        f"{_ratio(turns, 'sequential', 'batched')} times the speed ({speeds['batched']:.0f} and "
+        f"{speeds['sequential']:.0f} tokens a {'second' if on_gpu else 'CPU second'})"
+        f"{' (goal: at least 1.5)' if on_gpu else ''}"
+    )
+
+
+def _after_gpu() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _generate(model: Any, prompt: torch.Tensor, use_cache: bool = True) -> None:
+    new = model.generate(
+        prompt,
+        attention_mask=torch.ones_like(prompt),
+        max_new_tokens=NEW_TOKENS,
+        do_sample=False,
+        pad_token_id=0,
+        use_cache=use_cache,
+    )
+    assert new.shape[1] == PROMPT + NEW_TOKENS
 
 
 def _models(width: int, num_layers: int = LAYERS) -> list[PreTrainedModel]:
@@ -149,15 +180,19 @@ def _tokens(batch: int, length: int) -> torch.Tensor:
     return torch.randint(0, VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(0))
 
 
-def _turns(calls: Mapping[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """CPU seconds of each call (one thread), which take turns; the first turn warms up and is not counted."""
+def _turns(
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] = time.process_time,
+) -> dict[str, list[float]]:
+    """Seconds of each call by `clock`; calls take turns, of which the first warms up and is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name in calls if turn % 2 else reversed(list(calls)):
-            began = time.process_time()
+            began = clock()
             calls[name]()
             if turn:
-                seconds[name].append(time.process_time() - began)
+                seconds[name].append(clock() - began)
     return seconds
 
 

@@ -17,6 +17,14 @@ ARCHITECTURES = {
     # Caps low enough to show at this size: leaving them out would change the logits.
     "gemma2": {"sliding_window": 4, "attn_logit_softcapping": 0.1, "final_logit_softcapping": 0.5},
     "cohere": {},
+    # Its two layer types have rotary embeddings of different base.
+    "gemma3_text": {
+        "sliding_window": 4,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
+    "qwen2": {},
+    "phi3": {},
+    "mixtral": {},
 }
 
 
@@ -109,3 +117,32 @@ def off_their_start():
         return model
 
     return move
+
+
+@pytest.fixture
+def stitched_of(tiny_of, random_stitches):
+    """Function -> a stitched model whose streams differ in every weight, norms' and biases' too."""
+
+    def build(architecture="llama", num_stitches=2, layout="alternating", num_experts=2):
+        hub, *experts = (different(tiny_of(architecture, seed), seed) for seed in range(num_experts + 1))
+        named = {f"e{number}": expert for number, expert in enumerate(experts)}
+        return random_stitches(models.StitchedForCausalLM.from_models(hub, named, num_stitches, layout))
+
+    return build
+
+
+def different(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:
+                weight.add_(torch.empty_like(weight).normal_(0, 0.3, generator=generator))
+    return model
+
+
+@pytest.fixture
+def padded(tokens):
+    """Token ids (2, 9) and their mask: the first row has three tokens of padding on the left."""
+    mask = torch.ones(2, 9, dtype=torch.long)
+    mask[0, :3] = 0
+    return tokens(2, 9) * mask, mask
