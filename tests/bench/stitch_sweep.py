@@ -12,14 +12,11 @@ from collections.abc import Iterator
 
 SEED = 100
 STITCHES = {
-    "rate-5e-4": {"learning_rate": 5e-4},
     "rate-1e-3": {"learning_rate": 1e-3},
     "rate-3e-3": {"learning_rate": 3e-3},
     "rate-1e-2": {"learning_rate": 1e-2},
     "no-dropout": {"learning_rate": 3e-3, "gate_dropout": 0.0, "weight_decay": 0.0},
-    "rate-1e-3-no-dropout": {"learning_rate": 1e-3, "gate_dropout": 0.0, "weight_decay": 0.0},
     "gates-x4": {"learning_rate": 3e-3, "gate_rate_scale": 4.0},
-    "rate-1e-3-gates-x3": {"learning_rate": 1e-3, "gate_rate_scale": 3.0},
 }
 OTHERS = {
     "routing": (3e-3, 1e-2, 3e-2),
