@@ -110,9 +110,9 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
 
     models |= combined
-    all_scores = scores | evaluate_snapshots(run, models, corpus, e.evaluation)
-    forecast = forecast_preference(run, e.preference, all_scores)
-    programmatic = rated_by_rules(run, e, models, corpus, all_scores)
+    snapshots = evaluate_snapshots(run, models, corpus, e.evaluation)
+    forecast = forecast_preference(run, e.preference, scores | snapshots)
+    responses, programmatic = rated_by_rules(run, e, models, corpus, scores | snapshots)
     write_report(
         run,
         title=e.name,
@@ -123,6 +123,8 @@ def pipeline(run: Run, experiment: Experiment) -> None:
         scores=scores,
         gate=gate,
         forecast=forecast,
+        snapshots=snapshots,
+        responses=responses,
         programmatic=programmatic,
     )
 

@@ -12,6 +12,7 @@ from flows.settings import Experiment
 from flows.stitch_duel import stitch_duel_pipeline
 from storage.home import Home
 from storage.planned import NotYetKnown, PlannedRun
+from tasks.evaluation.snapshot_names import snapshot_name
 from tasks.sources.task import HubUnreachable
 from tasks.utility.ablation.plans import proxy_plans
 
@@ -102,7 +103,7 @@ def _snapshots(
         elif costs:
             tokens = int(costs[label.partition("/")[0]]["tokens"])
             steps = e.training.snapshot_steps(tokens // e.training.tokens_per_step)
-        names += [f"{name}@{step}" for step in steps]
+        names += [snapshot_name(name, step) for step in steps]
     return names
 
 
@@ -110,6 +111,7 @@ def _all_stages(
     e: Experiment, experts: list[str], proxies: list[str], snapshots: list[str]
 ) -> list[tuple[str, str]]:
     combined = [*e.stitching.compositions, "stitched"]
+    asked = ["seed", *experts, *combined, *snapshots] if e.preference.programmatic is not None else []
     return [
         ("sources", ""),
         *(("proxy", name) for name in proxies),
@@ -126,5 +128,7 @@ def _all_stages(
         ("stitched", ""),
         *(("evaluation", name) for name in [*combined, *snapshots]),
         ("preference", ""),
+        *(("responses", name) for name in asked),
+        *([("programmatic", "")] if asked else []),
         ("report", ""),
     ]

@@ -12,7 +12,7 @@ from rich.table import Table
 from storage.runs import RunSummary
 from tasks.duel.settings import MEASURES
 from tasks.evaluation.metrics import lower_is_better
-from tasks.evaluation.snapshot_names import is_snapshot
+from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.report.formatting import with_interval
 from tasks.stitch_duel.settings import AVERAGE
 
@@ -42,7 +42,7 @@ def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
 def print_summary(summary: RunSummary) -> None:
     """The headline table, the forecast, and where the report is."""
     console = Console(width=None if Console().is_terminal else 140)
-    models = [m for m in dict.fromkeys(score["model"] for score in summary.scores) if not is_snapshot(m)]
+    models = without_snapshots(score["model"] for score in summary.scores)
     if summary.stitch_duel:
         console.print(stitch_duel_table(summary.name, summary.stitch_duel))
     elif summary.duel:
@@ -106,8 +106,15 @@ def stitch_duel_table(name: str, rows: list[dict]) -> Table:
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:
-    """One line a model's forecast of the first category, how many more there are, and who has none for want of what."""
+    """One line a model's forecast of the first category, how many more there are, and who has none for want of what.
+
+    Snapshots are counted, not listed, unless there are only these.
+    """
+    told = without_snapshots(row["model"] for row in forecast)
     rated = [row for row in forecast if row["rating"] is not None]
+    snapshots = len({row["model"] for row in rated}.difference(told))
+    forecast = [row for row in forecast if row["model"] in told]
+    rated = [row for row in rated if row["model"] in told]
     targets = list(dict.fromkeys(row["target"] for row in rated))
     lines = []
     for row in rated:
@@ -119,6 +126,8 @@ def forecast_lines(forecast: list[dict]) -> list[str]:
             lines.append(f"{row['target']} of {row['model']}: {row['rating']:.3f} [{ends}]{beyond}")
     if len(targets) > 1:
         lines.append(f"further categories in the report: {len(targets) - 1}")
+    if snapshots:
+        lines.append(f"snapshots forecast as well: {snapshots}")
     lacking: dict[str, list[str]] = {}
     for row in forecast:
         if row["rating"] is None:

@@ -205,6 +205,12 @@ class Experiment(BaseModel):
                 f"evaluation.max_length={longest} is more than the {self.training.sequence_length} tokens "
                 "(training.sequence_length) that the model is made for"
             )
+        programmatic, context = self.preference.programmatic, self.training.sequence_length
+        if pretrained is None and programmatic is not None and programmatic.new_tokens >= context:
+            raise ValueError(
+                f"preference.programmatic.new_tokens={programmatic.new_tokens} leaves no room for a prompt in the "
+                f"{context} tokens (training.sequence_length) that the model is made for; allowed: 1 to {context - 1}"
+            )
         if self.duel is not None and self.stitch_duel is not None:
             raise ValueError("duel and stitch_duel are both given; allowed: one of them")
         for where, num_stitches in self._stitches().items():

@@ -92,13 +92,16 @@ def rated_by_rules(
     models: Mapping[str, Artifact],
     corpus: Artifact,
     scores: Mapping[str, Artifact],
-) -> Artifact | None:
-    """The study of the run's own models by programmatic annotators; None where the experiment asks for none."""
+) -> tuple[dict[str, Artifact], Artifact | None]:
+    """What the run's own models, snapshots among them, answered, and the study of it by programmatic annotators.
+
+    Nothing and None where the experiment asks for none.
+    """
     settings = e.preference.programmatic
     if settings is None:
-        return None
+        return {}, None
     responses = respond_all(run, models, corpus, settings, e.evaluation.bits_per_byte_bytes)
-    return study_programmatic(run, e.preference, corpus, responses, scores)
+    return responses, study_programmatic(run, e.preference, corpus, responses, scores)
 
 
 def _snapshots(models: Mapping[str, Artifact]) -> Iterator[tuple[str, Artifact, int]]:

@@ -11,7 +11,7 @@ from storage.fingerprint import digest_named
 from storage.runs import Run
 from tasks.evaluation.metrics import bits_per_byte_by_source
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
-from tasks.evaluation.snapshot_names import snapshot_name
+from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.task import Progress, show_table, stage_task
 
@@ -64,25 +64,6 @@ def evaluate_model(
     artifact = run.stage("evaluation", VERSION, identity, inputs, build, name)
     show_table(lambda: artifact.facts["scores"], key=f"scores-{name}", description=f"Scores of {name}")
     return artifact
-
-
-def model_or_snapshot(name: str, model: Artifact, step: int | None) -> tuple[str, str]:
-    """(name, folder in the artifact) of the model, or of what it was after so many steps, <name>@<step>.
-
-    Raises ValueError where there is no snapshot of that step.
-    """
-    if step is None:
-        return name, "model"
-    try:
-        snapshots = model.facts["snapshots"]
-    except KeyError:  # combined without training
-        snapshots = []
-    kept = {snapshot["step"]: snapshot["path"] for snapshot in snapshots}
-    if step not in kept:
-        raise ValueError(
-            f"{model.label}: no snapshot of step {step}; allowed: {', '.join(map(str, kept)) or 'none'}"
-        )
-    return snapshot_name(name, step), kept[step]
 
 
 @stage_task(name="specialisation", task_run_name="specialisation")

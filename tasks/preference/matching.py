@@ -37,6 +37,7 @@ METRICS = {
     "HumanEval": ("pass@1",),
     "MTBench": ("score",),
 }
+FRACTIONS = ("acc", "acc_norm", "exact_match", "mc2", "pass@1")
 OTHER_METRICS = ("acc_norm", "acc", "exact_match", "mc2", "pass@1", "score")
 
 
@@ -83,6 +84,11 @@ def match_scores(
                 f"{benchmark} is published as {wanted[0]}; task {tasks[0]} gave only {metric}, used instead."
             )
         unit_scale = bool(table[benchmark].dropna().between(0, 1).all())
+        if metric.split(",")[0] in FRACTIONS and not unit_scale:
+            raise ValueError(
+                f"preference.table: {benchmark} reaches {table[benchmark].max():g}, but {metric} of {tasks[0]} is a "
+                "fraction; the table's figures must lie in [0, 1] too"
+            )
         unknown_error = []
         for _, row in rows[rows["metric"] == metric].iterrows():
             value = float(row["value"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.evaluation.snapshot_names import trained_model
 from tasks.preference.matching import match_scores
 from tasks.preference.records import records
 from tasks.preference.settings import PreferenceSettings
@@ -18,55 +20,78 @@ from tasks.preference.table import PublicTable
 
 @dataclass(frozen=True)
 class WithRun:
-    """data: rated public models, and as unrated ones those of the run that have a benchmark.
+    """public: what is learned from, without the run's own models. own: the same, its unrated models those of the run.
 
-    lacking: model of the run -> the benchmarks that it has not; all of them where it is not in `data`.
+    lacking: model of the run -> the benchmarks that it has not; all of them where it is not in `own`.
     """
 
-    data: Paired
+    public: Paired
+    own: Paired
     lacking: dict[str, list[str]]
 
 
-def public_models(table: PublicTable, settings: PreferenceSettings) -> Paired:
+def public_models(table: PublicTable, settings: PreferenceSettings, without: Collection[str] = ()) -> Paired:
     """The table's models with its rating, or with the ratings by category of the file `settings.ratings`.
 
-    Raises ValueError for a rating or benchmark that the table has not, and what `sheets.joining.pair` raises: fewer
+    without: names, or what `normalised` makes of them, of models to leave out. Raises ValueError for a rating, a
+    benchmark or a model that the settings name and the table has not, and what `sheets.joining.pair` raises: fewer
     than three shared models, columns that do not vary.
     """
     figures = table.figures
     values = figures.values
-    if settings.ratings is None and settings.rating not in values:
-        raise ValueError(
-            f"preference.rating={settings.rating!r}: {figures.name} has no such quantity; it has {list(values)}"
-        )
-    have = [name for name in values if name != settings.rating]
-    wanted = settings.benchmarks or have
-    unknown = [name for name in wanted if name not in have]
-    if unknown or not wanted:
-        raise ValueError(
-            f"preference.benchmarks={unknown}: {figures.name} has no such benchmark; it has {have}"
-        )
+    _check_columns(figures.name, [str(name) for name in values], settings)
+    strange = sorted(set(settings.leave_out) - set(values.index))
+    if strange:
+        raise ValueError(f"preference.leave_out={strange}: {figures.name} has no such models")
+    gone = {normalised(name) for name in (*without, *settings.leave_out)}
+    values = values[[normalised(str(name)) not in gone for name in values.index]]
     ratings: Source | None = settings.ratings
     if ratings is None:
-        own = {
-            settings.rating: values[settings.rating],
-            f"{settings.rating}_se": figures.errors[settings.rating],
-        }
+        errors = figures.errors.loc[values.index, settings.rating]
+        own = {settings.rating: values[settings.rating], f"{settings.rating}_se": errors}
         rated = values[settings.rating].notna()
         ratings = pd.DataFrame(own)[rated].rename_axis("model").reset_index()
+    wanted = settings.benchmarks or [str(name) for name in values if name != settings.rating]
     scores = values[wanted].rename_axis("model").reset_index()
     about = figures.about.rename_axis("model").reset_index() if len(figures.about.columns) else None
+    if about is not None and "date" in about:
+        about["date"] = pd.to_datetime(about["date"], unit="D")
     paired = pair(scores, ratings, about, join=settings.join)
-    return replace(paired, notes=[*paired.notes, *table.notes])
+    notes = [*paired.notes, *table.notes]
+    bare = values.index[values[wanted].isna().all(axis=1)].tolist()
+    if bare:
+        notes.append(f"Public models without any of the benchmarks, left out: {', '.join(bare)}.")
+    return replace(paired, notes=notes)
 
 
-def with_run(scores: pd.DataFrame, public: Paired, settings: PreferenceSettings) -> WithRun:
+def _check_columns(table: str, have: list[str], settings: PreferenceSettings) -> None:
+    """Raise ValueError for settings that name what the table has not, or that would take a rating for a benchmark."""
+    benchmarks = [name for name in have if name != settings.rating]
+    if settings.rating not in have and (settings.ratings is None or settings.benchmarks is None):
+        raise ValueError(
+            f"preference.rating={settings.rating!r}: {table} has no such quantity; it has {have}. Where it holds no "
+            "rating, list preference.benchmarks"
+        )
+    if not benchmarks:
+        raise ValueError(f"preference.table: {table} holds {settings.rating} alone; a benchmark is needed")
+    for field, named in (("benchmarks", settings.benchmarks or ()), ("names", settings.names.values())):
+        unknown = [name for name in named if name not in benchmarks]
+        if unknown:
+            raise ValueError(
+                f"preference.{field}={unknown}: {table} has no such benchmark; it has {benchmarks}"
+            )
+
+
+def with_run(scores: pd.DataFrame, table: PublicTable, settings: PreferenceSettings) -> WithRun:
     """scores: rows of model, task, metric, value, stderr of the run's models.
 
-    A model needs one of the public benchmarks; those it lacks only widen its uncertainty. One that stands among the
-    public models is forecast without its own ratings.
+    A model needs one of the public benchmarks; those it lacks only widen its uncertainty. Of a model that stands among
+    the public ones nothing is learned, so that none is forecast from its own rating.
     """
-    known = pd.DataFrame(public.scores, index=public.models, columns=public.benchmarks)
+    ours = {normalised(trained_model(str(name))) for name in scores["model"]}
+    gone = [name for name in map(str, table.figures.values.index) if normalised(name) in ours]
+    public = public_models(table, settings, gone)
+    known = table.figures.values.reindex(columns=public.benchmarks)
     names = {task: name for task, name in settings.names.items() if name in public.benchmarks}
     matched = match_scores(scores, public.benchmarks, names, known)
     has = matched.scores.notna()
@@ -76,13 +101,10 @@ def with_run(scores: pd.DataFrame, public: Paired, settings: PreferenceSettings)
         for model, row in zip(has.index, has.to_numpy(), strict=True)
     }
     notes = [*public.notes, *matched.notes]
-    ours = {normalised(str(name)) for name in own.index}
-    others = np.array([normalised(name) not in ours for name in public.models], dtype=bool)
-    if not others.all():
-        gone = [name for name, keep in zip(public.models, others, strict=True) if not keep]
+    if gone:
         notes.append(f"Of this run itself, so not learned from: {', '.join(gone)}.")
     data = replace(
-        public.kept(others),
+        public,
         unrated=[str(name) for name in own.index],
         other_scores=own.to_numpy(float),
         other_score_errors=matched.errors.loc[own.index].to_numpy(float),
@@ -90,13 +112,15 @@ def with_run(scores: pd.DataFrame, public: Paired, settings: PreferenceSettings)
         other_dates=np.full(len(own), np.nan),
         notes=notes,
     )
-    return WithRun(data, lacking)
+    return WithRun(public, data, lacking)
 
 
-def forecast_rows(joined: WithRun, rows: pd.DataFrame, models: pd.DataFrame) -> list[dict[str, Any]]:
+def forecast_rows(
+    lacking: Mapping[str, list[str]], rows: pd.DataFrame, models: pd.DataFrame
+) -> list[dict[str, Any]]:
     """rows, models of `table_forecast.TableForecast` as facts: one a model and category, in order of the models.
 
-    A model without any of the benchmarks has one row without a rating.
+    lacking: see `WithRun`. A model without any of the benchmarks has one row without a rating.
     """
     far = dict(zip(models["model"], models["extrapolates"], strict=True))
     told = [
@@ -107,14 +131,14 @@ def forecast_rows(joined: WithRun, rows: pd.DataFrame, models: pd.DataFrame) -> 
             "low": row["low"],
             "high": row["high"],
             "extrapolates": bool(far[row["model"]]),
-            "missing": joined.lacking[row["model"]],
+            "missing": lacking[row["model"]],
         }
         for row in records(rows)
     ]
     blank = dict.fromkeys(("target", "rating", "low", "high"))
     told += [
-        {"model": model, **blank, "extrapolates": False, "missing": lacking}
-        for model, lacking in joined.lacking.items()
+        {"model": model, **blank, "extrapolates": False, "missing": names}
+        for model, names in lacking.items()
         if model not in far
     ]
     return sorted(told, key=lambda row: row["model"])

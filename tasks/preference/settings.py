@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Method = Literal[
-    "auto", "level-light", "level-strong", "ridge", "pls", "pcr", "elastic-net", "min-norm", "mean", "log-params",
-    "single", "single-filled",
+    "auto", "level-light", "level-strong", "ridge", "pls", "pcr", "elastic-net", "min-norm", "mean", "single",
+    "single-filled",
 ]  # fmt: skip
 
 
@@ -66,7 +66,13 @@ class PreferenceSettings(BaseModel):
     )
     join: Literal["exact", "normalised"] = Field(
         default="exact",
-        description="How names of `table` and `ratings` are joined; normalised: case and punctuation do not count.",
+        description="How names of `table` and `ratings` are joined; normalised: case, punctuation and organisation do "
+        "not count.",
+    )
+    leave_out: list[str] = Field(
+        default=[],
+        description="Public models that nothing is learned from, as the run's own start from them (model.pretrained). "
+        "One that has the name of a model of the run is always left out.",
     )
     method: Method = Field(
         default="auto",

@@ -61,18 +61,26 @@ class Study:
         return cls(**frames, about=told["about"], refused=tuple(told["refused"]), notes=tuple(told["notes"]))
 
 
-def study(data: Paired, settings: PreferenceSettings, about: Mapping[str, Any]) -> Study:
-    """Correlates, validates in every scheme that the tables allow, and forecasts the unrated models if there are any.
+def study(
+    data: Paired, settings: PreferenceSettings, about: Mapping[str, Any], new: Paired | None = None
+) -> Study:
+    """Correlates, validates in every scheme that the tables allow, and forecasts the unrated models of `new`.
 
-    A left-out model's ratings are hidden in every category (see `validating`). about: what else the report tells.
+    A left-out model's ratings are hidden in every category (see `validating`). about: what else the report tells. new:
+    as `data` but for its unrated models, which are forecast and never learned from.
     """
     method, confidence, seed = settings.method, settings.confidence, settings.seed
     correlations = correlate_pair(data, settings.permutations, confidence, LEVEL, None, seed)
     fits = fit_pair(data, [method], schemes_possible(data), confidence, seed)
-    forecast = forecast_pair(data, method, confidence) if data.unrated else None
+    forecast = forecast_pair(new, method, confidence, data) if new is not None and new.unrated else None
     found = fits.validations.items()
     cells = [part.cells[part.cells["method"] == method].assign(scheme=scheme) for scheme, part in found]
-    notes = [*correlations.notes, *fits.notes, *(forecast.notes if forecast else [])]
+    notes = [
+        *(new.notes if new else []),
+        *correlations.notes,
+        *fits.notes,
+        *(forecast.notes if forecast else []),
+    ]
     return Study(
         pairs=correlations.pairs,
         predictive=correlations.predictive,

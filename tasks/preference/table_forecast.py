@@ -83,18 +83,23 @@ def forecast(
     return forecast_pair(pair(scores, ratings, models, **reading), method, confidence)
 
 
-def forecast_pair(data: Paired, method: str, confidence: float) -> TableForecast:
-    """`forecast` on tables that are joined already."""
+def forecast_pair(
+    data: Paired, method: str, confidence: float, learned_from: Paired | None = None
+) -> TableForecast:
+    """`forecast` on tables that are joined already.
+
+    learned_from: the same rated models, with other unrated ones whose scores may be learned from; None: `data`.
+    """
     if not data.unrated:
         raise ValueError(
             f"all {len(data.models)} models with scores are rated, so there is none to forecast; the fit command "
             "shows how well rated models are predicted when left out"
         )
-    families = np.unique(data.families, return_inverse=True)[1]
-    everyone = Fold(
-        np.ones(len(data.models), bool), np.zeros(len(data.models), bool), np.ones(len(data.unrated), bool)
-    )
-    train = training(data, everyone, families)
+    behind = data if learned_from is None else learned_from
+    families = np.unique(behind.families, return_inverse=True)[1]
+    n = len(behind.models)
+    everyone = Fold(np.ones(n, bool), np.zeros(n, bool), np.ones(len(behind.unrated), bool))
+    train = training(behind, everyone, families)
     count = len(data.unrated)
     scores, log_params, of = _with_nudges(data)
     everything = predict([method], train, scores, log_params)[method]

@@ -32,30 +32,33 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
         if path is not None and not path.is_file():
             raise ValueError(f"preference.{name}={path}: no such file")
     progress = Progress(run, "preference")
-    inputs = {name: artifact.digest for name, artifact in scores.items()}
+    inputs = {f"scores {name}": artifact.digest for name, artifact in scores.items()}
     inputs |= {name: digest_file(path) for name, path in files.items() if path is not None}
     identity = settings.model_dump(mode="json", exclude={"table", "ratings", "programmatic"})
 
     def build(folder: Path) -> dict:
         import pandas as pd
 
-        from tasks.preference.run_models import forecast_rows, public_models, with_run
+        from tasks.preference.run_models import forecast_rows, with_run
         from tasks.preference.study import study
         from tasks.preference.table import read_table
 
         progress.say("fitting and validating")
         table = read_table(settings.table)
         rows = pd.DataFrame([row for artifact in scores.values() for row in artifact.facts["scores"]])
-        joined = with_run(rows, public_models(table, settings), settings)
+        joined = with_run(rows, table, settings)
         about = {
             "table": Path(table.figures.name).name,
             "lacking": joined.lacking,
             "sources": table.sources,
             "unit": "" if settings.ratings else table.units.get(settings.rating, ""),
         }
-        found = study(joined.data, settings, about)
+        found = study(joined.public, settings, about, joined.own)
         found.save(folder)
-        return {"forecast": forecast_rows(joined, found.rows, found.models), "notes": list(found.notes)}
+        return {
+            "forecast": forecast_rows(joined.lacking, found.rows, found.models),
+            "notes": list(found.notes),
+        }
 
     artifact = run.stage("preference", VERSION, identity, inputs, build)
     show_table(

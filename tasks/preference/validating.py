@@ -37,26 +37,32 @@ class Validation:
     confidence: float
 
     def summary(self) -> list[dict[str, Any]]:
-        """By method: medians over categories, the worst category, and the coverage pooled over categories."""
+        """By method: medians over categories, the worst category, and the coverage pooled over categories.
+
+        As in `table`, over the cells that all methods predicted.
+        """
         rows = []
+        shared = _shared(self.cells)
         best_baseline = min(
             float(self.table.loc[self.table["method"] == name, "rmse"].median()) for name in BASELINES
         )
         for method, part in self.table.groupby("method", sort=False):
-            cells = self.cells[(self.cells["method"] == method) & np.isfinite(self.cells["half_width"])]
+            mine = shared[shared["method"] == method]
+            cells = mine[np.isfinite(mine["half_width"])]
+            median = float(part["rmse"].median())
             worst = part.iloc[int(part["ratio"].to_numpy().argmax())]
             rows.append(
                 {
                     "method": method,
-                    "median_rmse": float(part["rmse"].median()),
+                    "median_rmse": median,
                     "median_baseline_rmse": best_baseline,
-                    "ratio_of_medians": float(part["rmse"].median()) / best_baseline,
+                    "ratio_of_medians": median / best_baseline if best_baseline else _over_zero(median),
                     "median_ratio": float(part["ratio"].median()),
                     "worst_ratio": float(worst["ratio"]),
                     "worst_target": worst["target"],
                     "coverage": float(cells["covered"].mean()) if len(cells) else None,
                     "intervals": len(cells),
-                    "infinite_intervals": int((self.cells["method"] == method).sum()) - len(cells),
+                    "infinite_intervals": len(mine) - len(cells),
                 }
             )
         return rows
@@ -77,11 +83,11 @@ def validate(
 
     scores, ratings, models, and what else `reading` takes: see `sheets.joining.pair`. methods: of
     `engine.predicting.METHODS`. scheme: leave-one-model-out, leave-one-family-out or forward-in-time (needs
-    column date). Columns: n (left-out ratings); rmse with rmse_low, rmse_high (families resampled); baseline and
-    baseline_rmse (the best of mean, log-params and single for that category); ratio of the two with ratio_low,
-    ratio_high; coverage of the intervals at `confidence`, and how many are infinite as too few models remain;
-    median_width; fell_back (share of the folds in which `auto` fell back to a baseline); noise (root mean
-    square of the ratings' own standard errors) and rmse_without_noise (the error left once that is taken out).
+    column date). Columns: n (left-out ratings that all methods predicted); rmse with rmse_low, rmse_high (families
+    resampled); baseline and baseline_rmse (the best of mean, log-params and single for that category); ratio of the
+    two with ratio_low, ratio_high; coverage of the intervals at `confidence`, and how many are infinite as too few
+    models remain; median_width; fell_back (share of the folds in which `auto` fell back to a baseline); noise (root
+    mean square of the ratings' own standard errors) and rmse_without_noise (the error left once that is taken out).
     """
     data = pair(scores, ratings, models, **reading)
     return validate_pair(data, methods, scheme_named(scheme), confidence, seed).table
@@ -161,8 +167,9 @@ def _table(
     seed: int,
 ) -> pd.DataFrame:
     rows = []
+    shared = _shared(cells)
     for t, target in enumerate(data.targets):
-        here = cells[cells["target"] == target]
+        here = shared[shared["target"] == target]
         if here.empty:
             continue
         parts = {method: here[here["method"] == method] for method in tried}
@@ -204,6 +211,12 @@ def _table(
     return pd.DataFrame(rows)
 
 
+def _shared(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of models and categories that every method predicted."""
+    counts = cells.groupby(["model", "target"], sort=False)["method"].transform("size")
+    return cells[counts == cells["method"].nunique()]
+
+
 def _without_noise(errors: Array, rating_errors: Array) -> float:
     """Root of the mean of squared errors less the ratings' own error variances (0 where unknown); at least 0."""
     return float(np.sqrt(max((errors**2 - np.nan_to_num(rating_errors) ** 2).mean(), 0)))
@@ -211,5 +224,10 @@ def _without_noise(errors: Array, rating_errors: Array) -> float:
 
 def _ratio(errors: Array, baseline: Array, how: tuple) -> Array:
     if not (baseline**2).sum():
-        return np.array([1.0 if not (errors**2).sum() else np.inf] * 3)
+        return np.full(3, _over_zero(float((errors**2).sum())))
     return rmse_ratio_interval(errors, baseline, *how)
+
+
+def _over_zero(error: float) -> float:
+    """The ratio of an error to a baseline's of exactly 0: 1 where it is 0 too, else infinite."""
+    return np.inf if error else 1.0

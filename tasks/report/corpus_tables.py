@@ -20,6 +20,8 @@ STEPS = (
     ("evaluation", "evaluation", "models scored"),
     ("specialisation", "specialisation", "checked"),
     ("preference", "preference", "forecast"),
+    ("responses", "responses", "prompts answered"),
+    ("programmatic", "programmatic ratings", "studied"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from storage.artifacts import Artifact
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.evaluation.specialisation import own_sources
-from tasks.preference.study import Study
+from tasks.preference.study import LEVEL, Study
 from tasks.report import (
     corpus_tables,
     findings,
@@ -36,7 +36,11 @@ Scores = dict[str, dict[tuple[str, str], Score]]
 
 @dataclass(frozen=True)
 class ReportData:
-    """What a report is about: the artifacts of a run, mixtures, models and scores by name."""
+    """What a report is about: the artifacts of a run, mixtures, models and scores by name.
+
+    snapshots: scores of models on their way; responses: what `programmatic` rates. Both count in totals and provenance
+    and are in no table of scores.
+    """
 
     title: str
     corpus: Artifact
@@ -46,6 +50,8 @@ class ReportData:
     scores: Mapping[str, Artifact]
     gate: Artifact
     forecast: Artifact
+    snapshots: Mapping[str, Artifact] = field(default_factory=dict)
+    responses: Mapping[str, Artifact] = field(default_factory=dict)
     programmatic: Artifact | None = None
 
     @cached_property
@@ -58,7 +64,9 @@ class ReportData:
             *self.models.values(),
             *self.scores.values(),
             self.gate,
+            *self.snapshots.values(),
             self.forecast,
+            *self.responses.values(),
             *([] if self.programmatic is None else [self.programmatic]),
         ]
 
@@ -129,6 +137,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
         **_gates(data),
         "preference": preference_tables.study_view(forecast),
         "programmatic": _programmatic(data),
+        "holds_at": f"{LEVEL:g}".lstrip("0"),
         **_headline(data, scores, headline, chance, kept, forecast),
         "environment": provenance_tables.environment_rows(data.artifacts),
         "keys": provenance_tables.key_rows(data.artifacts),

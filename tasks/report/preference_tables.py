@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.preference.study import Study
+from tasks.evaluation.snapshot_names import is_snapshot, without_snapshots
+from tasks.preference.study import LEVEL, Study
 from tasks.report.formatting import MISSING, decimals_for, fixed, is_number, listed, significant
 from tasks.report.pictures.colours import ACCENT, Look
 from tasks.report.pictures.dots import Dot, draw_dots, score_words
@@ -20,33 +21,56 @@ METHODS = {
     "single": "best single benchmark (baseline)",
     "log-params": "log parameters (baseline)",
 }
-MODEL_SCHEME = "leave-one-model-out"
+MODEL_SCHEME, FAMILY_SCHEME = "leave-one-model-out", "leave-one-family-out"
 SHOWN_CATEGORIES = 6
-HOLDS = 0.05
 
 
 def study_view(found: Study) -> dict[str, Any]:
     """Everything that the template shows of a study, by name."""
     about = found.about
-    left_out = found.left_out[found.left_out["scheme"] == MODEL_SCHEME]
+    scheme = shown_scheme(found)
+    left_out = found.left_out[found.left_out["scheme"] == scheme]
+    told = without_snapshots(found.models["model"])
+    rows, models = (frame[frame["model"].isin(told)] for frame in (found.rows, found.models))
     return {
         **about,
         "level": f"{about['confidence']:.0%}",
-        "forecasts": forecast_rows(found.rows),
+        "forecasts": forecast_rows(rows),
         "shown_categories": SHOWN_CATEGORIES,
-        "forecast_models": found.models["model"].tolist(),
-        "reach": reach_rows(found.models),
+        "forecast_models": models["model"].tolist(),
+        "snapshots_forecast": len(found.models) - len(models),
+        "reach": reach_rows(models),
         "lacking": lacking(found),
+        "forecast_from": forecast_from(found, scheme),
         "scatter": _scatter(left_out),
         "calibration": _calibration(left_out, about["confidence"]),
         "correlations": _correlations(found),
         "predictive": _predictive(found),
         "validation": validation_rows(found),
-        "by_category": category_rows(found),
+        "by_category": category_rows(found, scheme),
         "left_out": left_out_rows(left_out),
         "refused": list(found.refused),
         "notes": list(found.notes),
     }
+
+
+def shown_scheme(found: Study) -> str:
+    """One model left out at a time; where there are snapshots, a model with all of its own, if families allow it."""
+    by_family = FAMILY_SCHEME in set(found.left_out["scheme"])
+    return FAMILY_SCHEME if by_family and _has_snapshots(found) else MODEL_SCHEME
+
+
+def forecast_from(found: Study, scheme: str) -> str:
+    """What a left-out model is forecast from, in words."""
+    if not _has_snapshots(found):
+        return "the others"
+    if scheme == FAMILY_SCHEME:
+        return "the others: a model is left out with all its snapshots"
+    return "the others, its own snapshots among them"
+
+
+def _has_snapshots(found: Study) -> bool:
+    return any(is_snapshot(name) for name in found.about["rated_models"])
 
 
 def validation_rows(found: Study) -> list[dict]:
@@ -72,10 +96,10 @@ def validation_rows(found: Study) -> list[dict]:
     return rows
 
 
-def category_rows(found: Study) -> list[dict]:
-    """The chosen method on each category, models left out one at a time, beside the category's best baseline."""
+def category_rows(found: Study, scheme: str = MODEL_SCHEME) -> list[dict]:
+    """The chosen method on each category, models left out by `scheme`, beside the category's best baseline."""
     table = found.validation
-    part = table[(table["scheme"] == MODEL_SCHEME) & (table["method"] == found.about["method"])]
+    part = table[(table["scheme"] == scheme) & (table["method"] == found.about["method"])]
     return [
         {
             "target": row["target"],
@@ -125,11 +149,16 @@ def reach_rows(models: pd.DataFrame) -> list[dict]:
 
 
 def lacking(found: Study) -> list[tuple[str, str]]:
-    """(models, benchmarks that they lack) of those without a forecast: models that lack the same stand together."""
+    """(models, benchmarks that they lack) of those without a forecast: models that lack the same stand together.
+
+    Snapshots are left out, unless there are only these.
+    """
     groups: dict[str, list[str]] = {}
     known = set(found.models["model"])
-    for model, names in found.about.get("lacking", {}).items():
-        if model not in known:
+    all_lacking = found.about.get("lacking", {})
+    told = without_snapshots(all_lacking)
+    for model, names in all_lacking.items():
+        if model in told and model not in known:
             groups.setdefault(", ".join(names), []).append(model)
     return [(listed(models, 20), missing) for missing, models in groups.items()]
 
@@ -188,7 +217,7 @@ def _correlations(found: Study) -> list[tuple[str, Picture]]:
 def _predictive(found: Study) -> Picture | None:
     """Benchmarks by their mean correlation with the categories, those that hold over all pairs marked."""
     part = found.pairs[(found.pairs["statistic"] == "pearson") & (found.pairs["removed"] == "")]
-    holding = set(part.loc[part["p_family_wise"] <= HOLDS, "benchmark"])
+    holding = set(part.loc[part["p_family_wise"] <= LEVEL, "benchmark"])
     dots = [
         Dot(
             f"{row['benchmark']} ({row['n']})",

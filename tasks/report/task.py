@@ -9,7 +9,7 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.task import Progress, show_text, stage_task
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="report", task_run_name="report")
@@ -23,9 +23,14 @@ def write_report(
     scores: Mapping[str, Artifact],
     gate: Artifact,
     forecast: Artifact,
+    snapshots: Mapping[str, Artifact],
+    responses: Mapping[str, Artifact],
     programmatic: Artifact | None = None,
 ) -> Artifact:
-    """The page, made anew where anything that it shows has changed."""
+    """The page, made anew where anything that it shows has changed.
+
+    snapshots: scores of models on their way. responses: what `programmatic` rates. Both by name.
+    """
     progress = Progress(run, "report")
     inputs = {
         "sources": corpus.digest,
@@ -35,14 +40,33 @@ def write_report(
     }
     if programmatic is not None:
         inputs["programmatic"] = programmatic.digest
-    for kind, artifacts in (("mixture", mixtures), ("model", models), ("scores", scores)):
+    named = {
+        "mixture": mixtures,
+        "model": models,
+        "scores": scores,
+        "snapshot": snapshots,
+        "responses": responses,
+    }
+    for kind, artifacts in named.items():
         inputs |= {f"{kind} {name}": artifact.digest for name, artifact in artifacts.items()}
 
     def build(folder: Path) -> dict:
         from tasks.report.page import ReportData, write_page
 
         progress.say("drawing")
-        data = ReportData(title, corpus, utility, mixtures, models, scores, gate, forecast, programmatic)
+        data = ReportData(
+            title,
+            corpus,
+            utility,
+            mixtures,
+            models,
+            scores,
+            gate,
+            forecast,
+            snapshots,
+            responses,
+            programmatic,
+        )
         write_page(data, folder / "report.html")
         return {"page": "report.html"}
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
 from tasks.report.formatting import compact, fixed, listed, with_error
@@ -112,7 +113,12 @@ def on_specialisation(gate: Sequence[Mapping[str, Any]], kept: Sequence[Kept]) -
 
 
 def on_preference(forecast: Sequence[Mapping[str, Any]], confidence: float) -> str:
-    """The forecast of the model rated highest in the first category, or that there is none and why."""
+    """The forecast of the model rated highest in the first category, or that there is none and why.
+
+    Snapshots do not count, unless there are only these.
+    """
+    told = without_snapshots(row["model"] for row in forecast)
+    forecast = [row for row in forecast if row["model"] in told]
     rated = [row for row in forecast if row["rating"] is not None]
     if not rated:
         missing = {name for row in forecast for name in row["missing"]}

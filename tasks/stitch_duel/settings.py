@@ -9,7 +9,7 @@ from tasks.stitching.settings import CompositionName, StitchSettings
 
 SEED, AVERAGE = "seed", "average"
 FIRST_EXPERT = "first-expert"
-# The best of three each in tests/bench/stitch_sweep.py, whose seed no duel uses.
+# The best of three each in tests/bench/stitch_sweep.py, whose seed no duel uses; btx-sampled takes btx-soft's.
 OWN_RATES = {"routing": 3e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3, "dense": 4e-3}
 FIRST = StitchSettings(num_stitches=4, learning_rate=1e-3)
 

@@ -114,6 +114,13 @@ def test_the_command_line_says_it_once_and_exits_with_2(home, arguments, said):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_answers_that_fill_the_context_are_refused_before_training():
+    said = "new_tokens=64 leaves no room for a prompt in the 64 tokens .* allowed: 1 to 63"
+    with pytest.raises(ValueError, match=said):
+        load_recipe(TINY, ["preference.programmatic={new_tokens: 64}"])
+    assert load_recipe(TINY, ["preference.programmatic={new_tokens: 63}"])
+
+
 @pytest.mark.slow
 def test_an_error_inside_a_flow_has_no_traceback_and_marks_the_run_failed(home, tmp_path):
     broken = tmp_path / "broken.jsonl.gz"

@@ -17,10 +17,17 @@ from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.runs import find_record, read_records
+from tasks.evaluation.snapshot_names import is_snapshot, trained_model, without_snapshots
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "tests" / "tiny.yaml")
+RATED = (
+    "-o",
+    "training.snapshots=1",
+    "-o",
+    "preference.programmatic={items: 20, prompt_characters: 40, letters: 1, new_tokens: 4}",
+)
 COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
 
 
@@ -50,7 +57,7 @@ def shown(folder: Path) -> dict:
 def whole(tmp_path_factory) -> tuple[Path, str]:
     """The home of a run that nothing interrupted, and what the run printed."""
     folder = tmp_path_factory.mktemp("whole") / "home"
-    return folder, finish(start(folder, "run", TINY))
+    return folder, finish(start(folder, "run", TINY, *RATED))
 
 
 def test_a_run_prints_its_table_its_id_and_its_report(whole):
@@ -59,7 +66,9 @@ def test_a_run_prints_its_table_its_id_and_its_report(whole):
     assert summary["status"] == "completed"
     assert summary["run_id"] in output
     assert Path(summary["report"]).read_text(encoding="utf-8").startswith("<!")
-    assert {score["model"] for score in summary["scores"]} == {"seed", "docs", "math", "soup", "stitched"}
+    names = {score["model"] for score in summary["scores"]}
+    assert set(without_snapshots(names)) == {"seed", "docs", "math", "soup", "stitched"}
+    assert {trained_model(n) for n in names if is_snapshot(n)} == {"seed", "docs", "math", "stitched"}
     assert {"docs-cloze", "arithmetic-answer", "heldout:noise"} <= {s["task"] for s in summary["scores"]}
     assert all({"model", "task", "metric", "value", "stderr"} <= score.keys() for score in summary["scores"])
     assert set(summary["mixtures"]) == {"seed", "docs", "math", "stitched"}
@@ -81,6 +90,19 @@ def test_mixtures_sum_to_the_budget_and_keep_the_cap_along_the_lineage(whole):
         )
 
 
+def test_the_report_rates_the_own_models_by_rules_and_counts_all_results(whole):
+    folder, _ = whole
+    summary = shown(folder)
+    page = Path(summary["report"]).read_text(encoding="utf-8")
+    assert "What rules say of this run" in page and "nobody was asked" in page
+    (rated,) = [m for m in ArtifactStore(Home(folder)).manifests() if m["stage"] == "programmatic"]
+    left_out = "each forecast from the others: a model is left out with all its snapshots"
+    assert (left_out in page) == rated["facts"]["studied"]
+    counted = [stage for stage in summary["stages"] if stage["name"] not in ("report", "experts", "speed")]
+    assert f"All {len(counted)} results" in page
+    assert "<b>responses</b> × 9" in page and "<b>evaluation</b> × 9" in page
+
+
 def test_the_catalog_finds_the_scores_of_a_run(whole):
     summary = shown(whole[0])
     rows = Catalog(Home(whole[0])).query("select * from run_scores where run_id = ?", [summary["run_id"]])
@@ -89,14 +111,18 @@ def test_the_catalog_finds_the_scores_of_a_run(whole):
 
 def test_a_second_run_does_no_stage_again_and_a_plan_says_so(whole):
     folder, _ = whole
-    planned = json.loads(finish(start(folder, "plan", TINY, "--json")))
+    planned = json.loads(finish(start(folder, "plan", TINY, *RATED, "--json")))
     assert [stage for stage in planned["stages"] if not stage["cached"]] == []
-    finish(start(folder, "run", TINY))
+    answered = [stage["name"] for stage in planned["stages"] if stage["stage"] == "responses"]
+    assert len(answered) == 5 + 4 and "programmatic" in [stage["stage"] for stage in planned["stages"]]
+    finish(start(folder, "run", TINY, *RATED))
     assert all(stage["cache_hit"] for stage in shown(folder)["stages"])
 
 
 def test_a_plan_of_a_change_says_what_it_reaches(whole):
-    planned = json.loads(finish(start(whole[0], "plan", TINY, "-o", "stitching.num_stitches=2", "--json")))
+    planned = json.loads(
+        finish(start(whole[0], "plan", TINY, *RATED, "-o", "stitching.num_stitches=2", "--json"))
+    )
     cached = {(s["stage"], s["name"]): s["cached"] for s in planned["stages"]}
     assert cached["expert", "docs"] is True
     assert cached["stitched", ""] is False
@@ -125,7 +151,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path, mom
 
     finish(start(folder, "run", TINY, *often))
     summary = shown(folder)
-    assert summary["scores"] == shown(whole[0])["scores"]
+    assert summary["scores"] == [s for s in shown(whole[0])["scores"] if not is_snapshot(s["model"])]
     hits = {stage["name"]: stage["cache_hit"] for stage in summary["stages"]}
     assert hits["sources"] and hits["utility"] and not hits["expert/math"]
     assert hits["seed"] == (moment == BETWEEN_STAGES)

@@ -51,6 +51,20 @@ def test_proxies_are_in_the_plan_with_what_they_cost(home):
     assert planned["tokens"] == plain["tokens"] + 100_000 * len(proxies)
 
 
+def test_what_the_own_models_are_asked_is_in_the_plan(home):
+    overrides = ["training.snapshots=2", "preference.programmatic={items: 10}"]
+    planned = plan_experiment(load_recipe("pocket", overrides))
+    names = {
+        stage: [row["name"] for row in planned["stages"] if row["stage"] == stage]
+        for stage in ("evaluation", "responses", "programmatic")
+    }
+    assert sorted(names["responses"]) == sorted(names["evaluation"])
+    assert sum(name.startswith("seed@") for name in names["responses"]) == 2
+    assert names["programmatic"] == [""]
+    plain = plan_experiment(load_recipe("pocket", ["preference.programmatic=null"]))
+    assert {"responses", "programmatic"}.isdisjoint(row["stage"] for row in plain["stages"])
+
+
 @pytest.mark.parametrize(("method", "share"), [("odm", 1.0), ("doremi", 2.0), ("skill-it", 1.5)])
 def test_weights_learnt_online_are_in_the_plan(home, method, share):
     overrides = [f"mixture.method={method}"]

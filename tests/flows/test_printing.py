@@ -38,3 +38,20 @@ def test_forecasts_have_intervals_and_missing_benchmarks_are_named_once():
         "further categories in the report: 1",
         "no human rating for b, c: lacks MMLU, GSM8K",
     ]
+
+
+def test_snapshots_are_counted_and_not_listed_unless_they_are_all_there_is():
+    rated = {
+        "model": "seed", "target": "chat", "rating": 0.5, "low": 0.3, "high": 0.8, "extrapolates": False, "missing": [],
+    }  # fmt: skip
+    on_the_way = [{**rated, "model": name, "rating": 0.9} for name in ("seed@4", "seed@8")]
+    assert forecast_lines([rated, *on_the_way]) == [
+        "chat of seed: 0.500 [0.300, 0.800]",
+        "snapshots forecast as well: 2",
+    ]
+    lacking = [{**row, "rating": None, "missing": ["MMLU"]} for row in (rated, *on_the_way)]
+    assert forecast_lines(lacking) == ["no human rating for seed: lacks MMLU"]
+    assert [line.partition(":")[0] for line in forecast_lines(on_the_way)] == [
+        "chat of seed@4",
+        "chat of seed@8",
+    ]

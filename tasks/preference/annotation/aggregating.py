@@ -3,14 +3,15 @@
 As in Schaeffer et al. 2025 (arXiv 2502.18339, section 3): annotators are averaged to one score of an item's pair, pairs
 to one score of a model, and a Likert score s from 1 (model) to 7 (reference) becomes (7 - s) / 6 in [0, 1]. Beside it
 stand Bradley-Terry strengths with ties (`bradley_terry`) on the Elo scale, mean 1000. Both have three percentile
-intervals: annotators resampled with all that they said, items with all that was said of them, and both at once (the
-product of the two weights, Owen 2007, which errs to the wide side).
+intervals: annotators resampled with all that they said, items (or their documents, where a column cluster names them)
+with all that was said of them, and both at once (the product of the two weights, Owen 2007, which errs to be wide).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,14 @@ class Aggregate:
         }
 
     def table(self, rating: str) -> pd.DataFrame:
-        """model, category, rating, rating_low, rating_high of every place: what `--ratings` takes; elo or score."""
+        """model, category, rating, rating_se of every place: what `--ratings` takes; elo or score."""
         allowed = [name for name in ("elo", "score") if name in self.ratings]
         if rating not in allowed:
             raise ValueError(f"rating={rating!r}: allowed are {allowed}")
         names = [_path(row) for row in records(self.ratings)]
-        columns = {f"{rating}": "rating", f"{rating}_low": "rating_low", f"{rating}_high": "rating_high"}
-        frame = self.ratings[["model", *columns]].rename(columns=columns)
-        frame.insert(1, "category", names)
+        width = 2 * NormalDist().inv_cdf((1 + self.confidence) / 2)
+        error = (self.ratings[f"{rating}_high"] - self.ratings[f"{rating}_low"]) / width
+        frame = self.ratings[["model"]].assign(category=names, rating=self.ratings[rating], rating_se=error)
         return frame.dropna(subset=["rating"], ignore_index=True)
 
 
@@ -232,12 +233,12 @@ def _resamples(rows: pd.DataFrame, kind: str, bootstraps: int, seed: int) -> Ite
             yield "both", rng.multinomial(total, votes / total, size=draws) / votes
             continue
         by = {}
-        for cluster, column in (("annotators", "annotator"), ("items", "item")):
+        of_items = "cluster" if "cluster" in rows else "item"
+        for cluster, column in (("annotators", "annotator"), ("items", of_items)):
             codes, kinds = pd.factorize(rows[column])
             count = len(kinds)
-            by[cluster] = rng.multinomial(count, np.full(count, 1 / count), size=draws)[:, codes].astype(
-                float
-            )
+            drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+            by[cluster] = drawn[:, codes].astype(float)
             yield cluster, by[cluster]
         yield "both", by["annotators"] * by["items"]
 

@@ -38,8 +38,8 @@ class Judgements:
     """rows: item, annotator, area, category, subcategory ('' where not given), turns (NaN), first, second
     (the reference; '' for absolute), value and weight (1, or the count of wins).
 
-    value: from 0 (second preferred) to 1 (first preferred), .5 a tie; for absolute the rating itself. kind;
-    name: of the file.
+    value: from 0 (second preferred) to 1 (first preferred), .5 a tie; for absolute the rating itself. cluster, where it
+    is there: what is resampled together in place of the item. kind; name: of the file.
     """
 
     rows: pd.DataFrame

@@ -3,7 +3,7 @@
 A rating is the `score` of `aggregating`: the share of comparisons with the other models that the model won, a tie
 being half a win. Elo is of no use here: small models miss nearly every item, and where all that is decided went one
 way (one item of 60 that half the models got right) Bradley-Terry puts them as far apart as its prior lets it, 1,600
-points. Intervals are over items; the rule is not drawn from anything.
+points. Intervals are over documents, with all the prompts that are from one; the rule is not drawn from anything.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from tasks.preference.sheets.joining import MIN_MODELS, Paired, pair
 from tasks.preference.study import study
 
 UNIT = "share of comparisons won by rule, a tie is half a win"
+ONE_SEED = (
+    "All models of a run descend from one seed, though each trained model counts as a family of its own: intervals by "
+    "family are too narrow."
+)
 RATING_COLUMNS = ["model", "category", "rating", "low", "high"]
 Scores = Mapping[str, Sequence[Mapping[str, Any]]]
 Tasks = Mapping[str, Mapping[str, Any]]
@@ -76,6 +80,7 @@ def study_responses(
         return facts | {"notes": told}
     counted = {name: facts[name] for name in ("items_by_category", "items_read_by_bits_per_byte")}
     about = {"origin": PROGRAMMATIC, "unit": UNIT, **counted}
+    told.append(ONE_SEED)
     found = study(replace(paired, notes=[*told, *paired.notes]), settings, about)
     found.save(folder)
     return facts | {"studied": True, "notes": list(found.notes)}
@@ -91,6 +96,7 @@ def _on_documents(items: Mapping[str, int], both: Mapping[str, int]) -> list[str
 def rate(responses: pd.DataFrame, confidence: float, seed: int) -> Rated:
     """Ratings of all models that answered, by category; responses as `programmatic.annotate` takes them.
 
+    Where they have the column document, intervals are over documents and not over the prompts that are from them.
     Raises ValueError where fewer than two models answered.
     """
     judgements = annotate(responses)

@@ -21,8 +21,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 
@@ -72,7 +73,8 @@ def annotate(responses: Source) -> Judgements:
     """Choices by rule between all models that answered an item.
 
     responses: item, model, response, rule, and where the rule needs one argument; optionally area, category,
-    subcategory. Raises ValueError naming the row of an unknown rule, a missing argument, or a repeated answer.
+    subcategory, and document, of which the item is a part: items of one document and category are one cluster for
+    `aggregating`. Raises ValueError naming the row of an unknown rule, a missing argument, or a repeated answer.
     """
     sheet = read_sheet(responses, "responses")
     columns = {
@@ -82,22 +84,32 @@ def annotate(responses: Source) -> Judgements:
     if lacking:
         raise ValueError(f"{sheet.name}: columns {lacking} are missing; columns are {sheet.columns}")
     places = {name: column_named(sheet, (name,)) for name in ("area", "category", "subcategory")}
+    document = column_named(sheet, ("document",))
+    cluster_of: dict[tuple[str, str], str] = {}
     held: dict[tuple[str, ...], dict[str, bool]] = {}
     for place, row in sheet.rows:
         told = {name: text(sheet, place, row, columns[name] or "") for name in ("item", "model", "rule")}
-        argument = str(row[columns["argument"]] or "") if columns["argument"] else ""
+        argument = _cell(row, columns["argument"])
         _check_rule(f"{sheet.name} {place}", told["rule"], argument)
-        where = tuple(str(row[column] or "") if column else "" for column in places.values())
+        where = tuple(_cell(row, column) for column in places.values())
+        part_of = _cell(row, document)
+        cluster = f"{where[1]}/document {part_of}" if part_of else told["item"]
+        if cluster_of.setdefault((told["item"], where[1]), cluster) != cluster:
+            raise ValueError(
+                f"{sheet.name} {place}, column 'document': {part_of!r}; another row has item {told['item']!r} of "
+                "another document"
+            )
         answers = held.setdefault((told["item"], told["rule"], argument, *where), {})
         if told["model"] in answers:
             raise ValueError(f"{sheet.name} {place}: {told['model']!r} answered item {told['item']!r} twice")
-        answers[told["model"]] = RULES[told["rule"]](str(row[columns["response"] or ""] or ""), argument)
+        answers[told["model"]] = RULES[told["rule"]](_cell(row, columns["response"]), argument)
     rows = []
     for (item, rule, argument, *named), answers in held.items():
         for first, second in combinations(sorted(answers), 2):
             rows.append(
                 {
                     "item": item,
+                    "cluster": cluster_of[item, named[1]],
                     "annotator": f"{PREFIX}{rule}{f'({argument})' if argument else ''}",
                     **dict(zip(places, named, strict=True)),
                     "turns": math.nan,
@@ -129,6 +141,14 @@ def origin(judgements: Judgements) -> str:
             "people must not stand in one table"
         )
     return PROGRAMMATIC if marked.any() else HUMAN
+
+
+def _cell(row: Mapping[str, Any], column: str | None) -> str:
+    """The cell as text, '' where there is none; 3.0 is '3', as a table with an empty cell turns whole numbers to it."""
+    cell = None if column is None else row[column]
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return "" if cell is None else str(cell)
 
 
 def _check_rule(place: str, rule: str, argument: str) -> None:

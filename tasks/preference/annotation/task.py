@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.evaluation.task import model_or_snapshot
+from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
 from tasks.task import Progress, show_table, stage_task
 
@@ -44,7 +45,7 @@ def respond_to_prompts(
             model.path / place, name, corpus.path, corpus.facts, settings, bits_per_byte_bytes
         )
         responses.to_parquet(folder / "responses.parquet", index=False)
-        return {"held": held_by_category(responses), "notes": notes}
+        return _kept(folder, {"held": held_by_category(responses), "notes": notes})
 
     inputs = {"sources": corpus.digest, "model": model.digest}
     artifact = run.stage("responses", VERSION, identity, inputs, build, name)
@@ -86,7 +87,7 @@ def study_programmatic(
             for name, artifact in responses.items()
         ]
         notes = [note for artifact in responses.values() for note in artifact.facts["notes"]]
-        return study_responses(
+        facts = study_responses(
             folder,
             pd.concat(said, ignore_index=True) if said else pd.DataFrame(columns=COLUMNS),
             {name: artifact.facts["scores"] for name, artifact in scores.items()},
@@ -94,6 +95,7 @@ def study_programmatic(
             settings,
             list(dict.fromkeys(notes)),
         )
+        return _kept(folder, facts)
 
     identity = settings.model_dump(mode="json", include=STUDY_FIELDS)
     artifact = run.stage("programmatic", VERSION, identity, inputs, build)
@@ -103,3 +105,9 @@ def study_programmatic(
         description="Programmatic ratings of the run's models, by rules and not by people",
     )
     return artifact
+
+
+def _kept(folder: Path, facts: dict) -> dict:
+    """The facts, in a file of the artifact too: stages that read them know it by the digest of its files."""
+    (folder / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    return facts

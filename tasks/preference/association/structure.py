@@ -174,7 +174,10 @@ def predictive_benchmarks(data: Paired, seed: int, confidence: float, resamples:
 
 
 def signs_by_target(data: Paired, permutations: int, seed: int) -> pd.DataFrame:
-    """Of each category: share of benchmarks with r > 0, mean r, and its p over permuted models (all n! for n <= 5)."""
+    """Of each category: share of benchmarks with r > 0, mean r, and its p over permuted models (all n! for n <= 5).
+
+    Both are NaN where no correlation is defined.
+    """
     n = len(data.models)
     observed = pairwise_pearson(data.scores, data.ratings)
     mean = _mean_r(observed.T)
@@ -190,6 +193,7 @@ def signs_by_target(data: Paired, permutations: int, seed: int) -> pd.DataFrame:
         drawn = _mean_r(pairwise_pearson(data.scores, data.ratings[order]).T)
         reached += np.abs(np.nan_to_num(drawn)) >= np.abs(mean) - 1e-9
     extra = 0 if exact else 1
+    p = (reached + extra) / (len(orders) + extra)
     counts = np.isfinite(data.scores).T.astype(int) @ np.isfinite(data.ratings).astype(int)
     known = np.isfinite(observed)
     return pd.DataFrame(
@@ -199,7 +203,7 @@ def signs_by_target(data: Paired, permutations: int, seed: int) -> pd.DataFrame:
             "models": counts.min(0),
             "share_positive": (observed > 0).sum(0) / np.maximum(known.sum(0), 1),
             "mean_r": mean,
-            "p_sign": (reached + extra) / (len(orders) + extra),
+            "p_sign": np.where(np.isfinite(mean), p, np.nan),
         }
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.preference.engine.predicting import FEWEST_RATINGS
 from tasks.preference.sheets.joining import Paired
 from tasks.preference.sheets.reading import plain
 
@@ -38,8 +39,23 @@ def scheme_named(name: str) -> str:
 def folds_of(data: Paired, scheme: str) -> tuple[list[Fold], NDArray[np.intp]]:
     """The folds of a scheme, and groups (n,) that stay together inside each of them too.
 
-    Raises ValueError where there are too few families, or too few dated models before the last date.
+    Raises ValueError where there are too few families, too few dated models before the last date, or no category that
+    has a rating in a fold and enough outside of it.
     """
+    folds, groups = _folds(data, scheme)
+    if not any(_predicts(data, fold) for fold in folds):
+        raise ValueError(
+            f"{scheme}: no category has a rating in a fold and {FEWEST_RATINGS} or more in what the fold learns from"
+        )
+    return folds, groups
+
+
+def _predicts(data: Paired, fold: Fold) -> bool:
+    enough = np.isfinite(data.ratings[fold.train]).sum(0) >= FEWEST_RATINGS
+    return bool(np.isfinite(data.ratings[fold.test][:, enough]).any())
+
+
+def _folds(data: Paired, scheme: str) -> tuple[list[Fold], NDArray[np.intp]]:
     n = len(data.models)
     everyone, all_others = np.ones(n, bool), np.ones(len(data.unrated), bool)
     families = np.unique(data.families, return_inverse=True)[1]
@@ -71,14 +87,17 @@ def folds_of(data: Paired, scheme: str) -> tuple[list[Fold], NDArray[np.intp]]:
 
 def schemes_possible(data: Paired) -> list[str]:
     """The schemes that these tables allow; families count once two models share one."""
-    found = [SCHEMES[0]]
     families = len(np.unique(data.families))
-    if MIN_FAMILIES <= families < len(data.models):
-        found.append(SCHEMES[1])
-    if len(np.unique(data.dates[np.isfinite(data.dates)])) > 1:
-        try:
-            folds_of(data, SCHEMES[2])
-        except ValueError:
-            return found
-        found.append(SCHEMES[2])
-    return found
+    offered = {
+        SCHEMES[1]: MIN_FAMILIES <= families < len(data.models),
+        SCHEMES[2]: len(np.unique(data.dates[np.isfinite(data.dates)])) > 1,
+    }
+    return [SCHEMES[0], *(scheme for scheme, may in offered.items() if may and _possible(data, scheme))]
+
+
+def _possible(data: Paired, scheme: str) -> bool:
+    try:
+        folds_of(data, scheme)
+    except ValueError:
+        return False
+    return True

@@ -32,6 +32,7 @@ PRIOR_MODELS = 20
 SHARED_MODELS = 50
 CLEARLY_WORSE = 1.25
 CALIBRATION_FOLDS = 10
+FEWEST_RATINGS = 2
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class Predicted:
 def predict(
     methods: Sequence[str], train: Training, scores: Array, log_params: Array
 ) -> dict[str, Predicted]:
-    """Fits each method on `train` and without each of its folds, and predicts new models (m, p), (m,)."""
+    """Fits each method on `train` and without each of its folds, and predicts new models (m, p), (m,).
+
+    A target that fewer than FEWEST_RATINGS of the models of a fit have is predicted NaN, by every method.
+    """
     unknown = sorted(set(methods) - set(METHODS))
     if unknown:
         raise ValueError(f"methods={unknown}: allowed are {list(METHODS)}")
@@ -109,10 +113,11 @@ def _fitted(
     strengths = dict(zip(LEVELS, STRENGTHS, strict=True))
     found = {}
     ratings = completed(train.ratings) if set(methods) & set(LEVELS) else train.ratings
+    enough = np.isfinite(train.ratings).sum(0) >= FEWEST_RATINGS
     for method in methods:
         if method in LEVELS:
             model = fit_level(train.scores, ratings, train.others, strengths[method], start[method])
-            found[method] = model.predict(scores)
+            found[method] = np.where(enough, model.predict(scores), np.nan)
         elif method == FILLED:
             found[method] = _linear("single", *_without_holes(train, scores, start[LEVELS[0]]), log_params)
         else:
@@ -127,7 +132,7 @@ def _without_holes(train: Training, scores: Array, normal: Normal) -> tuple[Trai
 
 
 def _linear(method: str, train: Training, scores: Array, log_params: Array) -> Array:
-    """Targets that the same models have are fitted together; a target without two ratings is predicted NaN."""
+    """Targets that the same models have are fitted together."""
     predicted = np.full((len(scores), train.ratings.shape[1]), np.nan)
     known = np.isfinite(train.ratings)
     kinds, members = np.unique(known.T, axis=0, return_inverse=True)
@@ -138,7 +143,7 @@ def _linear(method: str, train: Training, scores: Array, log_params: Array) -> A
     if solver not in SOLVERS:
         raise ValueError(f"method={method!r}: allowed are {sorted(SOLVERS)}")
     for i, rows in enumerate(kinds):
-        if rows.sum() < 2:
+        if rows.sum() < FEWEST_RATINGS:
             continue
         targets = np.flatnonzero(members.ravel() == i)
         z, new = standardise(inputs[0][rows], inputs[1])
@@ -150,7 +155,10 @@ def _linear(method: str, train: Training, scores: Array, log_params: Array) -> A
 
 def _mixed(parts: dict[str, Predicted], ratings: Array) -> Predicted:
     names = list(parts)
-    spread = np.nanstd(ratings, axis=0)
+    known = np.isfinite(ratings)
+    count = np.maximum(known.sum(0), 1)
+    centre = np.where(known, ratings, 0).sum(0) / count
+    spread = np.sqrt((np.where(known, ratings - centre, 0) ** 2).sum(0) / count)
     spread = np.where(spread > 0, spread, 1)
     errors = np.array([(part.held_out - ratings) / spread for part in parts.values()])
     weights = mixing_weights(errors, [names.index(name) for name in PRIOR])

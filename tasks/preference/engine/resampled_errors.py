@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,12 +21,21 @@ def rmse_interval(errors: Array, families: Groups, confidence: float, bootstraps
 def rmse_ratio_interval(
     errors: Array, baseline: Array, families: Groups, confidence: float, bootstraps: int, seed: int
 ) -> Array:
-    """RMSE over the baseline's RMSE, both on the same resampled families: [ratio, low, high]."""
+    """RMSE over the baseline's RMSE, both on the same resampled families: [ratio, low, high].
+
+    In a resample whose baseline has no error the ratio is 1 where there is no error either, else infinite.
+    """
     ours = _family_means(errors**2, families, bootstraps, seed)
     theirs = _family_means(baseline**2, families, bootstraps, seed)
+    over_zero = np.where(ours > 0, np.inf, 1.0)
+    draws = np.sort(np.sqrt(np.divide(ours, theirs, out=over_zero, where=theirs > 0)))
     tail = (1 - confidence) / 2
     ratio = np.sqrt((errors**2).mean() / (baseline**2).mean())
-    return np.array([ratio, *np.quantile(np.sqrt(ours / theirs), [tail, 1 - tail])])
+    if np.isfinite(draws[-1]):
+        return np.array([ratio, *np.quantile(draws, [tail, 1 - tail])])
+    # No value lies between a finite draw and an infinite one: the draws next to the quantiles, on the wide side.
+    last = len(draws) - 1
+    return np.array([ratio, draws[math.floor(tail * last)], draws[math.ceil((1 - tail) * last)]])
 
 
 def _family_means(values: Array, families: Groups, bootstraps: int, seed: int) -> Array:

@@ -280,6 +280,6 @@ def _usable(frame: pd.DataFrame, kind: str, notes: list[str]) -> pd.DataFrame:
     if constant:
         raise ValueError(
             f"{kind} {constant}: the same figure for all shared models, so nothing can be learned from it; "
-            "leave such columns out (--ignore)"
+            "leave such columns out (--ignore; in a run preference.benchmarks)"
         )
     return frame

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
+from tasks.preference.study import LEVEL
 from tasks.report.formatting import shortened
 from tasks.report.pictures.colours import ACCENT, INK, MUTED, STITCHED
 from tasks.report.pictures.drawing import drawing, new_figure
@@ -24,7 +25,7 @@ LEVELS = tuple(np.arange(0.1, 1.0, 0.1))
 
 
 def draw_correlations(pairs: pd.DataFrame, statistic: str = "pearson", removed: str = "") -> Figure:
-    """Categories by benchmarks, both in the order of an average-linkage tree; a dot: holds over all pairs at .05.
+    """Categories by benchmarks, both in the order of an average-linkage tree; a dot: holds over all pairs at LEVEL.
 
     pairs: see `association.pairs.pair_table`. More than 24 benchmarks are spread over several panels, so that each
     label can be read. Raises ValueError where no pair is of that kind.
@@ -34,7 +35,7 @@ def draw_correlations(pairs: pd.DataFrame, statistic: str = "pearson", removed: 
         raise ValueError(f"no pair of statistic={statistic!r}, removed={removed!r}")
     r = part.pivot(index="target", columns="benchmark", values="value")
     r = r.iloc[_order(r.to_numpy()), _order(r.to_numpy().T)]
-    holds = part.pivot(index="target", columns="benchmark", values="p_family_wise").reindex_like(r) <= 0.05
+    holds = part.pivot(index="target", columns="benchmark", values="p_family_wise").reindex_like(r) <= LEVEL
     panels = np.array_split(np.arange(r.shape[1]), math.ceil(r.shape[1] / MOST_COLUMNS))
     names = max(len(shortened(str(name), NAME_LENGTH)) for name in r.index) * LETTER + 0.2
     heads = max(len(shortened(str(name), NAME_LENGTH)) for name in r.columns) * LETTER * 0.8 + 0.25
@@ -107,7 +108,7 @@ def draw_forecasts(cells: pd.DataFrame) -> Figure:
         figure.text(
             0.08 / width,
             0.5,
-            "forecast with the model left out",
+            "left-out forecast",
             rotation=90,
             va="center",
             ha="left",

@@ -24,6 +24,7 @@ from tasks.preference.association.structure import (
     communities,
     pairwise_pearson,
     predictive_benchmarks,
+    signs_by_target,
     spectrum,
 )
 from tests.tasks.preference.tables_at_hand import leveled, paired
@@ -225,3 +226,11 @@ def test_public_function_tells_near_names_and_notes(tmp_path) -> None:
     assert any("general factor was not removed" in note for note in found.notes)
     with pytest.raises(ValueError, match=r"overall='y': no such category; there are \['x'\]"):
         correlate(scores, ratings, permutations=99, overall="y")
+
+
+@pytest.mark.parametrize("n", [5, 9])
+def test_a_category_without_a_correlation_has_no_p(n: int) -> None:
+    scores, ratings = leveled(21, n, 3, 2)
+    ratings[:, 1] = 4.0
+    found = signs_by_target(paired(scores, ratings), 99, 0)
+    assert np.isfinite(found["p_sign"]).tolist() == np.isfinite(found["mean_r"]).tolist() == [True, False]

@@ -135,6 +135,7 @@ def test_a_model_that_knows_the_text_is_rated_above_those_that_do_not(run, corpu
     assert value < -0.7
     notes = " ".join(found.facts["notes"])
     assert "small: left out" in notes
+    assert "descend from one seed" in notes and "intervals by family are too narrow" in notes
     assert "programmatic: rules with a known answer, not people" in notes
     assert "human" not in (found.path / "study.json").read_text(encoding="utf-8").lower()
     choices = pd.read_parquet(found.path / "choices.parquet")
@@ -228,6 +229,17 @@ def test_intervals_are_over_items():
     assert wide["rating"] == narrow["rating"] == pytest.approx(0.5 + 0.25 / 2)
     assert (wide["high"] - wide["low"]) / (narrow["high"] - narrow["low"]) == pytest.approx(10**0.5, rel=0.2)
     assert narrow["high"] - narrow["low"] == pytest.approx(2 * 1.645 * (3 / 64 / 400) ** 0.5, rel=0.15)
+
+
+def test_passages_of_one_document_are_drawn_together():
+    frame = answers({"m": 80, "n": 40}, 160)
+    # Whole runs of eight items are answered alike, so 20 documents tell as much as 20 items.
+    alone, together = (
+        rate(frame.assign(document=frame["document"] // size), 0.9, 0).ratings.iloc[0] for size in (1, 8)
+    )
+    assert together["rating"] == alone["rating"] == pytest.approx(0.5 + 0.25 / 2)
+    ratio = (together["high"] - together["low"]) / (alone["high"] - alone["low"])
+    assert ratio == pytest.approx(8**0.5, rel=0.2)
 
 
 ROWS = [

@@ -89,3 +89,33 @@ def test_bad_responses_are_named(column: str, value: object, told: str) -> None:
     frame.loc[0, column] = value
     with pytest.raises(ValueError, match=told):
         annotate(frame)
+
+
+def test_a_zero_is_a_cell_like_any_other() -> None:
+    frame = pd.DataFrame(
+        {
+            "item": ["i", "i"],
+            "model": ["m", "n"],
+            "response": [0, 7],
+            "rule": "answer",
+            "argument": 0,
+            "category": 0,
+        }
+    )
+    row = annotate(frame).rows.iloc[0]
+    assert (row["value"], row["annotator"], row["category"]) == (1, "programmatic:answer(0)", "0")
+
+
+def test_whole_numbers_beside_an_empty_cell_stay_whole() -> None:
+    frame = responses().assign(argument=[None] * 3 + [3.0] * 2, rule=["json"] * 3 + ["words_exactly"] * 2)
+    assert annotate(frame).rows["annotator"].iloc[-1] == "programmatic:words_exactly(3)"
+
+
+def test_an_item_is_of_one_document() -> None:
+    frame = responses().assign(document=[1, 2, 1, 1, 1])
+    with pytest.raises(
+        ValueError, match="row 1, column 'document': '2'; another row has item 'i1' of another"
+    ):
+        annotate(frame)
+    judged = annotate(frame.assign(document=[0, 0, 0, 4, 4]))
+    assert judged.rows["cluster"].unique().tolist() == ["Facts/document 0", "Form/document 4"]

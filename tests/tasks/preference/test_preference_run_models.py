@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,12 @@ def files(folder: Path, n: int = 16) -> tuple[Path, Path]:
 
 
 def joined(scores: pd.DataFrame, settings: PreferenceSettings = TWO) -> WithRun:
-    return with_run(scores, public_models(read_table(settings.table), settings), settings)
+    return with_run(scores, read_table(settings.table), settings)
 
 
 def forecast(scores: pd.DataFrame, settings: PreferenceSettings) -> TableForecast:
-    return forecast_pair(joined(scores, settings).data, "ridge", settings.confidence)
+    both = joined(scores, settings)
+    return forecast_pair(both.own, "ridge", settings.confidence, both.public)
 
 
 def test_a_model_with_one_benchmark_is_forecast_and_one_without_is_told(tmp_path: Path) -> None:
@@ -118,8 +120,61 @@ def test_what_the_table_cannot_carry_is_refused_before_a_run(tmp_path: Path) -> 
     ):
         public_models(read_table(), PreferenceSettings(benchmarks=["MMLU", "Chess"]))
     pd.read_csv(table).assign(flat=0.5).to_csv(table, index=False)
+    with pytest.raises(ValueError, match=r"preference.names=\['Chess'\]: .* has no such benchmark"):
+        public_models(read_table(), PreferenceSettings(names={"chess": "Chess"}))
+    with pytest.raises(ValueError, match=r"preference.leave_out=\['gpt-9'\]: .* has no such models"):
+        public_models(read_table(), PreferenceSettings(leave_out=["gpt-9"]))
     with pytest.raises(ValueError, match=r"benchmark \['flat'\]: the same figure for all"):
         public_models(read_table(table), PreferenceSettings(table=table))
+
+
+def test_a_rating_under_another_name_is_not_taken_for_a_benchmark(tmp_path: Path) -> None:
+    table, ratings = files(tmp_path)
+    pd.read_csv(table).rename(columns={"human_rating": "elo"}).to_csv(table, index=False)
+    with pytest.raises(ValueError, match=r"has no such quantity.*list preference.benchmarks"):
+        public_models(read_table(table), PreferenceSettings(table=table, ratings=ratings))
+    named = PreferenceSettings(table=table, ratings=ratings, benchmarks=["b0", "b1"])
+    assert public_models(read_table(table), named).benchmarks == ["b0", "b1"]
+
+
+def test_a_table_in_percent_is_refused() -> None:
+    table = read_table()
+    percent = replace(table, figures=replace(table.figures, values=table.figures.values * 100))
+    with pytest.raises(ValueError, match=r"MMLU reaches 86.4, but acc of mmlu_test is a fraction"):
+        with_run(RUN, percent, TWO)
+
+
+def test_own_models_and_snapshots_are_forecast_and_never_learned_from() -> None:
+    few, many = (
+        joined(
+            rows(*both("ours", 0.55, 0.8), *(cell for i in range(n) for cell in both(f"ours@{i}", 0.3, 0.3)))
+        )
+        for n in (0, 20)
+    )
+    one, other = (
+        forecast_pair(part.own, "level-light", 0.9, part.public).rows.query("model == 'ours'")
+        for part in (few, many)
+    )
+    np.testing.assert_allclose(one["predicted"], other["predicted"], rtol=1e-9)
+    assert few.public.unrated == many.public.unrated != []
+    named = joined(rows(*both("gpt-4-0314@10", 0.8, 0.9)))
+    assert "gpt-4-0314" not in named.public.models and "gpt-4-0613" in named.public.models
+
+
+def test_models_left_out_are_neither_rated_nor_learned_from() -> None:
+    settings = TWO.model_copy(update={"leave_out": ["llama-2-7b-chat"]})
+    found = joined(RUN, settings).public
+    assert "llama-2-7b-chat" not in [*found.models, *found.unrated]
+
+
+def test_dates_and_bare_models_of_the_table_are_kept_as_they_are(tmp_path: Path) -> None:
+    table, _ = files(tmp_path)
+    frame = pd.read_csv(table).assign(date=[f"2023-01-{i + 1:02d}" for i in range(16)])
+    frame.loc[16] = {"model": "bare", "human_rating": 0.5}
+    frame.to_csv(table, index=False)
+    found = public_models(read_table(table), PreferenceSettings(table=table))
+    assert dict(zip(found.models, found.dates, strict=True))["public-0"] == 19358
+    assert any("without any of the benchmarks, left out: bare" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -156,16 +211,16 @@ def test_a_task_of_another_kind_is_not_taken_for_the_benchmark(task: str) -> Non
 def test_two_tasks_for_one_benchmark_are_not_chosen_between_in_silence() -> None:
     found = joined(rows(*both("ours", 0.55, 0.8), ("ours", "mmlu", "acc", 0.6, 0.01)))
     assert found.lacking == {"ours": ["MMLU"]}
-    assert any("['mmlu', 'mmlu_test'] all look like MMLU" in note for note in found.data.notes)
+    assert any("['mmlu', 'mmlu_test'] all look like MMLU" in note for note in found.own.notes)
 
 
 def test_the_published_metric_is_preferred_and_a_stand_in_or_unknown_noise_is_told() -> None:
     plain = RUN[~RUN["metric"].eq("acc_norm")].reset_index(drop=True)
     plain.loc[plain["task"] == "hellaswag_val", "value"] = 0.8
     found = joined(plain)
-    np.testing.assert_array_equal(found.data.other_scores, joined(RUN).data.other_scores)
-    assert any("task hellaswag_val gave only acc, used instead" in note for note in found.data.notes)
+    np.testing.assert_array_equal(found.own.other_scores, joined(RUN).own.other_scores)
+    assert any("task hellaswag_val gave only acc, used instead" in note for note in found.own.notes)
     unusable = RUN.assign(metric="bits_per_byte").drop(index=2).reset_index(drop=True)
     assert joined(unusable).lacking == {"ours": ["MMLU", "HellaSwag"]}
     unknown = joined(RUN.assign(stderr=float("nan")))
-    assert any("No standard error of MMLU for ['ours']" in note for note in unknown.data.notes)
+    assert any("No standard error of MMLU for ['ours']" in note for note in unknown.own.notes)

@@ -22,6 +22,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_every_bundled_figure_names_its_source_and_a_permissive_licence() -> None:
     table = read_table()
+    assert table.sources
     assert all(set(source) == {"source", "source_commit", "licence"} for source in table.sources)
     assert {source["licence"] for source in table.sources} <= {"Apache-2.0", "MIT"}
     assert all(re.fullmatch("[0-9a-f]{40}", source["source_commit"]) for source in table.sources)

@@ -10,6 +10,8 @@ import pytest
 
 from tasks.preference import validate
 from tasks.preference.engine.folds import folds_of, schemes_possible
+from tasks.preference.engine.predicting import predict
+from tasks.preference.engine.resampled_errors import rmse_ratio_interval
 from tasks.preference.table_forecast import forecast_pair
 from tasks.preference.validating import validate_pair
 from tests.tasks.preference.tables_at_hand import leveled, paired
@@ -174,3 +176,76 @@ def test_errors_of_ratings_are_taken_out_of_the_error() -> None:
     assert row["noise"] == 0.5
     assert row["rmse"] == pytest.approx(0.5, abs=0.08)
     assert row["rmse_without_noise"] < 0.2
+
+
+def rated_in_one_family(seed: int = 13) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Four families of three; only the first one is rated in the last category."""
+    scores, ratings = leveled(seed, 12, 4, 3)
+    ratings[3:, 2] = np.nan
+    return scores, ratings, [f"F{i // 3}" for i in range(12)]
+
+
+@pytest.mark.parametrize("more_ratings", [0, 1])
+def test_a_category_with_fewer_than_two_ratings_is_predicted_by_no_method(more_ratings: int) -> None:
+    scores, ratings, families = rated_in_one_family()
+    ratings[3 : 3 + more_ratings, 2] = 0.5
+    data = paired(scores, ratings, families, np.linspace(0, 3, 12))
+    found = validate_pair(data, ["auto", "level-light", "level-strong", "single-filled"], FAMILY, 0.7)
+    # One more rating is left out with two or more left: the first family's stay without any forecast.
+    assert (found.cells["target"] == "t2").sum() == more_ratings * found.cells["method"].nunique()
+    assert set(found.table["target"]) == {"t0", "t1"} | ({"t2"} if more_ratings else set())
+    assert all(np.isfinite(row["median_rmse"]) for row in found.summary())
+
+
+def test_methods_are_compared_on_the_cells_that_all_of_them_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gappy(methods: list[str], train: object, scores: np.ndarray, log_params: np.ndarray) -> dict:
+        found = predict(methods, train, scores, log_params)
+        if len(train.ratings) == 11 and np.allclose(scores, data.scores[4]):
+            new = found["ridge"].new.copy()
+            new[:, 0] = np.nan
+            found["ridge"] = replace(found["ridge"], new=new)
+        return found
+
+    data = paired(*leveled(14, 12, 4, 2))
+    whole = validate_pair(data, ["ridge"], MODEL, 0.7)
+    monkeypatch.setattr("tasks.preference.validating.predict", gappy)
+    found = validate_pair(data, ["ridge"], MODEL, 0.7)
+    assert len(found.cells) == len(whole.cells) - 1
+    assert found.table.groupby("target")["n"].unique().map(list).to_dict() == {"t0": [11], "t1": [12]}
+    mean = whole.cells.query("method == 'mean' and target == 't0' and model != 'm004'")
+    row = found.table.query("method == 'mean' and target == 't0'").iloc[0]
+    assert row["rmse"] == pytest.approx(np.sqrt(((mean["predicted"] - mean["truth"]) ** 2).mean()))
+    assert {told["intervals"] + told["infinite_intervals"] for told in found.summary()} == {23}
+
+
+def test_a_scheme_that_can_predict_no_category_is_not_offered() -> None:
+    scores, ratings, families = rated_in_one_family()
+    data = paired(scores, ratings[:, 2:], families)
+    assert schemes_possible(data) == [MODEL]
+    with pytest.raises(
+        ValueError, match="family-out: no category has a rating in a fold and 2 or more in what"
+    ):
+        folds_of(data, FAMILY)
+
+
+def test_a_baseline_without_any_error_divides_nothing() -> None:
+    rng = np.random.default_rng(15)
+    data = paired(rng.normal(size=(8, 2)), rng.normal(size=(8, 2)))
+    found = validate_pair(data, ["ridge"], MODEL, 0.7)
+    table = found.table.copy()
+    table.loc[table["method"] == "single", "rmse"] = 0.0
+    told = {row["method"]: row["ratio_of_medians"] for row in replace(found, table=table).summary()}
+    assert (told["single"], told["ridge"]) == (1.0, np.inf)
+
+
+def test_resamples_without_a_baseline_s_error_have_a_ratio_too() -> None:
+    families = np.arange(4)
+    baseline = np.array([0.0, 0.0, 0.0, 2.0])
+    same = rmse_ratio_interval(baseline, baseline, families, 0.9, 500, 0)
+    assert same.tolist() == [1, 1, 1]
+    ours = np.array([1.0, 1.0, 1.0, 2.0])
+    ratio, low, high = rmse_ratio_interval(ours, baseline, families, 0.9, 500, 0)
+    assert ratio == pytest.approx(np.sqrt(7 / 4))
+    # (3/4)^4 of the resamples lack the only family with an error: the upper end is infinite, the lower is not.
+    assert 1 <= low < ratio
+    assert high == np.inf

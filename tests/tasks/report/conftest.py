@@ -16,7 +16,7 @@ import pytest
 
 from storage.artifacts import Artifact
 from tasks.preference import PreferenceSettings
-from tasks.preference.run_models import WithRun, forecast_rows
+from tasks.preference.run_models import forecast_rows
 from tasks.preference.study import Study, study
 from tasks.report.page import ReportData
 from tests.tasks.preference.tables_at_hand import leveled, paired
@@ -152,17 +152,14 @@ def made_study(rated: tuple[str, ...]) -> Study:
     others = scores[: len(rated)] + 100 * np.eye(len(rated), 4)
     data = paired(scores, ratings, others=others)
     settings = PreferenceSettings(method="ridge", permutations=99)
-    return study(
-        replace(data, unrated=list(rated)), settings, {"table": "public.csv", "sources": [], "unit": "Elo"}
-    )
+    about = {"table": "public.csv", "sources": [], "unit": "Elo"}
+    return study(paired(scores, ratings), settings, about, replace(data, unrated=list(rated)))
 
 
 def make_forecast(folder: Path, models: Sequence[str], rated: Sequence[str]) -> Artifact:
     found = made_study(tuple(rated))
     lacking = {model: [] if model in rated else ["MMLU", "GSM8K"] for model in models}
-    rows = forecast_rows(
-        WithRun(paired(np.zeros((3, 1)), np.zeros((3, 1))), lacking), found.rows, found.models
-    )
+    rows = forecast_rows(lacking, found.rows, found.models)
     artifact = make_artifact(folder, "preference", "", {"forecast": rows, "notes": []})
     replace(found, about=found.about | {"lacking": lacking}).save(artifact.path)
     return artifact

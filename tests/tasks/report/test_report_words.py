@@ -137,6 +137,16 @@ def test_preference_names_missing_benchmarks_or_the_interval() -> None:
     assert "No human rating is forecast" in lacking and "GSM8K and MMLU" in lacking
 
 
+def test_preference_leaves_snapshots_out_unless_they_are_all_there_is() -> None:
+    row = {
+        "model": "m", "target": "chat", "rating": 0.5, "low": 0.3, "high": 0.7, "extrapolates": False, "missing": [],
+    }  # fmt: skip
+    better = row | {"model": "m@8", "rating": 0.9}
+    told = on_preference([better, row], 0.9)
+    assert "The m model" in told and "@" not in told
+    assert "The m@8 model" in on_preference([better], 0.9)
+
+
 def test_gate_sentence_counts_domains_where_the_own_expert_gives_most() -> None:
     rows = [
         {"kind": "experts-into-hub", "stitch": 1, "domain": domain, "stream": stream, "share": part}
