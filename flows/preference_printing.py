@@ -76,13 +76,13 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
     signs.add_column("category", overflow="fold")
     for name in ("fewest models", "benchmarks with r > 0", "mean r", "p of mean r"):
         signs.add_column(name, justify="right")
-    for row in found.by_target.to_dict("records"):
+    for category in found.by_target.to_dict("records"):
         signs.add_row(
-            str(row["target"]),
-            str(row["models"]),
-            f"{row['share_positive']:.0%}",
-            _shown(row["mean_r"], 2),
-            _shown(row["p_sign"], 3),
+            str(category["target"]),
+            str(category["models"]),
+            f"{category['share_positive']:.0%}",
+            _shown(category["mean_r"], 2),
+            _shown(category["p_sign"], 3),
         )
     console.print(signs)
     spectrum = found.spectrum
