@@ -111,10 +111,9 @@ def forecast_lines(forecast: list[dict]) -> list[str]:
     Snapshots are counted, not listed, unless there are only these.
     """
     told = without_snapshots(row["model"] for row in forecast)
-    rated = [row for row in forecast if row["rating"] is not None]
-    snapshots = len({row["model"] for row in rated}.difference(told))
-    forecast = [row for row in forecast if row["model"] in told]
-    rated = [row for row in rated if row["model"] in told]
+    snapshots = {row["model"] for row in forecast if row["rating"] is not None}.difference(told)
+    listed = [row for row in forecast if row["model"] in told]
+    rated = [row for row in listed if row["rating"] is not None]
     targets = list(dict.fromkeys(row["target"] for row in rated))
     lines = []
     for row in rated:
@@ -127,9 +126,9 @@ def forecast_lines(forecast: list[dict]) -> list[str]:
     if len(targets) > 1:
         lines.append(f"further categories in the report: {len(targets) - 1}")
     if snapshots:
-        lines.append(f"snapshots forecast as well: {snapshots}")
+        lines.append(f"snapshots forecast as well: {len(snapshots)}")
     lacking: dict[str, list[str]] = {}
-    for row in forecast:
+    for row in listed:
         if row["rating"] is None:
             lacking.setdefault(", ".join(row["missing"]), []).append(row["model"])
     return lines + [

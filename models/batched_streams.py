@@ -104,9 +104,8 @@ class BatchedStreams:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(
-            None
-        ), ()  # weights that are copied are no views any more: a copy of the model starts without
+        # Weights that are copied are no views any more, so a copy of the model starts without.
+        return type(None), ()
 
 
 def batch_streams(model: StitchedForCausalLM, on: bool) -> None:

@@ -55,11 +55,11 @@ def match_scores(
 ) -> MatchedScores:
     """scores: rows of model, task, metric, value, stderr (NaN unknown) -> one cell a model and benchmark.
 
-    names: task -> benchmark, before the usual names. table: models x benchmarks, the public figures; where
-    those of a benchmark lie in [0, 1] a run's score must too. Raises ValueError for a missing column, a
-    repeated row, a name for a benchmark that is not used, or a value that is no number or on another scale.
+    names: task -> one of the benchmarks, before the usual names. table: models x benchmarks, the public figures; where
+    those of a benchmark lie in [0, 1] a run's score must too. Raises ValueError for a missing column, a repeated row,
+    or a value that is no number or on another scale.
     """
-    _check(scores, benchmarks, names)
+    _check(scores)
     models = sorted(scores["model"].unique())
     found = pd.DataFrame(float("nan"), index=models, columns=benchmarks, dtype=float)
     errors = found.copy()
@@ -108,13 +108,10 @@ def match_scores(
     return MatchedScores(found, errors, tuple(notes))
 
 
-def _check(scores: pd.DataFrame, benchmarks: list[str], names: dict[str, str]) -> None:
+def _check(scores: pd.DataFrame) -> None:
     lacking = [name for name in SCORE_COLUMNS if name not in scores.columns]
     if lacking:
         raise ValueError(f"scores: columns {lacking} are missing; needed are {list(SCORE_COLUMNS)}")
-    strange = sorted(set(names.values()) - set(benchmarks))
-    if strange:
-        raise ValueError(f"names: {strange} are not among the benchmarks used, which are {benchmarks}")
     repeated = scores[scores.duplicated(["model", "task", "metric"])]
     if len(repeated):
         first = repeated.iloc[0]

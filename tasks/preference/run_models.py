@@ -33,7 +33,7 @@ class WithRun:
 def public_models(table: PublicTable, settings: PreferenceSettings, without: Collection[str] = ()) -> Paired:
     """The table's models with its rating, or with the ratings by category of the file `settings.ratings`.
 
-    without: names, or what `normalised` makes of them, of models to leave out. Raises ValueError for a rating, a
+    without: names of models to leave out beside those of the settings. Raises ValueError for a rating, a
     benchmark or a model that the settings name and the table has not, and what `sheets.joining.pair` raises: fewer
     than three shared models, columns that do not vary.
     """

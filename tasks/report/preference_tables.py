@@ -96,7 +96,7 @@ def validation_rows(found: Study) -> list[dict]:
     return rows
 
 
-def category_rows(found: Study, scheme: str = MODEL_SCHEME) -> list[dict]:
+def category_rows(found: Study, scheme: str) -> list[dict]:
     """The chosen method on each category, models left out by `scheme`, beside the category's best baseline."""
     table = found.validation
     part = table[(table["scheme"] == scheme) & (table["method"] == found.about["method"])]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from tasks.preference.annotation.bradley_terry import ELO, fit_strengths, unlink
 from tasks.preference.annotation.judgements import Judgements, read_judgements
 from tasks.preference.annotation.programmatic import HUMAN, origin
 from tasks.preference.records import plain_value, records
+from tasks.preference.sheets.figures import standard_error
 from tasks.preference.sheets.reading import Source
 
 Array = NDArray[np.float64]
@@ -68,8 +68,8 @@ class Aggregate:
         if rating not in allowed:
             raise ValueError(f"rating={rating!r}: allowed are {allowed}")
         names = [_path(row) for row in records(self.ratings)]
-        width = 2 * NormalDist().inv_cdf((1 + self.confidence) / 2)
-        error = (self.ratings[f"{rating}_high"] - self.ratings[f"{rating}_low"]) / width
+        ends = self.ratings[f"{rating}_low"], self.ratings[f"{rating}_high"]
+        error = standard_error(*ends, self.confidence)
         frame = self.ratings[["model"]].assign(category=names, rating=self.ratings[rating], rating_se=error)
         return frame.dropna(subset=["rating"], ignore_index=True)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
@@ -23,6 +22,7 @@ from tasks.preference.annotation.judgements import Judgements
 from tasks.preference.annotation.programmatic import PROGRAMMATIC, annotate, choices_table
 from tasks.preference.records import records
 from tasks.preference.settings import PreferenceSettings
+from tasks.preference.sheets.figures import standard_error
 from tasks.preference.sheets.joining import MIN_MODELS, Paired, pair
 from tasks.preference.study import study
 
@@ -129,8 +129,8 @@ def join_scores(
     if figures.empty or kept.empty:
         notes.append("Nothing is left to study: scores and programmatic ratings must both vary.")
         return None, notes
-    width = 2 * NormalDist().inv_cdf((1 + confidence) / 2)
-    kept = kept.assign(rating_se=(kept["high"] - kept["low"]) / width).drop(columns=["low", "high"])
+    errors = standard_error(kept["low"], kept["high"], confidence)
+    kept = kept.assign(rating_se=errors).drop(columns=["low", "high"])
     names = sorted({*ratings["model"], *figures["model"]})
     families = pd.DataFrame({"model": names, "family": [trained_model(name) for name in names]})
     return pair(figures, kept, families), notes

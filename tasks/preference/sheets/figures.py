@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ PLAIN_ENDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
 ERROR = ("_stderr", "_se")
 PLAIN_ERROR = ("stderr", "standard_error", "se")
 FIGURE = "a finite number (a column that is no figure can be left out: --ignore)"
-NORMAL_95 = 1.959963984540054
+PUBLISHED = 0.95  # level of the intervals that tables state
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ def read_figures(
             f"{sheet.name}: columns read as facts of the models, not as figures: {', '.join(read_as)}."
         )
     return Figures(sheet.name, *_frames(cells), about, tuple(notes))
+
+
+def standard_error(low: Any, high: Any, confidence: float) -> Any:
+    """Of figures (numbers, or columns of them) whose normal intervals of that level are [low, high]."""
+    return (high - low) / (2 * NormalDist().inv_cdf((1 + confidence) / 2))
 
 
 def read_about(source: Source, what: str = "models", model_column: str | None = None) -> Figures:
@@ -240,7 +246,7 @@ def _standard_error(
             f"{sheet.name} {place}, columns {ends[0]!r} and {ends[1]!r}: the interval [{low:g}, {high:g}] does "
             f"not hold {value:g}; low <= value <= high is needed"
         )
-    return (high - low) / (2 * NORMAL_95)
+    return standard_error(low, high, PUBLISHED)
 
 
 def _refuse_repeats(sheet: Sheet, cells: list[_Cell]) -> None:

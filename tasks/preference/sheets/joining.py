@@ -47,19 +47,6 @@ class Paired:
     notes: list[str]
     other_score_errors: Array | None = None
 
-    def kept(self, rows: NDArray[np.bool_]) -> Paired:
-        """The same with only some of the rated models."""
-        return replace(
-            self,
-            models=[name for name, keep in zip(self.models, rows, strict=True) if keep],
-            scores=self.scores[rows],
-            ratings=self.ratings[rows],
-            rating_errors=self.rating_errors[rows],
-            families=self.families[rows],
-            log_params=self.log_params[rows],
-            dates=self.dates[rows],
-        )
-
 
 def pair(
     scores: Source | Sequence[Source],
