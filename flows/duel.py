@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from flows.parts import utility_of, weights_learnt
 from flows.settings import Experiment
-from flows.subflows import utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.duel.settings import DuelSettings
-from tasks.duel.task import Trained, budgets, first_like, judge_duel
+from tasks.duels.mixtures.settings import DuelSettings
+from tasks.duels.mixtures.task import Trained, budgets, first_like, judge_duel
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.task import solve_mixture
 from tasks.sources.scarcity import data_limits, share_for_epochs, token_counts

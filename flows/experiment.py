@@ -7,10 +7,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.duel import duel_pipeline
 from flows.environment import prefect_settings, prepare_environment
+from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from flows.running import running
 from flows.settings import Experiment
 from flows.stitch_duel import stitch_duel_pipeline
-from flows.subflows import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.runs import Run, RunSummary, find_record, summarise

@@ -6,7 +6,7 @@ from flows.settings import Experiment
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.planned import PlannedRun
-from tasks.mixture.online.settings import OnlineMethod, OnlineSettings
+from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
 from tasks.training.budget import split_budget, tokens_in_time
 from tasks.training.estimates import matmul_flops_per_second, model_shape, stitched_shape, training_bytes
 from tasks.training.settings import ModelSettings

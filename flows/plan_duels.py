@@ -6,8 +6,8 @@ from typing import Any
 
 from flows.plan_costs import COST_COLUMNS
 from flows.settings import Experiment
-from tasks.duel.settings import DuelSettings
-from tasks.stitch_duel.settings import StitchDuelSettings
+from tasks.duels.mixtures.settings import DuelSettings
+from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.stitching.settings import TRAINED_COMPOSITIONS
 
 Costs = dict[str, dict[str, float]]

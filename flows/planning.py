@@ -13,8 +13,8 @@ from flows.stitch_duel import stitch_duel_pipeline
 from storage.home import Home
 from storage.planned import NotYetKnown, PlannedRun
 from tasks.evaluation.snapshot_names import snapshot_name
+from tasks.proxies.ablation.proxy_plans import proxy_plans
 from tasks.sources.task import HubUnreachable
-from tasks.utility.ablation.plans import proxy_plans
 
 
 def plan_experiment(e: Experiment) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
 
+from flows.commands.printing import headline
 from flows.experiment import experiment_flow
-from flows.printing import headline
 from flows.settings import Experiment
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home

@@ -7,13 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.duel.settings import DuelSettings
+from tasks.duels.mixtures.settings import DuelSettings
+from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.mixture.settings import RESERVED, MixtureSettings
 from tasks.preference.settings import PreferenceSettings
-from tasks.sources.settings import NAME_PATTERN, SourcesSettings
-from tasks.stitch_duel.settings import StitchDuelSettings
+from tasks.sources.settings import SourcesSettings
 from tasks.stitching.settings import StitchingSettings
+from tasks.tables.file_names import NAME_PATTERN
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from flows.parts import train_experts, utility_of
 from flows.settings import Experiment
-from flows.subflows import train_experts, utility_of
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.evaluation.task import evaluate_model
-from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
-from tasks.sources.task import prepare_sources
-from tasks.stitch_duel.settings import FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
-from tasks.stitch_duel.task import (
+from tasks.duels.stitches.settings import FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
+from tasks.duels.stitches.task import (
     Evaluated,
     in_domain_text,
     joint_mixture,
@@ -18,6 +15,9 @@ from tasks.stitch_duel.task import (
     measure_cost,
     prepare_probes,
 )
+from tasks.evaluation.task import evaluate_model
+from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
+from tasks.sources.task import prepare_sources
 from tasks.stitching.changes.task import add_expert, drop_expert
 from tasks.stitching.task import compose_models, train_stitches
 from tasks.training.task import plan_budget, train_expert, train_seed

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from models.combined_config import EnsembleConfig, RoutedConfig, UpcycledConfig
+from models.combined.combined_config import EnsembleConfig, RoutedConfig, UpcycledConfig
+from models.combined.ensemble import EnsembleForCausalLM
+from models.combined.routed import RoutedForCausalLM
+from models.combined.upcycled import UpcycledForCausalLM
 from models.compositions import COMPOSITIONS, Composition
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
-from models.ensemble import EnsembleForCausalLM
-from models.prefix_cache import Prefix, PrefixCache
-from models.routed import RoutedForCausalLM
 from models.seed import load_causal_lm, new_seed_model, seed_config
 from models.soup import uniform_soup
-from models.stitch_layer import Stitch, StitchPlace, stitch_places
-from models.stitched import StitchedForCausalLM
-from models.stitched_config import StitchedConfig
-from models.stream_parallel import StreamParallel
-from models.upcycled import UpcycledForCausalLM
+from models.stitched.prefix_cache import Prefix, PrefixCache
+from models.stitched.stitch_layer import Stitch, StitchPlace, stitch_places
+from models.stitched.stitched_config import StitchedConfig
+from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stream_parallel import StreamParallel
 
 for config_class, model_class in (
     (StitchedConfig, StitchedForCausalLM),

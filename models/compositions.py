@@ -16,12 +16,12 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from models.combined import check_members
-from models.ensemble import EnsembleForCausalLM
+from models.combined.ensemble import EnsembleForCausalLM
+from models.combined.members import check_members
+from models.combined.routed import RoutedForCausalLM
+from models.combined.upcycled import UpcycledForCausalLM
 from models.merging import mergekit_merge
-from models.routed import RoutedForCausalLM
 from models.soup import uniform_soup
-from models.upcycled import UpcycledForCausalLM
 
 Experts = Mapping[str, PreTrainedModel]
 

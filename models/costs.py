@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from models.mixture_blocks import SampledFeedForwards
+from models.combined.mixture_blocks import SampledFeedForwards
 
 
 class ModelCosts(NamedTuple):

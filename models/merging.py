@@ -29,7 +29,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from models.combined import check_members
+from models.combined.members import check_members
 from models.seed import load_causal_lm
 
 Method = Literal["ties", "dare_linear", "dare_ties"]

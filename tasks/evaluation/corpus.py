@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks.benchmarks.items import Benchmark, read_items
 from tasks.evaluation.settings import EvaluationSettings
-from tasks.sources.items import Benchmark, read_items
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
@@ -77,15 +77,3 @@ def heldout_texts(corpus: Path, facts: dict[str, Any], max_bytes: int) -> dict[s
         if kept:
             texts[source] = kept
     return texts
-
-
-def harness_texts(settings: EvaluationSettings) -> dict[str, dict[str, list[str]]]:
-    """Dev and test texts of the tasks that lm-evaluation-harness brings along, by task."""
-    if not settings.lm_eval_tasks and settings.task_folder is None:
-        return {}
-    from tasks.evaluation.harness_tasks import lm_eval_items
-
-    found = lm_eval_items(
-        settings.lm_eval_tasks, settings.task_folder, settings.dev_share, settings.max_items
-    )
-    return {items.task: {"dev": list(items.dev_texts), "test": list(items.test_texts)} for items in found}

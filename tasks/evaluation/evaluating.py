@@ -14,13 +14,13 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate as run_harness
 
-from tasks.evaluation.benchmark_tasks import benchmark_task, bits_of
+from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of
+from tasks.benchmarks.harness_tasks import LoadedTasks, load_tasks, split_task
+from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
-from tasks.evaluation.harness_tasks import LoadedTasks, load_tasks, split_task
 from tasks.evaluation.heldout_text import heldout_scores
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio, weighted_mean_error
-from tasks.sources.items import Benchmark
 
 FEWSHOT_SEED = 1234
 Side = Literal["dev", "test"]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import copy
-import logging
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import datasets
-import lm_eval.api.task
-import lm_eval.models.huggingface
 import numpy as np
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tasks.benchmarks.quiet_harness import quiet_harness
 
 Request = tuple[Any, list[int], list[int]]
 
@@ -130,26 +127,6 @@ def harness_model(
         finally:
             for module, mode in modes:
                 module.training = mode
-
-
-@contextmanager
-def quiet_harness() -> Iterator[None]:
-    """Only errors of harness and Hub are logged, and neither the harness nor `datasets` shows progress bars."""
-    loggers = [logging.getLogger("lm_eval"), logging.getLogger("huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    had_bars, bar = datasets.is_progress_bar_enabled(), lm_eval.api.task.tqdm
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    datasets.disable_progress_bars()
-    lm_eval.api.task.tqdm = lambda items, **_: tqdm(items, disable=True)  # it has no switch for this one
-    try:
-        yield
-    finally:
-        lm_eval.api.task.tqdm = bar
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        if had_bars:
-            datasets.enable_progress_bars()
 
 
 @contextmanager

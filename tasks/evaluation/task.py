@@ -13,7 +13,7 @@ from tasks.evaluation.metrics import bits_per_byte_by_source
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
-from tasks.task import Progress, show_table, stage_task
+from tasks.stage import Progress, show_table, stage_task
 
 VERSION = 4
 SCORING_FIELDS = {

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.plans import relative_utility
 from tasks.mixture.settings import RESERVED
+from tasks.mixture.solver.capped_simplex import Array
 
 
 def auto_experts(utility: pd.DataFrame, count: int) -> dict[str, tuple[str, ...]]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.budget import capacity, check_budget, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import fill
 from tasks.mixture.mixture import Mixture, planned
+from tasks.mixture.solver.capped_simplex import fill
+from tasks.training.token_plans import capacity, check_budget, check_names, check_sizes, upper_bounds
 
 NEEDS_SWARM = "method='law' is fitted to a swarm of runs; allowed: utility.method=ablation with swarm above 0"
 
@@ -60,7 +60,7 @@ def law_mixture(
     utility: the prior of the law `fusion`; by ablation it comes from the same runs. Raises ValueError where the
     runs hold no mixture of several sources, and as `fit_law` and `learnt_mixture`.
     """
-    from tasks.mixture.laws.law import fit_law
+    from tasks.mixture.laws.fitted_law import fit_law
 
     weights, losses = _weights_and_losses(found.runs)
     sizes, budget = check_sizes(tokens), check_budget(budget)

@@ -18,9 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import Array, fill
 from tasks.mixture.mixture import Mixture, planned
+from tasks.mixture.solver.capped_simplex import Array, fill
+from tasks.training.token_plans import (
+    capacity,
+    check_budget,
+    check_cap,
+    check_names,
+    check_sizes,
+    upper_bounds,
+)
 
 CRAWLS, CRAWL_PASSES = ("web", "cc", "commoncrawl", "crawl", "c4"), 0.5
 ENCYCLOPEDIAS, ENCYCLOPEDIA_PASSES = ("wiki", "encyclop"), 2.0

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.mixture.budget import whole_tokens
-from tasks.mixture.capped_simplex import Array
+from tasks.mixture.solver.capped_simplex import Array
+from tasks.training.token_plans import whole_tokens
 
 
 class Certificate(dict[str, Any]):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.mixture.budget import check_budget, check_cap, check_sizes, largest_budget
 from tasks.mixture.mixture import Mixture
 from tasks.mixture.portfolio import utilimax
+from tasks.training.token_plans import check_budget, check_cap, check_sizes, largest_budget
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.mixture.budget import capacity, check_budget, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import Array, fill
 from tasks.mixture.found_weights import Found, law_mixture, learnt_mixture
 from tasks.mixture.heuristics import heuristic
 from tasks.mixture.mixture import Mixture, effective_sources, planned
 from tasks.mixture.portfolio import aligned, aligned_errors, solved_facts, utilimax
 from tasks.mixture.settings import MixtureSettings
-from tasks.mixture.solver import Solution, solve
+from tasks.mixture.solver.capped_simplex import Array, fill
+from tasks.mixture.solver.solving import Solution, solve
+from tasks.training.token_plans import capacity, check_budget, check_names, check_sizes, upper_bounds
 
 Positions = NDArray[np.intp]
 # 1 / (3 * .15^2 + .55^2) = 2.7 effective sources of 4: the stitch mix of arXiv 2502.00075.

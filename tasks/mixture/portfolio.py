@@ -24,13 +24,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.mixture import Mixture, planned
-from tasks.mixture.optimality import optimality
-from tasks.mixture.problem import Problem
-from tasks.mixture.soft_epochs import REPEATS_WORTH, Repetition, solve_soft
-from tasks.mixture.solver import Solution, solve
+from tasks.mixture.solver.capped_simplex import Array
+from tasks.mixture.solver.optimality import optimality
+from tasks.mixture.solver.problem import Problem
+from tasks.mixture.solver.soft_epochs import REPEATS_WORTH, Repetition, solve_soft
+from tasks.mixture.solver.solving import Solution, solve
+from tasks.training.token_plans import (
+    capacity,
+    check_budget,
+    check_cap,
+    check_names,
+    check_sizes,
+    upper_bounds,
+)
 
 BILLION = 10**9
 INTERVAL = (0.025, 0.975)

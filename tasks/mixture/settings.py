@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.mixture.online.settings import OnlineMethod, OnlineSettings
+from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
 
 Method = Literal["utilimax", "uniform", "proportional", "unimax", "olmo", "manual"]  # these train no proxy
 Law = Literal[

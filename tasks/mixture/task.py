@@ -9,10 +9,10 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.mixture.lineage import lineage_use, tokens_of
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
-from tasks.task import show_table, stage_task
+from tasks.stage import show_table, stage_task
+from tasks.training.lineage import lineage_use, tokens_of
 
 VERSION = 4
 

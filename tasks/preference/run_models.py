@@ -11,11 +11,11 @@ import pandas as pd
 
 from tasks.evaluation.snapshot_names import trained_model
 from tasks.preference.matching import match_scores
+from tasks.preference.public_table import PublicTable
 from tasks.preference.records import records
 from tasks.preference.settings import PreferenceSettings
 from tasks.preference.sheets.joining import Paired, pair
 from tasks.preference.sheets.reading import Source, normalised
-from tasks.preference.table import PublicTable
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from tasks.preference.association.guard import in_words
 from tasks.preference.correlating import correlate_pair
 from tasks.preference.engine.folds import schemes_possible
-from tasks.preference.fitting import fit_pair
+from tasks.preference.rating_fit import fit_pair
 from tasks.preference.records import plain_value
 from tasks.preference.settings import PreferenceSettings
 from tasks.preference.sheets.joining import Paired

@@ -9,15 +9,15 @@ from storage.artifacts import Artifact
 from storage.fingerprint import digest_file
 from storage.runs import Run
 from tasks.preference.settings import PreferenceSettings
-from tasks.task import Progress, show_table, stage_task
+from tasks.stage import Progress, show_table, stage_task
 
 VERSION = 3
 
 
 def check_preference(settings: PreferenceSettings) -> None:
     """Raise ValueError for a table, rating or benchmark that a forecast would fail on, before anything is trained."""
+    from tasks.preference.public_table import read_table
     from tasks.preference.run_models import public_models
-    from tasks.preference.table import read_table
 
     public_models(read_table(settings.table), settings)
 
@@ -25,7 +25,7 @@ def check_preference(settings: PreferenceSettings) -> None:
 @stage_task(name="preference", task_run_name="forecast-preference")
 def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[str, Artifact]) -> Artifact:
     """What people would think of each model of the run by category, or which benchmarks it lacks for that."""
-    from tasks.preference.table import BUNDLED
+    from tasks.preference.public_table import BUNDLED
 
     files = {"table": settings.table or BUNDLED, "ratings": settings.ratings}
     for name, path in files.items():
@@ -39,9 +39,9 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
     def build(folder: Path) -> dict:
         import pandas as pd
 
+        from tasks.preference.public_table import read_table
         from tasks.preference.run_models import forecast_rows, with_run
         from tasks.preference.study import study
-        from tasks.preference.table import read_table
 
         progress.say("fitting and validating")
         table = read_table(settings.table)

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.report.differences import DISTINGUISHABLE, Score, difference
 from tasks.report.findings import BenchmarkMeans, Kept, ModelScores
-from tasks.report.formatting import (
-    MISSING,
-    count,
-    decimals_for,
-    fixed,
-    percent,
-    plus_minus,
-    with_error,
-)
+from tasks.report.formatting import MISSING, count, decimals_for, fixed, percent, plus_minus, with_error
 from tasks.report.pictures.colours import Look
 from tasks.report.pictures.dots import Dot
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
-from tasks.task import Progress, show_text, stage_task
+from tasks.stage import Progress, show_text, stage_task
 
 VERSION = 5
 

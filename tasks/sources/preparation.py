@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tasks.benchmarks.items import Benchmark, dev_texts, split_dev_test, write_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
-from tasks.sources.items import Benchmark, dev_texts, split_dev_test, write_items
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens

@@ -16,9 +16,9 @@ from tasks.sources.builtin import (
     python_docs,
     standard_library_files,
 )
-from tasks.sources.file_names import named_files
-from tasks.sources.json_lines import JSONL_SUFFIXES, read_json_lines
 from tasks.sources.settings import MAX_SOURCE_NAME, SourceSettings, SourcesSettings
+from tasks.tables.file_names import named_files
+from tasks.tables.json_lines import JSONL_SUFFIXES, read_json_lines
 
 TEXT_PIECE_CHARACTERS = 1 << 20
 

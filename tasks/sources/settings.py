@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+from tasks.tables.file_names import NAME_PATTERN
+
 MAX_SOURCE_NAME = 60
 Reader = Literal[
     "jsonl", "parquet", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"

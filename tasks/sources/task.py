@@ -8,13 +8,13 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
-from tasks.evaluation.settings import EvaluationSettings
-from tasks.sources.benchmark_files import MAX_NAME_CHARACTERS
-from tasks.sources.benchmarks import check_made_tasks
-from tasks.sources.file_names import named_files
+from tasks.benchmarks.benchmark_files import MAX_NAME_CHARACTERS
+from tasks.benchmarks.collecting import check_made_tasks
+from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
-from tasks.task import Progress, show_table, stage_task
+from tasks.stage import Progress, show_table, stage_task
+from tasks.tables.file_names import named_files
 
 VERSION = 4
 ITEM_FIELDS = {
@@ -31,7 +31,7 @@ class HubUnreachable(ValueError):
     """Which commit of a dataset is the newest cannot be known now."""
 
 
-def sources_to_read(settings: SourcesSettings, evaluation: EvaluationSettings) -> tuple[SourceSettings, ...]:
+def sources_to_read(settings: SourcesSettings, evaluation: BenchmarkSettings) -> tuple[SourceSettings, ...]:
     """All sources, those of Hugging Face at a commit: what identifies the corpus is also what is read.
 
     Raises ValueError where a made task has no source, and HubUnreachable where a commit cannot be asked for.
@@ -86,7 +86,7 @@ def source_inputs(sources: tuple[SourceSettings, ...]) -> dict[str, str]:
     return inputs
 
 
-def benchmark_inputs(evaluation: EvaluationSettings) -> dict[str, str]:
+def benchmark_inputs(evaluation: BenchmarkSettings) -> dict[str, str]:
     """Digests of the benchmark files and task files that the settings name, by name: a task is named for its file.
 
     What Python compiles beside a task file does not count. Raises ValueError naming a folder that is missing and
@@ -115,7 +115,7 @@ def _digest(path: Path, setting: str) -> str:
 
 
 def sources_identity(
-    sources: tuple[SourceSettings, ...], settings: SourcesSettings, evaluation: EvaluationSettings, seed: int
+    sources: tuple[SourceSettings, ...], settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
 ) -> tuple[dict, dict]:
     """(settings, inputs) that identify the prepared corpus; where files lie does not count, what they hold does."""
     kept = settings.model_dump(mode="json", exclude={"listed", "folder"})
@@ -130,7 +130,7 @@ def sources_identity(
 
 @stage_task(name="sources", task_run_name="sources")
 def prepare_sources(
-    run: Run, settings: SourcesSettings, evaluation: EvaluationSettings, seed: int
+    run: Run, settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
 ) -> Artifact:
     """Read, split, decontaminate and tokenise all sources."""
     progress = Progress(run, "sources")
@@ -138,8 +138,7 @@ def prepare_sources(
     identity, inputs = sources_identity(sources, settings, evaluation, seed)
 
     def build(folder: Path) -> dict:
-        from tasks.evaluation.corpus import harness_texts
-        from tasks.sources.benchmarks import collect_benchmarks
+        from tasks.benchmarks.collecting import collect_benchmarks, harness_texts
         from tasks.sources.preparation import prepare
 
         return prepare(

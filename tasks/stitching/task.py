@@ -9,10 +9,10 @@ from typing import Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
-from tasks.task import Progress, stage_task
-from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import TrainingSettings
+from tasks.training.training_run import ExtraText, run_training, training_identity
 
 VERSION = 4
 GATES = ".gate"  # how the names of gate weights end
@@ -162,9 +162,9 @@ def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> dict[str, An
     from accelerate import PartialState
 
     import models
-    from tasks.sources.items import read_items
+    from tasks.benchmarks.items import read_items
     from tasks.sources.tokenization import load_tokenizer
-    from tasks.stitching.gates import gates_by_domain
+    from tasks.stitching.gate_use import gates_by_domain
     from tasks.stitching.token_view import switching_text, token_view
 
     documents = {

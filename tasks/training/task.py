@@ -10,12 +10,12 @@ from pathlib import Path
 from storage.artifacts import Artifact, label_of
 from storage.fingerprint import digest_pretrained
 from storage.runs import Run
-from tasks.task import Progress, stage_task
+from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
-from tasks.training.run import ExtraText, run_training, training_identity
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
+from tasks.training.training_run import ExtraText, run_training, training_identity
 
 VERSION = 4
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.utility.judges import Judge
 from tasks.utility.matrix import UtilityMatrix
-from tasks.utility.medu import label_documents
+from tasks.utility.medu.labelling import label_documents
+from tasks.utility.medu.verdicts import Judge
 
 Array = NDArray[np.float64]
 TWO_SIDED = 1.959963984540054  # of the normal distribution, 95%
@@ -92,7 +92,7 @@ def supervised_ngram_scores(
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    from tasks.utility.ngram import words
+    from tasks.utility.methods.ngram_utility import words
 
     # The weights of words come from the documents without their labels, so all of them may be read at once.
     features = TfidfVectorizer(analyzer=_word_pairs(words), sublinear_tf=True, min_df=2).fit_transform(

@@ -28,8 +28,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.utility.matrix import UtilityMatrix
-from tasks.utility.medu import label_error
-from tasks.utility.table import number
+from tasks.utility.medu.labelling import label_error
+from tasks.utility.methods.table_utility import number
 
 Array = NDArray[np.float64]
 OTHERS = "others"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.sources.benchmark_files import read_benchmark_folder
-from tasks.sources.items import dev_texts
-from tasks.sources.json_lines import read_json_lines
+from tasks.benchmarks.benchmark_files import read_benchmark_folder
+from tasks.benchmarks.items import dev_texts
+from tasks.tables.json_lines import read_json_lines
 from tasks.utility.agreement import Auc, auc, judge_agreement, supervised_ngram_scores
-from tasks.utility.answers import AnswerFile
-from tasks.utility.judges import language_judge
+from tasks.utility.medu.answers import AnswerFile
+from tasks.utility.medu.judges import language_judge
 from tasks.utility.ngram_judge import NgramJudge
 from tasks.utility.settings import UtilitySettings
 

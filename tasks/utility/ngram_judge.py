@@ -1,6 +1,6 @@
 """The judge `ngram`: a document's value is the even-odds probability that its n-grams come from a task's items.
 
-The n-gram utility (tasks.utility.ngram) document by document, behind the one face of all judges. It reads no
+The n-gram utility (`ngram_utility`) document by document, behind the one face of all judges. It reads no
 labels and needs no model; its background is a collection of documents that it is given.
 """
 
@@ -11,8 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tasks.utility.judges import Verdict
-from tasks.utility.ngram import Array, Hasher, hashed_texts, log_ratios, mean_distribution, probability
+from tasks.utility.medu.verdicts import Verdict
+from tasks.utility.methods.ngram_utility import (
+    Array,
+    Hasher,
+    hashed_texts,
+    log_ratios,
+    mean_distribution,
+    probability,
+)
 from tasks.utility.settings import NgramSettings
 
 

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.utility.ablation.settings import AblationSettings
-from tasks.utility.medu_settings import LABELS, CostSettings, MeduSettings
+from tasks.proxies.ablation.settings import AblationSettings
+from tasks.utility.medu.settings import LABELS, CostSettings, MeduSettings
 
 __all__ = ["LABELS", "AblationSettings", "CostSettings", "MeduSettings", "NgramSettings", "UtilitySettings"]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
-from tasks.sources.items import Benchmark, dev_texts, read_items
-from tasks.task import Progress, show_table, stage_task
-from tasks.utility.medu_settings import MeduSettings
+from tasks.benchmarks.items import Benchmark, dev_texts, read_items
+from tasks.proxies.ablation.proxy_plans import ProxyPlan
+from tasks.proxies.ablation.settings import AblationSettings
+from tasks.stage import Progress, show_table, stage_task
+from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.settings import UtilitySettings
 
 VERSION = 4
@@ -42,15 +46,15 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
         }
         dev = {name: _dev_texts(corpus, name, about) for name, about in tasks.items()}
         if settings.method == "ngram":
-            from tasks.utility.ngram import ngram_utility
+            from tasks.utility.methods.ngram_utility import ngram_utility
 
             matrix = ngram_utility(samples, dev, settings.ngram)
         elif settings.method == "medu":
-            from tasks.utility.medu import medu_utility
+            from tasks.utility.medu.labelling import medu_utility
 
             matrix = medu_utility(samples, dev, settings.medu, _kept(run, settings.medu), progress.say)
         else:
-            from tasks.utility.table import table_utility
+            from tasks.utility.methods.table_utility import table_utility
 
             assert settings.table is not None
             matrix = table_utility(settings.table, list(samples), list(tasks))
@@ -70,10 +74,43 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
     return artifact
 
 
+@stage_task(name="utility", task_run_name="utility-ablation")
+def utility_of_proxies(
+    run: Run, settings: AblationSettings, plans: list[ProxyPlan], proxies: Mapping[str, Artifact]
+) -> Artifact:
+    """The utility matrix, sources x tasks, with standard errors, from the proxies by their plans' names."""
+    identity = {"method": "ablation", "scale": settings.scale, "plans": [[p.name, p.weights] for p in plans]}
+    inputs = {f"proxy {name}": artifact.digest for name, artifact in proxies.items()}
+
+    def build(folder: Path) -> dict:
+        import pandas as pd
+
+        from tasks.utility.methods.loss_utilities import ProxyRun, ablation_utility, runs_table
+
+        runs = [
+            ProxyRun(p.name, p.weights, p.seed, pd.read_parquet(proxies[p.name].path / "losses.parquet"))
+            for p in plans
+        ]
+        matrix = ablation_utility(runs, settings)
+        flops = sum(artifact.facts["metrics"]["flops"] for artifact in proxies.values())
+        matrix = replace(matrix, about=matrix.about | {"cost": {"flops": flops}})
+        matrix.save(folder)
+        runs_table(runs).to_csv(folder / "runs.csv", index=False)
+        return {"utility": matrix.rows(), "method": "ablation", "about": matrix.about}
+
+    artifact = run.stage("utility", VERSION, identity, inputs, build)
+    show_table(
+        lambda: artifact.facts["utility"],
+        key="utility",
+        description="Utility by ablation, with standard errors",
+    )
+    return artifact
+
+
 def _kept(run: Run, settings: MeduSettings) -> Path:
     """Where a judge's answers are kept: in the home, for all runs; what has been paid for outlives a stage."""
     if settings.judge == "openai":
-        from tasks.utility.endpoint import answerer
+        from tasks.utility.medu.endpoint import answerer
 
         who = "-".join(answerer(settings))
     else:

@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tasks.utility.answers import AnswerFile
-from tasks.utility.medu import medu_utility
+from tasks.utility.medu.answers import AnswerFile
+from tasks.utility.medu.labelling import medu_utility
 from tasks.utility.settings import MeduSettings, UtilitySettings
 from tests.chat_server import ChatServer
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.mixture.laws.fitting import losses_of
-from tasks.mixture.laws.law import LAWS, fit_law
+from tasks.mixture.laws.fitted_law import LAWS, fit_law
+from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.run_table import RunTable, read_runs
 from tasks.mixture.laws.sample_efficiency import efficiency
 from tasks.mixture.laws.scores import scored

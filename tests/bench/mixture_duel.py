@@ -15,7 +15,7 @@ TOKENS = 300_000
 def measure() -> Iterator[str]:
     from flows.experiment import run_experiment
     from flows.recipes import load_recipe
-    from tasks.duel.settings import MEASURES
+    from tasks.duels.mixtures.settings import MEASURES
     from tasks.report.formatting import with_interval
 
     folder = os.environ.get("MIXSTITCH_DATA")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tasks.mixture.solver import solve
+from tasks.mixture.solver.solving import solve
 
 SOURCES, TASKS, SEEDS = 1000, 50, range(15)
 RISKS = (1000.0, 10.0, 1.0, 0.1, 0.01)

@@ -43,7 +43,7 @@ def measure(recipe: str = "pocket") -> list[str]:
         from flows import experiment as flow_module
         from flows.recipes import load_recipe
         from storage.artifacts import ArtifactStore
-        from tasks.task import Progress
+        from tasks.stage import Progress
 
         stages, telling, whole = Clock(), Clock(), Clock()
         with ExitStack() as patches:

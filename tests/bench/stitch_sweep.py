@@ -29,7 +29,7 @@ OTHERS = {
 def measure() -> Iterator[str]:
     from flows.experiment import run_experiment
     from flows.recipes import load_recipe
-    from tasks.stitch_duel.settings import AVERAGE
+    from tasks.duels.stitches.settings import AVERAGE
 
     variants: list[dict] = [
         {"name": name, "method": "stitched", "stitch": {"num_stitches": 4, **changes}}

@@ -17,8 +17,8 @@ class Unfollowed(Sampling):
 
 
 def measure() -> Iterator[str]:
+    from flows.parts import utility_of
     from flows.recipes import load_recipe
-    from flows.subflows import utility_of
     from storage.home import Home
     from tasks.sources.task import prepare_sources
     from tasks.utility.agreement import rank_agreement

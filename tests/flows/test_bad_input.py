@@ -92,7 +92,7 @@ def test_an_endpoint_that_is_down(refused):
 
 
 def mixstitch(home, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from flows.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from flows.commands.app import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=200)
 
 

@@ -28,7 +28,7 @@ RATED = (
     "-o",
     "preference.programmatic={items: 20, prompt_characters: 40, letters: 1, new_tokens: 4}",
 )
-COMMAND = [sys.executable, "-c", "from flows.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from flows.commands.app import main; main()"]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:

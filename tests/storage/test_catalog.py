@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock, Timeout
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.commands.app import app
 from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
 from storage.runs import Run, find_record, read_records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.commands.app import app
 from storage.cleaning import find_garbage, remove
 from storage.runs import Run, find_record, summarise
 from tests.storage.recorded import SCORE, make_run

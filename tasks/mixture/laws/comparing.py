@@ -16,8 +16,8 @@ from typing import Any, get_args
 import pandas as pd
 
 from tasks.mixture.heuristics import heuristic
-from tasks.mixture.laws.fitting import losses_of, no_scores, score_runs
-from tasks.mixture.laws.law import LAWS, FittedLaw, fit_law
+from tasks.mixture.laws.fitted_law import LAWS, FittedLaw, fit_law
+from tasks.mixture.laws.law_fit import losses_of, no_scores, score_runs
 from tasks.mixture.laws.run_table import RunTable
 from tasks.mixture.mixture import Mixture
 from tasks.mixture.portfolio import utilimax

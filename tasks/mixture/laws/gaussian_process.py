@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, stacked
+from tasks.mixture.solver.capped_simplex import Array
 
 MOST_RUNS = 256
 MAX_STEPS = 40

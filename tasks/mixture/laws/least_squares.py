@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.mixture.capped_simplex import Array
+from tasks.mixture.solver.capped_simplex import Array
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 HUBER = 0.3

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.laws.least_squares import Penalised, best_penalised
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
+from tasks.mixture.solver.capped_simplex import Array
 
 PENALTIES = np.logspace(-6, 3, 28)
 FLOORS = (0.3, 0.9)

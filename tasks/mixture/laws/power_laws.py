@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.mixture.capped_simplex import Array
-from tasks.mixture.laws.folds import random_folds
 from tasks.mixture.laws.least_squares import PENALTIES, Penalised, best_penalised, penalty_path, robust_error
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
+from tasks.mixture.laws.run_folds import random_folds
+from tasks.mixture.solver.capped_simplex import Array
 
 EXPONENTS = (0.3, 1.0)
 RETURN = 0.7  # Where the search for b starts.

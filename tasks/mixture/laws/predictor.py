@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tasks.mixture.capped_simplex import Array
+from tasks.mixture.solver.capped_simplex import Array
 
 T = TypeVar("T")
 Column = Callable[[Array], Array]

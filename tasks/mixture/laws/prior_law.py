@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.laws.gaussian_process import JITTER, MOST_RUNS, kernel, posterior_mode, square_roots
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
+from tasks.mixture.solver.capped_simplex import Array
 
 SLOPE, SLOPE_VARIANCE, LEVEL_VARIANCE = 0.5, 0.25, 1.0
 REFERENCE = 2000

@@ -23,13 +23,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.mixture.budget import capacity, check_budget, check_cap, check_names, check_sizes, upper_bounds
-from tasks.mixture.capped_simplex import Array, fill, project, settle
 from tasks.mixture.laws.predictor import robust_scale
 from tasks.mixture.mixture import Mixture, planned
+from tasks.mixture.solver.capped_simplex import Array, fill, project, settle
+from tasks.training.token_plans import (
+    capacity,
+    check_budget,
+    check_cap,
+    check_names,
+    check_sizes,
+    upper_bounds,
+)
 
 if TYPE_CHECKING:
-    from tasks.mixture.laws.law import FittedLaw
+    from tasks.mixture.laws.fitted_law import FittedLaw
 
 SAMPLE = 4096
 STARTS = 2

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.laws.fitting import losses_of
-from tasks.mixture.laws.law import FEWEST_FOR_AUTO, FEWEST_RUNS, fit_law
+from tasks.mixture.laws.fitted_law import FEWEST_FOR_AUTO, FEWEST_RUNS, fit_law
+from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.run_table import RunTable
 from tasks.mixture.laws.scores import spearman
 

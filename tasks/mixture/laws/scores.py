@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.capped_simplex import Array
+from tasks.mixture.solver.capped_simplex import Array
 
 RESAMPLES = 1000
 COVERAGE = 0.95

@@ -11,8 +11,8 @@ import warnings
 
 import numpy as np
 
-from tasks.mixture.capped_simplex import Array
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, stacked
+from tasks.mixture.solver.capped_simplex import Array
 
 ROUNDS, RATE = 1000, 0.01
 QUICK_ROUNDS, QUICK_RATE = 200, 0.05

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tasks.benchmarks.items import read_items
 from tasks.evaluation.corpus import heldout_texts
 from tasks.preference.settings import ProgrammaticSettings
-from tasks.sources.items import read_items
 
 AREA = "continuation"
 MIN_ITEMS = 10

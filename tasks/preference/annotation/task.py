@@ -10,7 +10,7 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
-from tasks.task import Progress, show_table, stage_task
+from tasks.stage import Progress, show_table, stage_task
 
 VERSION = 1
 STUDY_FIELDS = {"method", "confidence", "permutations", "seed"}

@@ -8,11 +8,11 @@ from typing import Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.task import GATES, stitch_training
-from tasks.task import Progress, stage_task
-from tasks.training.run import run_training, training_identity
 from tasks.training.settings import TrainingSettings
+from tasks.training.training_run import run_training, training_identity
 
 VERSION = 2
 

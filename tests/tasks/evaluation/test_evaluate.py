@@ -18,8 +18,11 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from transformers.modeling_outputs import CausalLMOutput
 
 from models import StitchedForCausalLM, new_seed_model, seed_config
-from tasks.evaluation import Scores, bits_per_byte, evaluate, lm_eval_items
-from tasks.sources.items import Benchmark
+from tasks.benchmarks.harness_tasks import lm_eval_items
+from tasks.benchmarks.items import Benchmark
+from tasks.evaluation.evaluating import evaluate
+from tasks.evaluation.heldout_text import bits_per_byte
+from tasks.evaluation.scores import Scores
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 # P(next | last) of a language of a, b, c; every row begins with what follows <eos>, a, b, c.

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 import models
-from flows.subflows import evaluate_snapshots
+from flows.parts import evaluate_snapshots
 from storage.artifacts import Artifact
 from storage.planned import NotYetKnown, PlannedRun
 from storage.runs import Run

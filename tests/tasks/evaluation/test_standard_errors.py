@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tasks.evaluation.settings import EvaluationSettings, MadeTask
+from tasks.benchmarks.settings import MadeTask
+from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio, weighted_mean_error
 
 

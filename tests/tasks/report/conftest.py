@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from storage.artifacts import Artifact
-from tasks.preference import PreferenceSettings
 from tasks.preference.run_models import forecast_rows
+from tasks.preference.settings import PreferenceSettings
 from tasks.preference.study import Study, study
 from tasks.report.page import ReportData
 from tests.tasks.preference.tables_at_hand import leveled, paired

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from tasks.benchmarks.items import Benchmark, read_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
-from tasks.sources.items import Benchmark, read_items
 from tasks.sources.preparation import LowestHashes, prepare
 from tasks.sources.settings import SourceSettings, SourcesSettings, TokenizerSettings
 from tasks.sources.tokenization import load_tokenizer, open_tokens, token_dtype

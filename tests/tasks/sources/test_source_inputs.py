@@ -9,7 +9,8 @@ import huggingface_hub
 import pytest
 
 import tasks.sources.task as task
-from tasks.evaluation.settings import EvaluationSettings, MadeTask
+from tasks.benchmarks.settings import MadeTask
+from tasks.evaluation.settings import EvaluationSettings
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
 

@@ -8,7 +8,7 @@ import torch
 import models
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer
-from tasks.stitching.gates import gates_by_domain
+from tasks.stitching.gate_use import gates_by_domain
 
 DOCUMENTS = {"a": ["aaa bbb ccc " * 30], "b": ["xyz " * 5, "uvw " * 40], "empty": []}
 

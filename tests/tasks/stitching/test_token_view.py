@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import models
-from flows.cli import main
+from flows.commands.app import main
 from tasks.report.token_text import coloured
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer

@@ -17,10 +17,10 @@ from storage.artifacts import Artifact
 from storage.runs import Run
 from tasks.training.checkpoints import save_checkpoint
 from tasks.training.jobs import run_job
-from tasks.training.run import training_identity
 from tasks.training.settings import ModelSettings, TrainingSettings
 from tasks.training.snapshots import keep_snapshot
 from tasks.training.task import train_seed
+from tasks.training.training_run import training_identity
 
 STEPS = 12
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.utility import retrying
+from tasks.utility.medu import retrying
 from tests.chat_server import ChatServer
 
 

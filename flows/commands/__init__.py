@@ -1,0 +1,1 @@
+"""The command line `mixstitch`: one file a group of commands, one console."""

@@ -1,0 +1,178 @@
+"""The command line `mixstitch`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from flows.commands.gates import gates
+from flows.commands.mix import mix_app
+from flows.commands.preference import preference_app
+from flows.commands.utility import utility_app
+from flows.environment import prepare_environment
+
+BAD_INPUT = 2
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What to train on, how to combine the specialists, and what people will think of the result.",
+)
+
+app.command()(gates)
+
+Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", help="A setting and its value, a.b=c; may be given several times."),
+]
+RunName = Annotated[str, typer.Argument(help="A run's id, the beginning of one, or `latest`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def run(recipe: Recipe, override: Overrides = None) -> None:
+    """Run an experiment; stages that are done already are skipped."""
+    from flows.recipes import load_recipe
+
+    experiment = load_recipe(recipe, override or [])
+    from flows.commands.printing import print_summary
+    from flows.commands.terminal import readable_logs
+
+    readable_logs()
+    from flows.experiment import run_experiment
+
+    print_summary(run_experiment(experiment))
+
+
+@app.command()
+def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False) -> None:
+    """Say what a run would do and cost, before anything is spent."""
+    from flows.commands.printing import print_plan
+    from flows.planning import plan_experiment
+    from flows.recipes import load_recipe
+
+    print_plan(plan_experiment(load_recipe(recipe, override or [])), json)
+
+
+@app.command()
+def runs(json: AsJson = False) -> None:
+    """List the runs of this home."""
+    from flows.commands.printing import print_runs
+    from storage.home import Home
+    from storage.runs import read_records
+
+    print_runs(read_records(Home.from_environment()), json)
+
+
+@app.command()
+def show(run: RunName = "latest", json: AsJson = False) -> None:
+    """Show what came of a run."""
+    from flows.commands.printing import print_json, print_summary
+    from storage.home import Home
+    from storage.runs import find_record, summarise
+
+    home = Home.from_environment()
+    summary = summarise(home, find_record(home, run))
+    print_json(summary.to_dict()) if json else print_summary(summary)
+
+
+@app.command()
+def report(run: RunName = "latest") -> None:
+    """Print the path of a run's report."""
+    from storage.home import Home
+    from storage.runs import find_record, summarise
+
+    home = Home.from_environment()
+    summary = summarise(home, find_record(home, run))
+    if summary.report is None:
+        raise ValueError(f"RUN={run}: {summary.run_id} has no report (status: {summary.status})")
+    print(summary.report)
+
+
+@app.command()
+def compare(first: RunName, second: RunName, json: AsJson = False) -> None:
+    """Compare the scores and settings of two runs."""
+    from flows.commands.printing import print_comparison
+    from storage.comparison import compare_runs
+    from storage.home import Home
+    from storage.runs import find_record
+
+    home = Home.from_environment()
+    print_comparison(compare_runs(home, find_record(home, first), find_record(home, second)), json)
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    keep: Annotated[int, typer.Option(min=0, help="Latest completed runs whose results stay.")] = 1,
+) -> None:
+    """Free the space of results that only older or failed runs need; asks first."""
+    from storage.cleaning import find_garbage, remove
+    from storage.home import Home
+    from storage.runs import runs_in_progress
+
+    home = Home.from_environment()
+    at_work = ", ".join(record["run_id"] for record in runs_in_progress(home))
+    if at_work:
+        print(f"nothing can be removed before {at_work} has ended: what it will use is not known yet")
+        return
+    garbage = find_garbage(home, keep)
+    for item in garbage:
+        print(f"{item.bytes / 1e6:10.1f} MB  {item.path}  ({item.why})")
+    total = sum(item.bytes for item in garbage) / 1e6
+    print(f"{total:10.1f} MB  in all, of {len(garbage)} folders")
+    if garbage and (yes or typer.confirm("Remove them?")):
+        freed = remove(home, garbage) / 1e6
+        print(f"{freed:.1f} MB freed" + ("" if freed == total else "; the rest is in use by now"))
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come with the project."""
+    from flows.recipes import shipped_recipes
+
+    for name, path in shipped_recipes().items():
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        print(f"{name:14} {first.removeprefix('# ')}\n{'':14} {path}")
+
+
+catalog_app = typer.Typer(no_args_is_help=True, help="The DuckDB catalog of facts.")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(mix_app, name="mix")
+app.add_typer(preference_app, name="preference")
+app.add_typer(utility_app, name="utility")
+
+
+@catalog_app.command("rebuild")
+def rebuild_catalog() -> None:
+    """Write the catalog anew from manifests and run records; exit status 1 where a manifest cannot be read."""
+    from storage.artifacts import ArtifactStore
+    from storage.catalog import Catalog
+    from storage.home import Home
+    from storage.runs import read_records
+
+    home = Home.from_environment()
+    store = ArtifactStore(home)
+    counts = Catalog(home).rebuild(lambda: read_records(home), store.manifests)
+    print(f"{home.catalog}: {counts['runs']} runs, {counts['artifacts']} artifacts")
+    unreadable = store.unreadable_manifests()
+    for path in unreadable:
+        print(f"{path}: cannot be read, its facts are not in the catalog", file=sys.stderr)
+    if unreadable:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Exit status 0: done; 2: something in the input is wrong, said in one message; 1: anything else."""
+    prepare_environment()
+    try:
+        app()
+    except ValueError as error:
+        if os.environ.get("MIXSTITCH_TRACEBACK"):  # for who suspects a fault of ours
+            raise
+        print(f"mixstitch: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)

@@ -1,0 +1,200 @@
+"""What the commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from storage.runs import RunSummary
+from tasks.duels.mixtures.settings import MEASURES
+from tasks.duels.stitches.settings import AVERAGE
+from tasks.evaluation.metrics import lower_is_better
+from tasks.evaluation.snapshot_names import without_snapshots
+from tasks.report.formatting import with_interval
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
+    """(task, metric) -> model -> score, one metric a task: bits per byte, or accuracy."""
+    found: dict[tuple[str, str], dict[str, dict]] = {}
+    chosen: dict[str, str] = {}
+    for score in scores:
+        metric = chosen.setdefault(score["task"], score["metric"])
+        if score["metric"] == metric:
+            found.setdefault((score["task"], metric), {})[score["model"]] = score
+    return found
+
+
+def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
+    """The models with the best value."""
+    values = [score["value"] for score in by_model.values()]
+    best = min(values) if lower_is_better(metric) else max(values)
+    return {model for model, score in by_model.items() if score["value"] == best}
+
+
+def print_summary(summary: RunSummary) -> None:
+    """The headline table, the forecast, and where the report is."""
+    console = Console(width=None if Console().is_terminal else 140)
+    models = without_snapshots(score["model"] for score in summary.scores)
+    if summary.stitch_duel:
+        console.print(stitch_duel_table(summary.name, summary.stitch_duel))
+    elif summary.duel:
+        for regime in dict.fromkeys(row["regime"] for row in summary.duel):
+            console.print(duel_table(summary.name, regime, summary.duel))
+    elif models:
+        table = Table(
+            title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
+        )
+        table.add_column("task", overflow="fold")
+        table.add_column("metric", no_wrap=True)
+        for model in models:
+            table.add_column(model, justify="right", overflow="fold")
+        shown = [score for score in summary.scores if score["model"] in models]
+        for (task, metric), by_model in headline(shown).items():
+            best = best_models(by_model, metric)
+            table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
+        console.print(table)
+    for line in forecast_lines(summary.forecast):
+        console.print(line, highlight=False)
+    hits = sum(stage["cache_hit"] for stage in summary.stages)
+    took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
+    print(
+        f"run    {summary.run_id}: {summary.status}{took}, {hits} of {len(summary.stages)} stages from the store"
+    )
+    if summary.error:
+        print(f"error  {summary.error}")
+    if summary.report:
+        print(f"report {summary.report}")
+
+
+def duel_table(name: str, regime: str, rows: list[dict]) -> Table:
+    """The contenders of a regime at the largest budget, with the intervals over seeds."""
+    tokens = max(row["tokens"] for row in rows)
+    shown = [row for row in rows if row["regime"] == regime and row["tokens"] == tokens]
+    measures = list(dict.fromkeys(row["measure"] for row in shown))
+    table = Table(
+        title=f"{name}, {regime}, {tokens:,} tokens: mean over {shown[0]['seeds']} seeds [95% interval]"
+    )
+    table.add_column("contender")
+    for measure in measures:
+        table.add_column(MEASURES[measure], justify="right")
+    for contender in dict.fromkeys(row["contender"] for row in shown):
+        table.add_row(contender, *(with_interval(row) for row in shown if row["contender"] == contender))
+    return table
+
+
+def stitch_duel_table(name: str, rows: list[dict]) -> Table:
+    """Every model's measures with the intervals over seeds, best average first."""
+    measures = list(dict.fromkeys(row["measure"] for row in rows))
+    cells = {(row["model"], row["measure"]): with_interval(row) for row in rows}
+    average = {row["model"]: row["mean"] for row in rows if row["measure"] == AVERAGE}
+    title = f"{name}: mean over seeds [95% interval]; bits per byte, but for accuracy and shares kept"
+    table = Table(title=title)
+    table.add_column("model")
+    for measure in measures:
+        table.add_column(measure, justify="right")
+    for model in sorted(average, key=lambda model: average[model]):
+        table.add_row(model, *(cells.get((model, measure), "–") for measure in measures))
+    return table
+
+
+def forecast_lines(forecast: list[dict]) -> list[str]:
+    """One line a model's forecast of the first category, how many more there are, and who has none for want of what.
+
+    Snapshots are counted, not listed, unless there are only these.
+    """
+    told = without_snapshots(row["model"] for row in forecast)
+    snapshots = {row["model"] for row in forecast if row["rating"] is not None}.difference(told)
+    listed = [row for row in forecast if row["model"] in told]
+    rated = [row for row in listed if row["rating"] is not None]
+    targets = list(dict.fromkeys(row["target"] for row in rated))
+    lines = []
+    for row in rated:
+        if row["target"] == targets[0]:
+            beyond = " (beyond the public models: extrapolates)" if row["extrapolates"] else ""
+            ends = ", ".join(
+                "unbounded" if row[end] is None else f"{row[end]:.3f}" for end in ("low", "high")
+            )
+            lines.append(f"{row['target']} of {row['model']}: {row['rating']:.3f} [{ends}]{beyond}")
+    if len(targets) > 1:
+        lines.append(f"further categories in the report: {len(targets) - 1}")
+    if snapshots:
+        lines.append(f"snapshots forecast as well: {len(snapshots)}")
+    lacking: dict[str, list[str]] = {}
+    for row in listed:
+        if row["rating"] is None:
+            lacking.setdefault(", ".join(row["missing"]), []).append(row["model"])
+    return lines + [
+        f"no human rating for {', '.join(models)}: lacks {missing}" for missing, models in lacking.items()
+    ]
+
+
+def _cell(score: dict | None, is_best: bool) -> str:
+    if score is None:
+        return "-"
+    text = f"{score['value']:.3f}"
+    if score["stderr"] is not None:
+        text += f" ± {score['stderr']:.3f}"
+    return f"[bold]{text}[/bold]" if is_best else text
+
+
+def print_runs(records: list[dict], as_json: bool) -> None:
+    rows = [
+        {
+            "run_id": record["run_id"],
+            "name": record["name"],
+            "status": record["status"],
+            "started": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["started"])),
+            "seconds": None if record["ended"] is None else round(record["ended"] - record["started"], 1),
+            "stages": len(record["stages"]),
+        }
+        for record in records
+    ]
+    print_json(rows) if as_json else _print_rows("runs", rows)
+
+
+def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(compared)
+        return
+    print(f"first  {compared['first']}\nsecond {compared['second']}")
+    for part in ("settings", "scores", "weights"):
+        _print_rows(part, compared[part])
+
+
+def print_plan(planned: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(planned)
+        return
+    _print_rows(f"plan of {planned['name']}", planned["stages"])
+    for line in planned["notes"]:
+        print(line)
+
+
+def _print_rows(title: str, rows: list[dict]) -> None:
+    if not rows:
+        print(f"{title}: none")
+        return
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "))
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console(width=None if Console().is_terminal else 160).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,148 @@
+"""Parts of the pipeline that are several tasks, or not always there: experts, snapshots, ablation, learnt weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flows.settings import Experiment
+from storage.artifacts import Artifact
+from storage.runs import Run
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.evaluation.task import evaluate_model
+from tasks.mixture.settings import MixtureSettings
+from tasks.preference.annotation.task import respond_to_prompts, study_programmatic
+from tasks.preference.settings import ProgrammaticSettings
+from tasks.proxies.ablation.proxy_plans import ProxyPlan, proxy_plans
+from tasks.proxies.ablation.task import train_proxy
+from tasks.proxies.online.task import learn_weights
+from tasks.stage import StageTask
+from tasks.training.task import train_expert
+from tasks.utility.task import estimate_utility, utility_of_proxies
+
+
+def train_experts(
+    run: Run,
+    e: Experiment,
+    corpus: Artifact,
+    mixtures: dict[str, Artifact],
+    seed: Artifact,
+    run_seed: int,
+    suffix: str = "",
+    keep_snapshots: bool = False,
+) -> dict[str, Artifact]:
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time.
+
+    suffix: of their labels. keep_snapshots: those that the settings ask for.
+    """
+    calls = {
+        name: (
+            run,
+            name,
+            e.training,
+            corpus,
+            mixture,
+            seed,
+            run_seed,
+            f"{name}{suffix}",
+            None,
+            keep_snapshots,
+        )
+        for name, mixture in mixtures.items()
+    }
+    return in_parallel(train_expert, calls, e.training.parallel_experts)
+
+
+def evaluate_snapshots(
+    run: Run, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
+) -> dict[str, Artifact]:
+    """Scores of all snapshots of the models, by <name>@<step>.
+
+    A model that was combined without training has none; in a plan, one that is not trained yet has none either.
+    """
+    scores = [
+        evaluate_model(run, name, model, corpus, settings, snapshot=step)
+        for name, model, step in _snapshots(models)
+    ]
+    return {artifact.name: artifact for artifact in scores}
+
+
+def respond_all(
+    run: Run,
+    models: Mapping[str, Artifact],
+    corpus: Artifact,
+    settings: ProgrammaticSettings,
+    bits_per_byte_bytes: int = 0,
+) -> dict[str, Artifact]:
+    """Responses of all models by name, and of all their snapshots by <name>@<step>.
+
+    bits_per_byte_bytes: as `respond_to_prompts` takes it. Which snapshots there are: as `evaluate_snapshots` has it.
+    """
+    asked = [*((name, model, None) for name, model in models.items()), *_snapshots(models)]
+    responses = [
+        respond_to_prompts(run, name, model, corpus, settings, step, bits_per_byte_bytes)
+        for name, model, step in asked
+    ]
+    return {artifact.name: artifact for artifact in responses}
+
+
+def rated_by_rules(
+    run: Run,
+    e: Experiment,
+    models: Mapping[str, Artifact],
+    corpus: Artifact,
+    scores: Mapping[str, Artifact],
+) -> tuple[dict[str, Artifact], Artifact | None]:
+    """What the run's own models, snapshots among them, answered, and the study of it by programmatic annotators.
+
+    Nothing and None where the experiment asks for none.
+    """
+    settings = e.preference.programmatic
+    if settings is None:
+        return {}, None
+    responses = respond_all(run, models, corpus, settings, e.evaluation.bits_per_byte_bytes)
+    return responses, study_programmatic(run, e.preference, corpus, responses, scores)
+
+
+def _snapshots(models: Mapping[str, Artifact]) -> Iterator[tuple[str, Artifact, int]]:
+    for name, model in models.items():
+        for snapshot in model.facts.get("snapshots", ()):
+            yield name, model, snapshot["step"]
+
+
+def utility_of(
+    run: Run, e: Experiment, corpus: Artifact, method: str, target_tokens: int, data_share: float = 1.0
+) -> Artifact:
+    """The utility matrix by `method`, for a mixture of `target_tokens` from `data_share` of the data."""
+    if method != "ablation":
+        return estimate_utility(run, e.utility.model_copy(update={"method": method}), corpus)
+    ablation = e.utility.ablation
+    plans: list[ProxyPlan] = proxy_plans(corpus.facts["sources"], ablation, e.seed)
+    calls = {
+        plan.name: (run, plan, ablation, e.training, e.evaluation, corpus, target_tokens, data_share)
+        for plan in plans
+    }
+    return utility_of_proxies(run, ablation, plans, in_parallel(train_proxy, calls, ablation.parallel))
+
+
+def weights_learnt(
+    run: Run,
+    e: Experiment,
+    settings: MixtureSettings,
+    corpus: Artifact,
+    target_tokens: int,
+    data_share: float = 1.0,
+) -> Artifact | None:
+    """What the method learns while proxies train, for a mixture of `target_tokens`; None where it learns nothing."""
+    method = settings.online_method
+    if method is None:
+        return None
+    return learn_weights(run, method, settings.online, e.training, corpus, target_tokens, e.seed, data_share)
+
+
+def in_parallel(task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
+    """Calls of a task by name, as Prefect tasks of their own, at most so many at a time."""
+    at_work: list[Any] = []
+    for arguments in calls.values():
+        at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))
+    return {name: future.result() for name, future in zip(calls, at_work, strict=True)}

@@ -1,0 +1,60 @@
+"""What held-out text and benchmarks of the corpus do not test: switching documents and cross-capability tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.benchmarks.items import read_items, write_items
+from tasks.duels.stitches.cross_problems import cross_tasks, cross_text
+from tasks.duels.stitches.switching import switching_documents
+from tasks.sources.tokenization import load_tokenizer, write_tokens
+
+SWITCHING, CROSS_TEXT = "switching", "cross-text"
+CHARACTERS_PER_TOKEN = 8  # more than a tokenizer that was trained on such text reaches
+
+
+def make_probes(
+    folder: Path,
+    corpus: Path,
+    domains: Mapping[str, Sequence[str]],
+    num_documents: int,
+    num_items: int,
+    num_tokens: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Write tasks/, heldout/ and tokens/ into `folder` as a corpus has them; returns their facts.
+
+    domains: domain -> its sources. tokens/cross-text.bin is in-domain training text for the cross-capability tasks,
+    of at least `num_tokens` tokens.
+    """
+    for name in ("tasks", "heldout", "tokens"):
+        (folder / name).mkdir()
+    texts = {
+        domain: [
+            row["text"] for source in sources for row in read_items(corpus / "heldout" / f"{source}.jsonl")
+        ]
+        for domain, sources in domains.items()
+    }
+    documents = switching_documents(texts, num_documents, seed)
+    write_items(folder / "heldout" / f"{SWITCHING}.jsonl", ({"text": text} for text in documents))
+    tasks = cross_tasks(num_items, seed)
+    for task in tasks:
+        write_items(folder / "tasks" / f"{task.name}.test.jsonl", task.items)
+    tokenizer = load_tokenizer(corpus / "tokenizer")
+    text = _up_to(CHARACTERS_PER_TOKEN * num_tokens, cross_text(tasks, seed))
+    count = write_tokens(tokenizer, text, folder / "tokens" / f"{CROSS_TEXT}.bin")
+    return {
+        "tasks": {t.name: {"kind": t.kind, "source": t.source, "metric": t.metric} for t in tasks},
+        "sources": {SWITCHING: {"documents": len(documents)}},
+        "metrics": {f"tokens/{CROSS_TEXT}": count},
+    }
+
+
+def _up_to(characters: int, texts: Iterator[str]) -> Iterator[str]:
+    for text in texts:
+        yield text
+        characters -= len(text)
+        if characters <= 0:
+            return

@@ -1,0 +1,1 @@
+"""The convex problem behind UtiliMax, solved to a certified gap."""

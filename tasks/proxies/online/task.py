@@ -1,0 +1,90 @@
+"""Stage `online`: static weights learnt while proxies train, by DoReMi, ODM or Skill-it.
+
+As in ablation, a proxy of n tokens sees n / N of every source, where N is the budget of the run that the
+mixture is for, so that epochs match; a source has one sequence at least.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.artifacts import Artifact, label_of
+from storage.runs import Run
+from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
+from tasks.sources.scarcity import data_limits, token_counts
+from tasks.stage import Progress, show_table, stage_task
+from tasks.training.settings import TrainingSettings
+from tasks.training.training_run import training_identity
+
+VERSION = 3
+
+
+@stage_task(name="online", task_run_name="learn-weights-{method}")
+def learn_weights(
+    run: Run,
+    method: OnlineMethod,
+    settings: OnlineSettings,
+    training: TrainingSettings,
+    corpus: Artifact,
+    target_tokens: int,
+    seed: int,
+    data_share: float = 1.0,
+) -> Artifact:
+    """The weights that `method` learns, source -> weight.
+
+    target_tokens: budget of the run that the mixture is for, of which `data_share` of the data is there.
+    """
+    progress = Progress(run, label_of("online", method))
+    share = data_share * min(settings.tokens / target_tokens, 1.0)
+    identity = {
+        "method": method,
+        **settings.identity(method),
+        "training": training_identity(training, training.learning_rate),
+        "share": share,
+        "seed": seed,
+    }
+
+    def build(folder: Path) -> dict:
+        from tasks.proxies.online.learning import WEIGHTS_ARE, Setting
+        from tasks.proxies.online.learning import learn_weights as learn
+        from tasks.proxies.online.learning_records import late_drift, write_records
+        from tasks.proxies.online.proxy_text import proxy_text
+        from tasks.sources.tokenization import open_tokens
+        from tasks.training.start import new_model
+
+        sizes = token_counts(corpus.facts)
+        length = training.sequence_length
+        tokens = {
+            source: open_tokens(corpus.path / "tokens" / f"{source}.bin", corpus.facts["token_dtype"])
+            for source in sizes
+        }
+        held = settings.skill_it.validation_sequences if method == "skill-it" else 0
+        learnt = learn(
+            method,
+            Setting(
+                new_model(settings.model, training, corpus.path, seed, folder / "progress" / "start"),
+                proxy_text(tokens, data_limits(sizes, share, length), length, held),
+                sizes,
+                settings,
+                training,
+                seed,
+                folder / "progress",
+                progress.step,
+            ),
+        )
+        write_records(folder, learnt)
+        return {
+            "weights": dict(zip(learnt.sources, learnt.weights.tolist(), strict=True)),
+            "weights_are": WEIGHTS_ARE[method],
+            "late_drift": late_drift(learnt.traces["proxy"].weights),
+            "metrics": {"tokens": learnt.tokens, "flops": learnt.flops, "parameters": learnt.parameters},
+            "provenance": {"seed": seed, "tokens": learnt.tokens, "flops": learnt.flops},
+        }
+
+    artifact = run.stage("online", VERSION, identity, {"sources": corpus.digest}, build, method)
+    show_table(
+        lambda: [{"source": name, "weight": weight} for name, weight in artifact.facts["weights"].items()],
+        key=f"online-{method}",
+        description=f"Weights that {method} learnt",
+    )
+    return artifact

@@ -1,0 +1,1 @@
+"""Tables and files that a user hands over: one reader for all of them."""

@@ -1,0 +1,150 @@
+"""MEDU (Held et al. 2025, arXiv 2501.11747): a language model describes benchmarks and labels documents.
+
+Describe: the dev items, in chunks, each into a short general description of the test. Merge: descriptions
+pairwise, in a binary tree, into one. Label: each sampled document against the description, with one of Great,
+Good, Okay, Poor, Useless. U_ij is the mean label value of source i's documents for task j, over the n of them
+that have one; the others are dropped and counted.
+
+Standard error, with s^2 the variance of the n label values: sqrt(((n-1) s^2 + 1/4) / n / n). The added 1/4 is
+one observation of the largest variance there is in [0, 1], so that a few labels that happen to agree are not
+taken for certainty: .5 at n = 1, s/sqrt(n) for many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.utility.matrix import UNKNOWN_DEVIATION, UtilityMatrix
+from tasks.utility.medu.answers import AnswerFile
+from tasks.utility.medu.judges import language_judge
+from tasks.utility.medu.settings import LABELS, MeduSettings
+from tasks.utility.medu.verdicts import Judge, Verdict
+
+MOST_UNREADABLE = 0.5
+
+
+def medu_utility(
+    samples: Mapping[str, Sequence[str]],
+    dev_items: Mapping[str, Sequence[str]],
+    settings: MeduSettings,
+    kept: Path,
+    report: Callable[[str], None],
+) -> UtilityMatrix:
+    """The utility of each source's sampled documents (texts) for each task's dev items (texts).
+
+    kept: folder of answers.jsonl, which keeps every answer, so that no run asks what another asked. report: told
+    one line now and then. about: descriptions by task; requests, tokens and their cost; labels, and documents
+    without one, by source and task. Raises ValueError for a source or task without texts, for a judge that
+    cannot be used, where more than half of a cell's answers cannot be read, and for a cell without a label.
+    """
+    for what, given in (("source", samples), ("task", dev_items)):
+        empty = sorted(name for name, texts in given.items() if not texts)
+        if empty or not given:
+            raise ValueError(
+                f"utility: {what}s {empty} have no texts; MEDU needs at least one of each {what}"
+            )
+    with AnswerFile(kept / "answers.jsonl", report) as answers:
+        judge = language_judge(settings, answers, report)
+        descriptions = judge.describe(dev_items)
+        cells, documents = _in_turns(samples, list(dev_items), settings.documents)
+        verdicts = judge.label(
+            [(descriptions[task], text) for (_, task), text in zip(cells, documents, strict=True)]
+        )
+        facts = judge.about(len(samples))
+    by_cell: dict[tuple[str, str], list[Verdict]] = {(s, t): [] for s in samples for t in dev_items}
+    for cell, verdict in zip(cells, verdicts, strict=True):
+        by_cell[cell].append(verdict)
+    values = pd.DataFrame(index=list(samples), columns=list(dev_items), dtype=float)
+    errors = values.copy()
+    for (source, task), found in by_cell.items():
+        read = _readable(source, task, found, settings)
+        values.loc[source, task] = float(np.mean(read))
+        errors.loc[source, task] = label_error(read)
+    about = {
+        "method": "medu",
+        "settings": settings.model_dump(mode="json"),
+        "descriptions": descriptions,
+        "documents": {source: min(len(texts), settings.documents) for source, texts in samples.items()},
+        "items": {task: len(items) for task, items in dev_items.items()},
+        **facts,
+        **_counts(by_cell),
+    }
+    return UtilityMatrix(values, errors, about)
+
+
+def label_documents(
+    judge: Judge, items: Mapping[str, Sequence[str]], documents: Sequence[str]
+) -> dict[str, list[Verdict]]:
+    """Verdicts of any judge on the same documents for each task of `items` (task -> texts)."""
+    descriptions = judge.describe(items)
+    verdicts = judge.label([(descriptions[task], text) for text in documents for task in items])
+    return {task: verdicts[position :: len(items)] for position, task in enumerate(items)}
+
+
+def label_error(values: Sequence[float]) -> float:
+    """Standard error of the mean of label values (n,), n >= 1; see the module."""
+    n = len(values)
+    scatter = float(((np.array(values) - np.mean(values)) ** 2).sum())
+    return math.sqrt((scatter + UNKNOWN_DEVIATION**2) / n / n)
+
+
+def _in_turns(
+    samples: Mapping[str, Sequence[str]], tasks: Sequence[str], most: int
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Cells and documents in the order they are labelled: every cell's first, then every cell's second, ...
+
+    So a budget that ends early leaves all cells with as many labels, but for one.
+    """
+    cells, documents = [], []
+    for turn in range(min(max(map(len, samples.values())), most)):
+        for source, texts in samples.items():
+            for task in tasks if turn < len(texts) else ():
+                cells.append((source, task))
+                documents.append(texts[turn])
+    return cells, documents
+
+
+def _readable(source: str, task: str, found: Sequence[Verdict], settings: MeduSettings) -> list[float]:
+    read = [verdict.value for verdict in found if verdict.value is not None]
+    answered = [verdict for verdict in found if verdict.missing != "budget"]
+    cell = f"source {source!r} and task {task!r}"
+    if not answered:
+        raise ValueError(
+            f"utility.medu.max_tokens={settings.max_tokens}: spent before any document of {cell} was labelled; "
+            "raise it, or label fewer documents of fewer sources and tasks. Answers so far are kept"
+        )
+    if len(read) < MOST_UNREADABLE * len(answered) or not read:
+        raise ValueError(
+            f"utility: {len(answered) - len(read)} of {len(answered)} answers of model {settings.model!r} at "
+            f"{settings.base_url} for {cell} do not end with a line 'Final Score: {'|'.join(LABELS)}', or are "
+            f"refusals; at most half may. Use a model that follows instructions, or raise "
+            f"utility.medu.max_answer_tokens={settings.max_answer_tokens}"
+        )
+    return read
+
+
+def _counts(by_cell: Mapping[tuple[str, str], Sequence[Verdict]]) -> dict[str, Any]:
+    """labels, unreadable, refused and not_asked by source and task, and the mean share of each label."""
+    counts: dict[str, Any] = {
+        name: {} for name in ("labels", "unreadable", "refused", "not_asked", "label_shares")
+    }
+    for (source, task), found in by_cell.items():
+        missing = Counter(verdict.missing for verdict in found)
+        shares = [verdict.shares for verdict in found if verdict.shares is not None]
+        cell = {
+            "labels": missing[""],
+            "unreadable": missing["unreadable"],
+            "refused": missing["refused"],
+            "not_asked": missing["budget"],
+            "label_shares": dict(zip(LABELS, np.mean(shares, axis=0).round(6).tolist(), strict=True)),
+        }
+        for name, number in cell.items():
+            counts[name].setdefault(source, {})[task] = number
+    return counts
