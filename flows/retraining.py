@@ -6,9 +6,7 @@ one takes another seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -21,6 +19,7 @@ from flows.settings import Experiment
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
 from storage.runs import COMPLETED, read_records, summarise
+from storage.stage import Stage
 from tasks.evaluation.metrics import lower_is_better
 from tasks.sources.task import prepare_sources
 
@@ -34,18 +33,13 @@ class Sampling:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._store = ArtifactStore(home)
+        self.store = ArtifactStore(home)
 
-    def stage(
-        self,
-        stage: str,
-        version: int,
-        settings: dict,
-        inputs: dict[str, str],
-        build: Callable[[Path], dict],
-        name: str = "",
-    ) -> Artifact:
-        return self._store.produce(stage, version, settings, inputs, build, name)
+    def stage(self, stage: Stage) -> Artifact:
+        return self.store.produce(stage)
+
+    def not_known(self, reason: ValueError) -> NoReturn:
+        raise reason
 
 
 def fallen_scores(before: list[dict], last: list[dict], score_drop: float) -> list[str]:

@@ -17,7 +17,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from storage.fingerprint import digest_file, digest_value, stage_key
 from storage.home import Home
+from storage.stage import Stage
 from storage.writing import writing
 
 MANIFEST = "manifest.json"
@@ -38,7 +39,7 @@ log = logging.getLogger("mixstitch.storage")
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished result of a stage: where it lies, what identifies it, and its few decisive numbers."""
+    """A result of a stage: where it lies, what identifies it, and its few decisive numbers."""
 
     stage: str
     name: str
@@ -48,6 +49,7 @@ class Artifact:
     facts: dict
     provenance: dict
     hit: bool = False
+    expected: bool = False  # not there yet: the facts are those to expect
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -63,6 +65,10 @@ class Artifact:
 
 def label_of(stage: str, name: str) -> str:
     return f"{stage}/{name}" if name else stage
+
+
+def key_of(stage: Stage) -> str:
+    return stage_key(stage.name, stage.version, stage.identity, stage.inputs)
 
 
 class ArtifactStore:
@@ -87,40 +93,30 @@ class ArtifactStore:
             return None
         return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
-    def produce(
-        self,
-        stage: str,
-        version: int,
-        settings: dict,
-        inputs: dict[str, str],
-        build: Callable[[Path], dict],
-        name: str = "",
-    ) -> Artifact:
-        """The artifact of this key, built by `build(folder) -> facts` unless it is already there.
-
-        `settings` and `facts` are JSON values; `inputs` maps a name to a digest.
-        """
-        key = stage_key(stage, version, settings, inputs)
+    def produce(self, stage: Stage) -> Artifact:
+        """The stage's artifact, built unless it is already there. Its facts are JSON values."""
+        name, label = stage.name, stage.label
+        key = key_of(stage)
         started = time.monotonic()
-        with writing(self.home, label_of(stage, name)), self._locked(stage, name, key):
-            found = self.find(stage, name, key) or self._adopt(stage, name, key)
+        with writing(self.home, label_of(name, label)), self._locked(name, label, key):
+            found = self.find(name, label, key) or self._adopt(name, label, key)
             if found is not None:
                 return replace(found, seconds=time.monotonic() - started)
-            folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+            folder, work = self.folder(name, label, key), self._work(name, label, key)
             _clear(work)
             work.mkdir(parents=True, exist_ok=True)
             try:
-                facts = build(work)
+                facts = stage.build(work)
                 made = facts.pop("provenance", {})
                 seconds = time.monotonic() - started
                 files = _list_files(work)
                 manifest = {
-                    "stage": stage,
-                    "name": name,
-                    "version": version,
+                    "stage": name,
+                    "name": label,
+                    "version": stage.version,
                     "key": key,
-                    "settings": settings,
-                    "inputs": inputs,
+                    "settings": stage.identity,
+                    "inputs": stage.inputs,
                     "facts": facts,
                     "files": files,
                     "digest": digest_value(

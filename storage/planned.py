@@ -2,55 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from storage.artifacts import Artifact, ArtifactStore
-from storage.fingerprint import stage_key
+from storage.artifacts import Artifact, ArtifactStore, key_of
 from storage.home import Home
+from storage.stage import Cost, Stage
 
 
-class NotYetKnown(Exception):  # not an error: the point up to which a plan can see
-    """A stage's facts are needed that only running it can tell."""
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage that a run would go through: its result, there or to be expected, and what making it would cost."""
 
-
-class _UnknownFacts(dict):
-    def __missing__(self, name: str) -> Any:
-        raise NotYetKnown(name)
+    artifact: Artifact
+    cost: Cost
 
 
 class PlannedRun:
     """Stands in for `storage.runs.Run` while planning."""
 
     uses_prefect = False
+    run_id = "planned"
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.run_id = "planned"
-        self.stages: list[dict[str, Any]] = []
-        self._store = ArtifactStore(home)
+        self.store = ArtifactStore(home)
+        self.stages: list[PlannedStage] = []
+        self.notes: list[str] = []
 
-    def stage(
-        self,
-        stage: str,
-        version: int,
-        settings: dict,
-        inputs: dict[str, str],
-        build: Callable[[Path], dict],
-        name: str = "",
-    ) -> Artifact:
-        """The artifact where it is there; otherwise one with the right key and facts that are not yet known."""
-        key = stage_key(stage, version, settings, inputs)
-        found = self._store.find(stage, name, key)
+    def stage(self, stage: Stage) -> Artifact:
+        """The artifact where it is there; otherwise one with the right key and the facts to be expected."""
+        key = key_of(stage)
+        found = self.store.find(stage.name, stage.label, key)
         artifact = found or Artifact(
-            stage=stage,
-            name=name,
+            stage=stage.name,
+            name=stage.label,
             key=key,
             digest=f"result of {key}",
-            path=self._store.folder(stage, name, key),
-            facts=_UnknownFacts(),
+            path=self.store.folder(stage.name, stage.label, key),
+            facts=stage.expected(),
             provenance={},
+            expected=True,
         )
-        self.stages.append({"artifact": artifact, "settings": settings, "cached": found is not None})
+        self.stages.append(PlannedStage(artifact, Cost() if found else stage.cost()))
         return artifact
+
+    def not_known(self, reason: ValueError) -> None:
+        """Something that only a run needs to know could not be found out: a plan says so and goes on."""
+        self.notes.append(str(reason))

@@ -7,15 +7,16 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.processes import is_alive, this_process
+from storage.stage import Stage
 from storage.tracking import Tracker
 from storage.writing import writing
 
@@ -62,20 +63,12 @@ class Run:
             mlflow_run_id = self.tracker.start_run(self.run_id, name, experiment)
             self.update(mlflow_run_id=mlflow_run_id)
 
-    def stage(
-        self,
-        stage: str,
-        version: int,
-        settings: dict,
-        inputs: dict[str, str],
-        build: Callable[[Path], dict],
-        name: str = "",
-    ) -> Artifact:
+    def stage(self, stage: Stage) -> Artifact:
         """The artifact of a stage, found or built, and written into this run's record."""
-        artifact = self.store.produce(stage, version, settings, inputs, build, name)
+        artifact = self.store.produce(stage)
         entry = {
             "name": artifact.label,
-            "stage": stage,
+            "stage": stage.name,
             "folder": artifact.path.name,
             "key": artifact.key,
             "cache_hit": artifact.hit,
@@ -88,6 +81,10 @@ class Run:
             self.catalog.record_stage(self.run_id, entry, artifact)
             self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
         return artifact
+
+    def not_known(self, reason: ValueError) -> NoReturn:
+        """What a run must know could not be found out; a plan goes on here."""
+        raise reason
 
     def log_series(self, label: str, rows: list[dict]) -> None:
         """Metrics by step of a stage at work, for MLflow: each row holds `step` and numbers."""
@@ -104,9 +101,6 @@ class Run:
         with self._writing():
             self.catalog.record_run(self._record)
             self.tracker.end_run(self._record["mlflow_run_id"], status)
-
-    def summary(self) -> RunSummary:
-        return summarise(self.home, self._record)
 
     def _save(self) -> None:
         write_record(self.home, self._record)

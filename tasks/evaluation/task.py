@@ -9,6 +9,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.evaluation.metrics import bits_per_byte_by_source
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
@@ -61,7 +62,9 @@ def evaluate_model(
         scores.save(folder)
         return {"scores": scores.rows()}
 
-    artifact = run.stage("evaluation", VERSION, identity, inputs, build, name)
+    artifact = run.stage(
+        Stage(name="evaluation", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )
     show_table(lambda: artifact.facts["scores"], key=f"scores-{name}", description=f"Scores of {name}")
     return artifact
 
@@ -104,7 +107,9 @@ def check_specialisation(
         return {"gate": rows}
 
     identity = {"experts": {name: list(tasks) for name, tasks in experts.items()}, **bounds}
-    artifact = run.stage("specialisation", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="specialisation", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["gate"],
         key="specialisation",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
@@ -79,7 +80,9 @@ def solve_mixture(
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
 
-    artifact = run.stage("mixture", VERSION, identity, inputs, build, name)
+    artifact = run.stage(
+        Stage(name="mixture", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )
     show_table(
         lambda: [
             {"source": source, **share} for source, share in artifact.facts["mixture"]["sources"].items()
@@ -111,7 +114,16 @@ def add_up_mixtures(
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": [], "budget": budget}
 
-    return run.stage("mixture", VERSION, {"name": name, "sum_of": list(mixtures)}, inputs, build, name)
+    return run.stage(
+        Stage(
+            name="mixture",
+            version=VERSION,
+            identity={"name": name, "sum_of": list(mixtures)},
+            inputs=inputs,
+            build=build,
+            label=name,
+        )
+    )
 
 
 def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact) -> int:
@@ -150,7 +162,15 @@ def group_tasks(
         (folder / "experts.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
         return {"experts": {name: list(tasks) for name, tasks in groups.items()}}
 
-    artifact = run.stage("experts", VERSION, {"count": count}, {"utility": utility.digest}, build)
+    artifact = run.stage(
+        Stage(
+            name="experts",
+            version=VERSION,
+            identity={"count": count},
+            inputs={"utility": utility.digest},
+            build=build,
+        )
+    )
     return {name: tuple(tasks) for name, tasks in artifact.facts["experts"].items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.preference.settings import PreferenceSettings
 from tasks.stage import Progress, show_table, stage_task
 
@@ -60,7 +61,9 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
             "notes": list(found.notes),
         }
 
-    artifact = run.stage("preference", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="preference", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["forecast"],
         key="forecast",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.stage import Progress, show_text, stage_task
 
 VERSION = 5
@@ -70,7 +71,9 @@ def write_report(
         write_page(data, folder / "report.html")
         return {"page": "report.html"}
 
-    artifact = run.stage("report", VERSION, {"title": title}, inputs, build)
+    artifact = run.stage(
+        Stage(name="report", version=VERSION, identity={"title": title}, inputs=inputs, build=build)
+    )
     show_text(
         lambda: (
             f"# {title}\n\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / 'report.html'}`"

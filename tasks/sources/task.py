@@ -8,6 +8,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.benchmarks.benchmark_files import MAX_NAME_CHARACTERS
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
@@ -151,7 +152,9 @@ def prepare_sources(
             report=progress.say,
         )
 
-    artifact = run.stage("sources", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="sources", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: [
             {"source": name, **{k: v for k, v in count.items() if k != "contaminated"}}

@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
 from tasks.training.settings import TrainingSettings
@@ -82,7 +83,9 @@ def train_stitches(
             (folder / f"{fact}.json").write_text(json.dumps(facts[fact], indent=1), encoding="utf-8")
         return facts
 
-    return run.stage("stitched", VERSION, identity, inputs, build, name)
+    return run.stage(
+        Stage(name="stitched", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )
 
 
 def stitch_training(settings: StitchSettings, training: TrainingSettings) -> TrainingSettings:
@@ -143,7 +146,16 @@ def compose_models(
             seed,
         )
 
-    return run.stage("composition", VERSION, identity, inputs, build, name or method)
+    return run.stage(
+        Stage(
+            name="composition",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name or method,
+        )
+    )
 
 
 def _digests(

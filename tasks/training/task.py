@@ -10,6 +10,7 @@ from pathlib import Path
 from storage.artifacts import Artifact, label_of
 from storage.fingerprint import digest_pretrained
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
@@ -55,7 +56,9 @@ def plan_budget(
         (folder / "logs" / "speeds.json").write_text(json.dumps(speeds), encoding="utf-8")
         return {"metrics": {f"{name}_tokens_per_second": speed for name, speed in speeds.items()}}
 
-    measured = run.stage("speed", VERSION, identity, {}, build).facts["metrics"]
+    measured = run.stage(
+        Stage(name="speed", version=VERSION, identity=identity, inputs={}, build=build)
+    ).facts["metrics"]
     tokens = tokens_in_time(
         settings,
         settings.minutes,
@@ -113,7 +116,9 @@ def train_seed(
     inputs = {"sources": corpus.digest, "mixture": mixture.digest}
     if model.pretrained is not None:
         inputs["pretrained"] = digest_pretrained(model.pretrained)
-    return run.stage("seed", VERSION, identity, inputs, build, name)
+    return run.stage(
+        Stage(name="seed", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )
 
 
 @stage_task(name="expert", task_run_name="train-expert-{name}")
@@ -165,4 +170,6 @@ def train_expert(
     inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
     if extra is not None:
         inputs["extra"] = extra.artifact.digest
-    return run.stage("expert", VERSION, identity, inputs, build, label)
+    return run.stage(
+        Stage(name="expert", version=VERSION, identity=identity, inputs=inputs, build=build, label=label)
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.benchmarks.items import Benchmark, dev_texts, read_items
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
@@ -65,7 +66,9 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
         matrix.save(folder)
         return {"utility": matrix.rows(), "method": settings.method, "about": matrix.about}
 
-    artifact = run.stage("utility", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="utility", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["utility"],
         key="utility",
@@ -98,7 +101,9 @@ def utility_of_proxies(
         runs_table(runs).to_csv(folder / "runs.csv", index=False)
         return {"utility": matrix.rows(), "method": "ablation", "about": matrix.about}
 
-    artifact = run.stage("utility", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="utility", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["utility"],
         key="utility",

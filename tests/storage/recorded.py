@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from storage.runs import Run
+from storage.stage import Stage
 
 SCORE = {"model": "seed", "task": "quiz", "metric": "acc", "value": 0.5, "stderr": 0.1, "n": 20}
 FACTS: dict[str, Any] = {
@@ -46,6 +47,6 @@ def make_run(home, facts=FACTS, settings=None, status="completed") -> Run:
         (folder / "x").write_text(str(settings))
         return dict(facts)
 
-    run.stage("evaluation", 1, settings or {}, {}, build, "seed")
+    run.stage(Stage("evaluation", 1, settings or {}, {}, build, "seed"))
     run.finish(status)
     return run

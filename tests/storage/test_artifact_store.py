@@ -13,6 +13,7 @@ import storage.artifacts
 from storage.artifacts import Artifact, ArtifactStore
 from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
+from storage.stage import Stage
 
 
 @pytest.fixture
@@ -32,7 +33,9 @@ def counting_build(content: str = "hello"):
 
 
 def produce(store, build, settings=None, version=1, inputs=None):
-    return store.produce("stage", version, settings or {"a": 1}, inputs or {"x": "digest"}, build, "name")
+    return store.produce(
+        Stage("stage", version, settings or {"a": 1}, inputs or {"x": "digest"}, build, "name")
+    )
 
 
 def test_the_same_key_is_built_once(store):

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from flows.commands.app import app
 from storage.cleaning import find_garbage, remove
 from storage.runs import Run, find_record, summarise
+from storage.stage import Stage
 from tests.storage.recorded import SCORE, make_run
 
 
@@ -53,5 +54,5 @@ def test_work_in_progress_is_not_garbage(home):
         assert find_garbage(home, keep=0) == []
         return {}
 
-    run.stage("seed", 1, {}, {}, build)
+    run.stage(Stage("seed", 1, {}, {}, build))
     assert find_garbage(home, keep=0) == []

@@ -13,6 +13,7 @@ import storage.artifacts
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.runs import Run, find_record
+from storage.stage import Stage
 from storage.writing import writing
 
 FULL = "/dev/full"  # every write fails with "No space left on device"
@@ -20,7 +21,7 @@ needs_full = pytest.mark.skipif(not Path(FULL).exists(), reason=f"{FULL} is not 
 
 
 def produce(home, build):
-    return ArtifactStore(home).produce("stage", 1, {}, {}, build, "name")
+    return ArtifactStore(home).produce(Stage("stage", 1, {}, {}, build, "name"))
 
 
 def write_text(folder):

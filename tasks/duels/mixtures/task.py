@@ -9,6 +9,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
@@ -82,7 +83,7 @@ def judge_duel(
         return {"duel": found["means"], "page": "report.html"}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json")}
-    artifact = run.stage("duel", VERSION, identity, inputs, build)
+    artifact = run.stage(Stage(name="duel", version=VERSION, identity=identity, inputs=inputs, build=build))
     show_table(lambda: artifact.facts["duel"], key="duel", description="Mean over seeds, 95% t interval")
     return artifact
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING
 from tasks.duels.stitches.settings import AVERAGE, StitchDuelSettings, change_names
 from tasks.duels.stitches.switching import domain_sources, source_weights
@@ -60,7 +61,11 @@ def prepare_probes(run: Run, duel: StitchDuelSettings, corpus: Artifact, seed: i
             seed,
         )
 
-    return run.stage("probes", VERSION, identity, {"sources": corpus.digest}, build)
+    return run.stage(
+        Stage(
+            name="probes", version=VERSION, identity=identity, inputs={"sources": corpus.digest}, build=build
+        )
+    )
 
 
 def in_domain_text(probes: Artifact, share: float) -> ExtraText | None:
@@ -91,7 +96,16 @@ def measure_cost(run: Run, name: str, model: Artifact, length: int, batch_size: 
         return {"metrics": found}
 
     identity = {"length": length, "batch_size": batch_size}
-    return run.stage("cost", VERSION, identity, {"model": model.digest}, build, name)
+    return run.stage(
+        Stage(
+            name="cost",
+            version=VERSION,
+            identity=identity,
+            inputs={"model": model.digest},
+            build=build,
+            label=name,
+        )
+    )
 
 
 @stage_task(name="stitch-duel", task_run_name="stitch-duel")
@@ -148,7 +162,9 @@ def judge_stitch_duel(
         return {"stitch_duel": found["means"] + shares, "page": "report.html"}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json"), "experts": list(own)}
-    artifact = run.stage("stitch-duel", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="stitch-duel", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["stitch_duel"],
         key="stitch-duel",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
 from tasks.stage import Progress, show_table, stage_task
@@ -48,7 +49,9 @@ def respond_to_prompts(
         return _kept(folder, {"held": held_by_category(responses), "notes": notes})
 
     inputs = {"sources": corpus.digest, "model": model.digest}
-    artifact = run.stage("responses", VERSION, identity, inputs, build, name)
+    artifact = run.stage(
+        Stage(name="responses", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )
     show_table(
         lambda: artifact.facts["held"],
         key=f"responses-{name}",
@@ -98,7 +101,9 @@ def study_programmatic(
         return _kept(folder, facts)
 
     identity = settings.model_dump(mode="json", include=STUDY_FIELDS)
-    artifact = run.stage("programmatic", VERSION, identity, inputs, build)
+    artifact = run.stage(
+        Stage(name="programmatic", version=VERSION, identity=identity, inputs=inputs, build=build)
+    )
     show_table(
         lambda: artifact.facts["ratings"],
         key="programmatic-ratings",

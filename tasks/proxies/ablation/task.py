@@ -12,6 +12,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import SCORING_FIELDS
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
@@ -80,4 +81,6 @@ def train_proxy(
             "provenance": {"seed": plan.seed, "tokens": outcome["tokens"], "flops": outcome["flops"]},
         }
 
-    return run.stage("proxy", VERSION, identity, inputs, build, plan.name)
+    return run.stage(
+        Stage(name="proxy", version=VERSION, identity=identity, inputs=inputs, build=build, label=plan.name)
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
 from tasks.sources.scarcity import data_limits, token_counts
 from tasks.stage import Progress, show_table, stage_task
@@ -81,7 +82,16 @@ def learn_weights(
             "provenance": {"seed": seed, "tokens": learnt.tokens, "flops": learnt.flops},
         }
 
-    artifact = run.stage("online", VERSION, identity, {"sources": corpus.digest}, build, method)
+    artifact = run.stage(
+        Stage(
+            name="online",
+            version=VERSION,
+            identity=identity,
+            inputs={"sources": corpus.digest},
+            build=build,
+            label=method,
+        )
+    )
     show_table(
         lambda: [{"source": name, "weight": weight} for name, weight in artifact.facts["weights"].items()],
         key=f"online-{method}",

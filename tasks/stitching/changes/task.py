@@ -8,6 +8,7 @@ from typing import Any
 
 from storage.artifacts import Artifact, label_of
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.task import GATES, stitch_training
@@ -29,7 +30,16 @@ def drop_expert(run: Run, stitched: Artifact, expert: str, name: str) -> Artifac
         model.save_pretrained(folder / "model")
         return {"metrics": {"parameters": models.count_parameters(model)[0]}}
 
-    return run.stage("dropped", VERSION, {"expert": expert}, {"stitched": stitched.digest}, build, name)
+    return run.stage(
+        Stage(
+            name="dropped",
+            version=VERSION,
+            identity={"expert": expert},
+            inputs={"stitched": stitched.digest},
+            build=build,
+            label=name,
+        )
+    )
 
 
 @stage_task(name="added", task_run_name="add-{expert}")
@@ -80,4 +90,6 @@ def add_expert(
             rate_scales={GATES: settings.gate_rate_scale},
         )
 
-    return run.stage("added", VERSION, identity, inputs, build, name)
+    return run.stage(
+        Stage(name="added", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+    )

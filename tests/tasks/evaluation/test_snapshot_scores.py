@@ -15,6 +15,7 @@ from flows.parts import evaluate_snapshots
 from storage.artifacts import Artifact
 from storage.planned import NotYetKnown, PlannedRun
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 
@@ -79,7 +80,7 @@ def test_a_snapshot_that_is_not_there_is_refused(run, corpus, trained):
 
 def test_a_plan_goes_on_past_snapshots_that_are_not_known_yet(home, corpus):
     planned = PlannedRun(home)
-    seed = planned.stage("seed", 1, {}, {}, lambda folder: {})
+    seed = planned.stage(Stage("seed", 1, {}, {}, lambda folder: {}))
     assert evaluate_snapshots(planned, {"seed": seed}, corpus, SETTINGS) == {}
     with pytest.raises(NotYetKnown, match="snapshots"):
         evaluate_model(planned, "seed", seed, corpus, SETTINGS, snapshot=4)

@@ -15,6 +15,7 @@ from flows.parts import evaluate_snapshots, respond_all
 from storage.artifacts import Artifact
 from storage.planned import PlannedRun
 from storage.runs import Run
+from storage.stage import Stage
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 from tasks.preference.annotation.aggregating import aggregate
@@ -189,7 +190,7 @@ def test_text_too_short_for_any_prompt_is_told(run, corpus, trained):
 
 def test_a_plan_asks_for_what_is_known(home, corpus):
     planned = PlannedRun(home)
-    seed = planned.stage("seed", 1, {}, {}, lambda folder: {})
+    seed = planned.stage(Stage("seed", 1, {}, {}, lambda folder: {}))
     responses = respond_all(planned, {"seed": seed}, corpus, ASKED)
     study_programmatic(planned, SETTINGS, corpus, responses, {})
     assert [stage["artifact"].label for stage in planned.stages] == ["seed", "responses/seed", "programmatic"]

@@ -1,0 +1,94 @@
+"""What a method says of itself, once; its settings as one union, its checks and its reference page follow from that.
+
+A kind of method (mixture methods, laws, compositions, ...) is a tuple of declarations. To add one is a file with its
+declaration and a line in that tuple.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+
+
+class MethodSettings(BaseModel):
+    """Settings of one method: it has a field `method` whose only value is the method's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: its settings model, what it is called on pages, one line on what it does, and where it is from.
+
+    paper: authors, year, arXiv number and equation or algorithm; empty: nobody's. equation: what it computes, as text.
+    """
+
+    settings: type[MethodSettings]
+    title: str
+    line: str
+    paper: str = ""
+    equation: str = ""
+
+    @property
+    def name(self) -> str:
+        """As recipes and commands call it."""
+        return self.settings.model_fields["method"].default
+
+
+AnyMethod = TypeVar("AnyMethod", bound=Method)
+
+
+def by_name(methods: Sequence[AnyMethod]) -> dict[str, AnyMethod]:
+    """The methods by name, in their order; AssertionError where a name stands twice."""
+    named = {method.name: method for method in methods}
+    assert len(named) == len(methods), f"a name stands twice among {[m.name for m in methods]}"
+    return named
+
+
+def lines(methods: Sequence[Method]) -> str:
+    """The methods as help texts list them: name and line of each."""
+    return "; ".join(f"{method.name}: {method.line}" for method in methods)
+
+
+def settings_of(methods: Sequence[Method], default: str) -> Any:
+    """The type of settings that are those of one of the methods, told apart by `method`; without it, `default`.
+
+    A setting that another of the methods has is refused by naming those; an unknown method by naming all.
+    """
+    models = {name: method.settings for name, method in by_name(methods).items()}
+
+    def chosen(given: Any) -> str:
+        return str(given.get("method", default) if isinstance(given, dict) else getattr(given, "method", ""))
+
+    def check(given: Any) -> Any:
+        if not isinstance(given, dict | MethodSettings):
+            raise ValueError(f"holds {given!r}; allowed: settings, method among them: {', '.join(models)}")
+        if not isinstance(given, dict):
+            return given
+        name = chosen(given)
+        if name not in models:
+            near = difflib.get_close_matches(name, models, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise ValueError(f"method={name!r}: no such method{hint}; allowed: {', '.join(models)}")
+        kept = dict(given)
+        for field in sorted(given.keys() - models[name].model_fields.keys()):
+            owners = {other: m.model_fields[field] for other, m in models.items() if field in m.model_fields}
+            if owners and any(
+                given[field] == owner.get_default(call_default_factory=True) for owner in owners.values()
+            ):
+                del kept[field]  # as good as not given
+            elif owners:
+                raise ValueError(
+                    f"{field}={given[field]} has no effect with method {name!r}; allowed: with "
+                    + " or ".join(repr(owner) for owner in owners)
+                )
+        return kept
+
+    tagged = tuple(Annotated[model, Tag(name)] for name, model in models.items())
+    return Annotated[Union[tagged], Discriminator(chosen), BeforeValidator(check)]  # noqa: UP007
