@@ -5,15 +5,16 @@ from __future__ import annotations
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.duel import duel_pipeline
+from flows.duels import mixture_duel, stitch_duel
 from flows.environment import prefect_settings, prepare_environment
 from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from flows.running import running
 from flows.settings import Experiment
-from flows.stitch_duel import stitch_duel_pipeline
 from storage.artifacts import Artifact
 from storage.home import Home
-from storage.runs import Run, RunSummary, find_record, summarise
+from storage.planned import PlannedRun
+from storage.runs import RunSummary, find_record, summarise
+from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation, evaluate_model
 from tasks.mixture.task import count_experts, group_tasks, solve_mixture
 from tasks.preference.task import check_preference, forecast_preference
@@ -31,19 +32,24 @@ __all__ = ["Experiment", "experiment_flow", "run_experiment"]
     task_runner=ThreadPoolTaskRunner(max_workers=16),  # type: ignore[arg-type]
     persist_result=False,
 )
-def experiment_flow(experiment: Experiment = Experiment()) -> str:
+def experiment_flow(experiment: Experiment = Experiment(), until: str | None = None) -> str:
     """What to train on, how to combine the specialists, and what people will think of the result."""
-    with running(experiment) as run:
-        if experiment.duel is not None:
-            duel_pipeline(run, experiment, experiment.duel)
-        elif experiment.stitch_duel is not None:
-            stitch_duel_pipeline(run, experiment, experiment.stitch_duel)
-        else:
-            pipeline(run, experiment)
+    with running(experiment, until) as run:
+        walk(run, experiment)
     return run.run_id
 
 
-def pipeline(run: Run, experiment: Experiment) -> None:
+def walk(run: AnyRun, experiment: Experiment) -> None:
+    """The pipeline, or the duel that the experiment asks for; `run` does the work, or plans it."""
+    if experiment.duel is not None:
+        mixture_duel(run, experiment, experiment.duel)
+    elif experiment.stitch_duel is not None:
+        stitch_duel(run, experiment, experiment.stitch_duel)
+    else:
+        pipeline(run, experiment)
+
+
+def pipeline(run: AnyRun, experiment: Experiment) -> None:
     """Every stage in its order; each is skipped where its result is there already."""
     e = experiment
     check_preference(e.preference)
@@ -129,13 +135,28 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     )
 
 
-def run_experiment(experiment: Experiment) -> RunSummary:
+def run_experiment(experiment: Experiment, until: str | None = None) -> RunSummary:
     """Run an experiment in the home of the environment and return what came of it.
+
+    until: a stage after which the run stops, by its name (the first of that name) or as <stage>/<label>.
 
     Raises ValueError for what is wrong with the experiment or its inputs.
     """
     prepare_environment()
     home = Home.from_environment()
+    if until is not None:
+        check_stage(until, experiment, home)
     with prefect_settings(home):
-        run_id = experiment_flow(experiment)
+        run_id = experiment_flow(experiment, until)
     return summarise(home, find_record(home, run_id))
+
+
+def check_stage(until: str, experiment: Experiment, home: Home) -> None:
+    """ValueError where the experiment has no such stage, naming those that it has."""
+    planned = PlannedRun(home)
+    walk(planned, experiment)
+    stages = dict.fromkeys(one.stage.name for one in planned.stages)
+    if until not in stages and until not in {one.artifact.label for one in planned.stages}:
+        raise ValueError(
+            f"--until {until}: no such stage; allowed: {', '.join(stages)}, or one of several as <stage>/<name>"
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.settings import Experiment
 from storage.artifacts import Artifact
-from storage.runs import Run
+from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.settings import MixtureSettings
@@ -22,7 +22,7 @@ from tasks.utility.task import estimate_utility, utility_of_proxies
 
 
 def train_experts(
-    run: Run,
+    run: AnyRun,
     e: Experiment,
     corpus: Artifact,
     mixtures: dict[str, Artifact],
@@ -50,11 +50,11 @@ def train_experts(
         )
         for name, mixture in mixtures.items()
     }
-    return in_parallel(train_expert, calls, e.training.parallel_experts)
+    return in_parallel(run, train_expert, calls, e.training.parallel_experts)
 
 
 def evaluate_snapshots(
-    run: Run, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
+    run: AnyRun, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
 ) -> dict[str, Artifact]:
     """Scores of all snapshots of the models, by <name>@<step>.
 
@@ -68,7 +68,7 @@ def evaluate_snapshots(
 
 
 def respond_all(
-    run: Run,
+    run: AnyRun,
     models: Mapping[str, Artifact],
     corpus: Artifact,
     settings: ProgrammaticSettings,
@@ -87,7 +87,7 @@ def respond_all(
 
 
 def rated_by_rules(
-    run: Run,
+    run: AnyRun,
     e: Experiment,
     models: Mapping[str, Artifact],
     corpus: Artifact,
@@ -111,7 +111,7 @@ def _snapshots(models: Mapping[str, Artifact]) -> Iterator[tuple[str, Artifact, 
 
 
 def utility_of(
-    run: Run, e: Experiment, corpus: Artifact, method: str, target_tokens: int, data_share: float = 1.0
+    run: AnyRun, e: Experiment, corpus: Artifact, method: str, target_tokens: int, data_share: float = 1.0
 ) -> Artifact:
     """The utility matrix by `method`, for a mixture of `target_tokens` from `data_share` of the data."""
     if method != "ablation":
@@ -122,11 +122,11 @@ def utility_of(
         plan.name: (run, plan, ablation, e.training, e.evaluation, corpus, target_tokens, data_share)
         for plan in plans
     }
-    return utility_of_proxies(run, ablation, plans, in_parallel(train_proxy, calls, ablation.parallel))
+    return utility_of_proxies(run, ablation, plans, in_parallel(run, train_proxy, calls, ablation.parallel))
 
 
 def weights_learnt(
-    run: Run,
+    run: AnyRun,
     e: Experiment,
     settings: MixtureSettings,
     corpus: Artifact,
@@ -140,9 +140,11 @@ def weights_learnt(
     return learn_weights(run, method, settings.online, e.training, corpus, target_tokens, e.seed, data_share)
 
 
-def in_parallel(task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
+def in_parallel(run: AnyRun, task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
     """Calls of a task by name, as Prefect tasks of their own, at most so many at a time."""
     at_work: list[Any] = []
     for arguments in calls.values():
         at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))
-    return {name: future.result() for name, future in zip(calls, at_work, strict=True)}
+    results = {name: future.result() for name, future in zip(calls, at_work, strict=True)}
+    run.go_on()
+    return results

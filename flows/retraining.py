@@ -6,40 +6,23 @@ one takes another seed.
 
 from __future__ import annotations
 
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
 
-from flows.commands.printing import headline
 from flows.experiment import experiment_flow
 from flows.settings import Experiment
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.runs import COMPLETED, read_records, summarise
-from storage.stage import Stage
-from tasks.evaluation.metrics import lower_is_better
+from storage.unrecorded import UnrecordedRun
+from tasks.evaluation.metrics import headline, lower_is_better
 from tasks.sources.task import prepare_sources
 
 MODEL = "stitched"  # whose scores decide: the model that the experiment is for
-
-
-class Sampling:
-    """Stands in for a run while the sources are looked at: what it makes is kept, but no run is recorded."""
-
-    uses_prefect = False  # its stages are called as plain functions
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.store = ArtifactStore(home)
-
-    def stage(self, stage: Stage) -> Artifact:
-        return self.store.produce(stage)
-
-    def not_known(self, reason: ValueError) -> NoReturn:
-        raise reason
 
 
 def fallen_scores(before: list[dict], last: list[dict], score_drop: float) -> list[str]:
@@ -96,7 +79,7 @@ def retraining_flow(
     home = Home.from_environment()
     runs = [r for r in read_records(home) if r["name"] == experiment.name and r["status"] == COMPLETED]
     seed = max([experiment.seed, *(r["experiment"]["seed"] for r in runs[-1:])])
-    corpus = prepare_sources(Sampling(home), experiment.sources, experiment.evaluation, seed)
+    corpus = prepare_sources(UnrecordedRun(home), experiment.sources, experiment.evaluation, seed)
     scores = [summarise(home, record).scores for record in runs[-2:]]
     fallen = fallen_scores(scores[0], scores[1], score_drop) if len(scores) == 2 else []
     known_digest = _sources_digest(home, runs[-1]) if runs else None

@@ -18,15 +18,16 @@ from flows.environment import RUN_PROCESS
 from flows.settings import Experiment
 from storage.home import Home
 from storage.processes import is_alive
-from storage.runs import COMPLETED, FAILED, Run, crashed_runs, mark_crashed
+from storage.runs import COMPLETED, FAILED, STOPPED, Run, crashed_runs, mark_crashed
+from storage.unrecorded import Reached
 from storage.writing import writing
 
 SERVER = "prefect.server.api.server:create_app"
 
 
 @contextmanager
-def running(experiment: Experiment) -> Iterator[Run]:
-    """A run's record, catalog entries and MLflow run, closed as completed or failed.
+def running(experiment: Experiment, until: str | None = None) -> Iterator[Run]:
+    """A run's record, catalog entries and MLflow run, closed as completed, failed or, after stage `until`, stopped.
 
     Before it starts, servers whose run is gone are ended, and runs whose process is gone are marked crashed.
     """
@@ -35,7 +36,7 @@ def running(experiment: Experiment) -> Iterator[Run]:
     context = FlowRunContext.get()
     flow_run = context.flow_run if context is not None else None
     flow_run_id = str(flow_run.id) if flow_run else None
-    run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri, flow_run_id)
+    run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri, flow_run_id, until)
     try:
         run.update(server=_own_server(home))
         get_run_logger().info("run %s in %s", run.run_id, home.root)
@@ -43,6 +44,9 @@ def running(experiment: Experiment) -> Iterator[Run]:
             for record in end_crashed(run):
                 get_run_logger().warning("run %s had ended without a word: marked crashed", record["run_id"])
         yield run
+    except Reached:
+        run.finish(STOPPED)
+        return
     except BaseException as error:
         run.finish(FAILED, f"{type(error).__name__}: {error}")
         raise

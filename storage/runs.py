@@ -18,9 +18,11 @@ from storage.home import Home
 from storage.processes import is_alive, this_process
 from storage.stage import Stage
 from storage.tracking import Tracker
+from storage.unrecorded import Reached
 from storage.writing import writing
 
 RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed"
+STOPPED = "stopped"  # where it was asked to stop
 
 
 class Run:
@@ -35,12 +37,14 @@ class Run:
         experiment: dict,
         tracking_uri: str | None = None,
         flow_run_id: str | None = None,
+        until: str | None = None,
     ) -> None:
         self.home = home
         self.store = ArtifactStore(home)
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)
         self._lock = threading.Lock()
+        self._until, self._reached = until, False
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
         self._record = {
             "run_id": self.run_id,
@@ -73,6 +77,7 @@ class Run:
             "key": artifact.key,
             "cache_hit": artifact.hit,
             "seconds": round(artifact.seconds, 3),
+            "headline": stage.headline(artifact.facts),
         }
         with self._writing():
             with self._lock:
@@ -80,7 +85,13 @@ class Run:
                 self._save()
             self.catalog.record_stage(self.run_id, entry, artifact)
             self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
+        self._reached = self._reached or self._until in (stage.name, artifact.label)
         return artifact
+
+    def go_on(self) -> None:
+        """Raises Reached once the stage `until`, or the first of that name, is done."""
+        if self._reached:
+            raise Reached(self._until)
 
     def not_known(self, reason: ValueError) -> NoReturn:
         """What a run must know could not be found out; a plan goes on here."""
@@ -160,9 +171,16 @@ def summarise(home: Home, record: dict) -> RunSummary:
         seconds=None if ended is None else round(ended - record["started"], 1),
         error=record["error"],
         report=report,
-        stages=[{k: s[k] for k in ("name", "key", "cache_hit", "seconds")} for s in record["stages"]],
+        stages=[_told(entry, home) for entry in record["stages"]],
         **collected,
     )
+
+
+def _told(entry: dict, home: Home) -> dict:
+    """A stage of a run as `show` gives it."""
+    told = {name: entry[name] for name in ("name", "key", "cache_hit", "seconds")}
+    folder = home.artifacts / entry["stage"] / entry["folder"]
+    return told | {"headline": entry.get("headline", ""), "folder": str(folder)}
 
 
 def write_record(home: Home, record: dict) -> None:

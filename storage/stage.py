@@ -16,12 +16,13 @@ from pathlib import Path
 class Cost:
     """What a stage takes, as far as can be told before it runs; sums leave out what is None, not known.
 
-    tokens: read by models, in training, scoring or judging. flops: arithmetic of them. memory: bytes at the peak of
-    one process. disk: bytes kept. requests: asked of a judge, or scored. seconds: beside what the FLOPs take.
-    basis: what an estimate rests on, in words; empty: exact.
+    tokens: trained on. read: tokens that models read or write otherwise, in scoring, answering or judging. flops: of
+    both. memory: bytes at the peak of one process. disk: bytes kept. requests: scored, answered or judged. seconds:
+    beside what the FLOPs take. basis: what an estimate rests on, in words; empty: exact.
     """
 
     tokens: float | None = 0.0
+    read: float | None = 0.0
     flops: float | None = 0.0
     memory: float | None = 0.0
     disk: float | None = 0.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "mixstitch"
 PROBE_SECONDS = 10
 BATCH = 1000  # the most metrics MLflow takes in one call
-STATUS = {"completed": "FINISHED", "failed": "FAILED", "crashed": "KILLED"}
+STATUS = {"completed": "FINISHED", "stopped": "FINISHED", "failed": "FAILED", "crashed": "KILLED"}
 
 
 class Tracker:

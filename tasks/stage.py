@@ -22,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
-from storage.runs import Run
+from storage.unrecorded import AnyRun
 
 UPDATE_SECONDS = 3.0
 
@@ -41,9 +41,10 @@ class StageTask(Task):
     """A Prefect task whose first argument is the run."""
 
     def __call__(self, run: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        if not run.uses_prefect:
-            return self.fn(run, *args, **kwargs)
-        return super().__call__(run, *args, **kwargs)
+        call = super().__call__ if run.uses_prefect else self.fn
+        result = call(run, *args, **kwargs)
+        run.go_on()
+        return result
 
     def submit(self, run: Any, *args: Any, wait_for: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         if not run.uses_prefect:
@@ -81,7 +82,7 @@ def in_prefect_run() -> bool:
 class Progress:
     """Tells how far a stage is: lines in the run's log, a progress bar in Prefect, loss curves in MLflow."""
 
-    def __init__(self, run: Run, label: str) -> None:
+    def __init__(self, run: AnyRun, label: str) -> None:
         self._run, self._label = run, label
         self._log = _logger()
         self._told = 0.0

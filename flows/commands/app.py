@@ -34,7 +34,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
-def run(recipe: Recipe, override: Overrides = None) -> None:
+def run(
+    recipe: Recipe,
+    override: Overrides = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Stop after this stage, and say what came of it.")
+    ] = None,
+) -> None:
     """Run an experiment; stages that are done already are skipped."""
     from flows.recipes import load_recipe
 
@@ -45,7 +51,7 @@ def run(recipe: Recipe, override: Overrides = None) -> None:
     readable_logs()
     from flows.experiment import run_experiment
 
-    print_summary(run_experiment(experiment))
+    print_summary(run_experiment(experiment, until))
 
 
 @app.command()

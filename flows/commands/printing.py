@@ -9,34 +9,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from storage.runs import RunSummary
+from storage.planned import grouped, totals
+from storage.runs import STOPPED, RunSummary
 from tasks.duels.mixtures.settings import MEASURES
 from tasks.duels.stitches.settings import AVERAGE
-from tasks.evaluation.metrics import lower_is_better
+from tasks.evaluation.metrics import best_models, headline
 from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.report.formatting import with_interval
+
+GROUPED_FROM = 16  # results of a stage that a plan lists one by one
 
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
-    """(task, metric) -> model -> score, one metric a task: bits per byte, or accuracy."""
-    found: dict[tuple[str, str], dict[str, dict]] = {}
-    chosen: dict[str, str] = {}
-    for score in scores:
-        metric = chosen.setdefault(score["task"], score["metric"])
-        if score["metric"] == metric:
-            found.setdefault((score["task"], metric), {})[score["model"]] = score
-    return found
-
-
-def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
-    """The models with the best value."""
-    values = [score["value"] for score in by_model.values()]
-    best = min(values) if lower_is_better(metric) else max(values)
-    return {model for model, score in by_model.items() if score["value"] == best}
 
 
 def print_summary(summary: RunSummary) -> None:
@@ -68,6 +53,9 @@ def print_summary(summary: RunSummary) -> None:
     print(
         f"run    {summary.run_id}: {summary.status}{took}, {hits} of {len(summary.stages)} stages from the store"
     )
+    if summary.status == STOPPED:
+        last = summary.stages[-1]
+        print(f"{last['name']}: {last['headline']}\nfiles  {last['folder']}")
     if summary.error:
         print(f"error  {summary.error}")
     if summary.report:
@@ -173,9 +161,23 @@ def print_plan(planned: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(planned)
         return
-    _print_rows(f"plan of {planned['name']}", planned["stages"])
+    rows = grouped(planned["stages"], GROUPED_FROM)
+    everything = {"stage": "in all", "name": "what is not there yet", "cached": "", "memory_gb": ""}
+    _print_rows(
+        f"plan of {planned['name']}", [*map(_without_zeros, rows), rows[0] | everything | totals(rows)]
+    )
+    print(
+        "Figures are estimates or upper bounds, except where a stage is there; ? is not known before it runs."
+    )
     for line in planned["notes"]:
         print(line)
+
+
+def _without_zeros(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: "?" if value is None else value for name, value in row.items()}
+    return {
+        name: "" if value == 0 and not isinstance(value, bool) else value for name, value in shown.items()
+    }
 
 
 def _print_rows(title: str, rows: list[dict]) -> None:

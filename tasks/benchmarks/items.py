@@ -73,6 +73,17 @@ def item_text(kind: str, item: Item) -> str:
     return item["context"] + item["answers"][0]
 
 
+def requests_of(benchmark: Benchmark) -> tuple[int, int]:
+    """(requests, UTF-8 bytes of their texts) that scoring all items takes: one a choice, context or answer."""
+    requests, size = 0, 0
+    for item in benchmark.items:
+        alternatives = options(benchmark.kind, item)
+        beside = item["continuation"] if benchmark.kind == "cloze" else item["context"]
+        requests += len(alternatives)
+        size += sum(len((beside + text).encode("utf-8", "replace")) for text in alternatives)
+    return requests, size
+
+
 def content_share(text: str, purpose: str) -> float:
     """A number in [0, 1) that depends on the text alone; another purpose gives an independent number."""
     digest = hashlib.sha256(f"{purpose}\0{text}".encode("utf-8", "surrogatepass")).digest()

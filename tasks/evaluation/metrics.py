@@ -19,3 +19,21 @@ def bits_per_byte_by_source(scores: list[dict]) -> dict[str, float]:
         for row in scores
         if row["metric"] == BITS_PER_BYTE and row["task"].startswith(HELDOUT)
     }
+
+
+def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
+    """(task, metric) -> model -> score, one metric a task: bits per byte, or accuracy."""
+    found: dict[tuple[str, str], dict[str, dict]] = {}
+    chosen: dict[str, str] = {}
+    for score in scores:
+        metric = chosen.setdefault(score["task"], score["metric"])
+        if score["metric"] == metric:
+            found.setdefault((score["task"], metric), {})[score["model"]] = score
+    return found
+
+
+def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
+    """The models with the best value."""
+    values = [score["value"] for score in by_model.values()]
+    best = min(values) if lower_is_better(metric) else max(values)
+    return {model for model, score in by_model.items() if score["value"] == best}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
-from storage.runs import Run
-from storage.stage import Stage
-from tasks.evaluation.metrics import bits_per_byte_by_source
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
+from tasks.evaluation.metrics import bits_per_byte_by_source, headline
+from tasks.evaluation.scoring_cost import scoring_cost
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
@@ -29,7 +30,7 @@ SCORING_FIELDS = {
 
 @stage_task(name="evaluation", task_run_name="evaluate-{name}")
 def evaluate_model(
-    run: Run,
+    run: AnyRun,
     name: str,
     model: Artifact,
     corpus: Artifact,
@@ -62,8 +63,22 @@ def evaluate_model(
         scores.save(folder)
         return {"scores": scores.rows()}
 
+    def cost() -> Cost:
+        told = [corpus.facts] if probes is None else [corpus.facts, probes.facts]
+        return scoring_cost(model.facts["metrics"]["parameters"], corpus.facts, told, settings)
+
     artifact = run.stage(
-        Stage(name="evaluation", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="evaluation",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            cost=cost,
+            expected=lambda: {"scores": []},
+            headline=_headline,
+        )
     )
     show_table(lambda: artifact.facts["scores"], key=f"scores-{name}", description=f"Scores of {name}")
     return artifact
@@ -71,7 +86,7 @@ def evaluate_model(
 
 @stage_task(name="specialisation", task_run_name="specialisation")
 def check_specialisation(
-    run: Run,
+    run: AnyRun,
     experts: Mapping[str, tuple[str, ...]],
     corpus: Artifact,
     utility: Artifact,
@@ -108,14 +123,24 @@ def check_specialisation(
 
     identity = {"experts": {name: list(tasks) for name, tasks in experts.items()}, **bounds}
     artifact = run.stage(
-        Stage(name="specialisation", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="specialisation",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"gate": []},
+            headline=lambda facts: (
+                f"{sum(row['holds'] for row in facts['gate'])} of {len(facts['gate'])} bounds hold"
+            ),
+        )
     )
     show_table(
         lambda: artifact.facts["gate"],
         key="specialisation",
         description="What experts and mixtures must show before stitching",
     )
-    broken = [row for row in artifact.facts.get("gate", []) if not row["holds"]]
+    broken = [row for row in artifact.facts["gate"] if not row["holds"]]
     if broken and gate is not None:
         raise ValueError(
             "experts.gate: not stitched, as "
@@ -125,3 +150,11 @@ def check_specialisation(
             + "; a larger budget, other mixture settings or other bounds may help"
         )
     return artifact
+
+
+def _headline(facts: dict) -> str:
+    return ", ".join(
+        f"{task} {metric} {score['value']:.3f}"
+        for (task, metric), by_model in headline(facts["scores"]).items()
+        for score in by_model.values()
+    )

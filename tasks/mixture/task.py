@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.runs import Run
 from storage.stage import Stage
+from storage.unrecorded import AnyRun
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
@@ -20,7 +20,7 @@ VERSION = 4
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")
 def solve_mixture(
-    run: Run,
+    run: AnyRun,
     name: str,
     settings: MixtureSettings,
     corpus: Artifact,
@@ -80,8 +80,18 @@ def solve_mixture(
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
 
+    sources = limits if limits is not None else token_counts(corpus.facts)
     artifact = run.stage(
-        Stage(name="mixture", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="mixture",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            expected=lambda: _expected(name, list(sources), own_tasks, budget),
+            headline=_headline,
+        )
     )
     show_table(
         lambda: [
@@ -95,7 +105,7 @@ def solve_mixture(
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")
 def add_up_mixtures(
-    run: Run, name: str, corpus: Artifact, mixtures: Mapping[str, Artifact], seed: Artifact
+    run: AnyRun, name: str, corpus: Artifact, mixtures: Mapping[str, Artifact], seed: Artifact
 ) -> Artifact:
     """All these mixtures as one: what one run on as many tokens would read. seed: the mixture read before."""
     inputs = {"sources": corpus.digest, "seed": seed.digest} | {k: a.digest for k, a in mixtures.items()}
@@ -122,6 +132,10 @@ def add_up_mixtures(
             inputs=inputs,
             build=build,
             label=name,
+            expected=lambda: _expected(
+                name, list(corpus.facts["sources"]), (), sum(m.facts["budget"] for m in mixtures.values())
+            ),
+            headline=_headline,
         )
     )
 
@@ -133,7 +147,7 @@ def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifa
 
 @stage_task(name="experts", task_run_name="group-tasks")
 def group_tasks(
-    run: Run, listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact, utility: Artifact
+    run: AnyRun, listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact, utility: Artifact
 ) -> dict[str, tuple[str, ...]]:
     """The tasks that each expert serves: as listed by name or pattern, or else grouped by what data serves them.
 
@@ -169,9 +183,29 @@ def group_tasks(
             identity={"count": count},
             inputs={"utility": utility.digest},
             build=build,
+            expected=lambda: {"experts": _numbered(known, min(count, len(known)))},
+            headline=lambda facts: "; ".join(f"{e}: {', '.join(t)}" for e, t in facts["experts"].items()),
         )
     )
     return {name: tuple(tasks) for name, tasks in artifact.facts["experts"].items()}
+
+
+def _expected(name: str, sources: list[str], own_tasks: tuple[str, ...], budget: int) -> dict:
+    """Before a mixture is solved its budget is known, and not the sources' shares."""
+    shares = {source: {"weight": None, "tokens": None, "epochs": None} for source in sources}
+    return {"mixture": {"name": name, "sources": shares}, "own_tasks": list(own_tasks), "budget": budget}
+
+
+def _numbered(tasks: list[str], count: int) -> dict[str, list[str]]:
+    """So many experts, by number until they are named for what data serves them."""
+    return {str(number + 1): tasks[number::count] for number in range(count)}
+
+
+def _headline(facts: dict) -> str:
+    shares = sorted(facts["mixture"]["sources"].items(), key=lambda share: -share[1]["weight"])
+    return f"{facts['budget']:,} tokens: " + ", ".join(
+        f"{name} {share['weight']:.1%}" for name, share in shares
+    )
 
 
 def read_mixture(artifact: Artifact) -> dict:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.preference.settings import PreferenceSettings
 from tasks.stage import Progress, show_table, stage_task
 
 VERSION = 3
+STUDY_SECONDS = 5.0
 
 
 def check_preference(settings: PreferenceSettings) -> None:
@@ -24,7 +25,9 @@ def check_preference(settings: PreferenceSettings) -> None:
 
 
 @stage_task(name="preference", task_run_name="forecast-preference")
-def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[str, Artifact]) -> Artifact:
+def forecast_preference(
+    run: AnyRun, settings: PreferenceSettings, scores: Mapping[str, Artifact]
+) -> Artifact:
     """What people would think of each model of the run by category, or which benchmarks it lacks for that."""
     from tasks.preference.public_table import BUNDLED
 
@@ -62,7 +65,16 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
         }
 
     artifact = run.stage(
-        Stage(name="preference", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="preference",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            cost=lambda: Cost(seconds=STUDY_SECONDS, basis="a study of tens of models takes seconds"),
+            expected=lambda: {"forecast": [], "notes": []},
+            headline=_headline,
+        )
     )
     show_table(
         lambda: artifact.facts["forecast"],
@@ -70,3 +82,10 @@ def forecast_preference(run: Run, settings: PreferenceSettings, scores: Mapping[
         description="Human ratings forecast from benchmarks",
     )
     return artifact
+
+
+def _headline(facts: dict) -> str:
+    told = [row for row in facts["forecast"] if row["rating"] is not None]
+    if not told:
+        return "no forecast: the run lacks benchmarks that the ratings are known by"
+    return f"{len({row['model'] for row in told})} models forecast in {len({row['target'] for row in told})} categories"

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.runs import Run
 from storage.stage import Stage
+from storage.unrecorded import AnyRun
 from tasks.stage import Progress, show_text, stage_task
 
 VERSION = 5
+PAGE = "report.html"
 
 
 @stage_task(name="report", task_run_name="report")
 def write_report(
-    run: Run,
+    run: AnyRun,
     title: str,
     corpus: Artifact,
     utility: Artifact,
@@ -68,16 +69,22 @@ def write_report(
             responses,
             programmatic,
         )
-        write_page(data, folder / "report.html")
-        return {"page": "report.html"}
+        write_page(data, folder / PAGE)
+        return {"page": PAGE}
 
     artifact = run.stage(
-        Stage(name="report", version=VERSION, identity={"title": title}, inputs=inputs, build=build)
+        Stage(
+            name="report",
+            version=VERSION,
+            identity={"title": title},
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"page": PAGE},
+            headline=lambda facts: facts["page"],
+        )
     )
     show_text(
-        lambda: (
-            f"# {title}\n\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / 'report.html'}`"
-        ),
+        lambda: f"# {title}\n\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / PAGE}`",
         key="report",
         description="Where the report is",
     )

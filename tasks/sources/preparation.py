@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.benchmarks.items import Benchmark, dev_texts, split_dev_test, write_items
+from tasks.benchmarks.items import Benchmark, dev_texts, requests_of, split_dev_test, write_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
 from tasks.sources.readers import read_documents
@@ -166,12 +166,15 @@ def _write_tasks(
         dev, test = split_dev_test(benchmark, dev_share)
         write_items(folder / "tasks" / f"{benchmark.name}.dev.jsonl", dev.items)
         write_items(folder / "tasks" / f"{benchmark.name}.test.jsonl", test.items)
+        requests, size = requests_of(test)
         tasks[benchmark.name] = {
             "kind": benchmark.kind,
             "source": benchmark.source,
             "metric": benchmark.metric,
             "dev": len(dev.items),
             "test": len(test.items),
+            "requests": requests,
+            "request_bytes": size,
         }
         texts[benchmark.name] = dev_texts(benchmark)
     for name, sides in harness_texts.items():
@@ -184,6 +187,8 @@ def _write_tasks(
             "metric": None,
             "dev": len(sides["dev"]),
             "test": len(sides["test"]),
+            "requests": len(sides["test"]),
+            "request_bytes": sum(len(text.encode("utf-8", "replace")) for text in sides["test"]),
         }
         texts[name] = [*sides["dev"], *sides["test"]]
     (folder / "tasks.json").write_text(json.dumps(tasks, indent=1), encoding="utf-8")

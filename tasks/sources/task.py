@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.benchmarks.benchmark_files import MAX_NAME_CHARACTERS
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
@@ -32,19 +34,25 @@ class HubUnreachable(ValueError):
     """Which commit of a dataset is the newest cannot be known now."""
 
 
-def sources_to_read(settings: SourcesSettings, evaluation: BenchmarkSettings) -> tuple[SourceSettings, ...]:
+def sources_to_read(
+    settings: SourcesSettings, evaluation: BenchmarkSettings, not_known: Callable[[HubUnreachable], None]
+) -> tuple[SourceSettings, ...]:
     """All sources, those of Hugging Face at a commit: what identifies the corpus is also what is read.
 
-    Raises ValueError where a made task has no source, and HubUnreachable where a commit cannot be asked for.
+    not_known: called where a commit cannot be asked for; where it returns, the source stays as it is named. Raises
+    ValueError where a made task has no source.
     """
     sources = resolve_sources(settings)
     check_made_tasks(evaluation, [source.name for source in sources])
-    return tuple(
-        source.model_copy(update={"revision": _dataset_commit(source)})
-        if source.reader == "huggingface"
-        else source
-        for source in sources
-    )
+    read = []
+    for source in sources:
+        if source.reader == "huggingface":
+            try:
+                source = source.model_copy(update={"revision": _dataset_commit(source)})
+            except HubUnreachable as error:
+                not_known(error)
+        read.append(source)
+    return tuple(read)
 
 
 def _dataset_commit(source: SourceSettings) -> str:
@@ -131,11 +139,11 @@ def sources_identity(
 
 @stage_task(name="sources", task_run_name="sources")
 def prepare_sources(
-    run: Run, settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
+    run: AnyRun, settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
 ) -> Artifact:
     """Read, split, decontaminate and tokenise all sources."""
     progress = Progress(run, "sources")
-    sources = sources_to_read(settings, evaluation)
+    sources = sources_to_read(settings, evaluation, run.not_known)
     identity, inputs = sources_identity(sources, settings, evaluation, seed)
 
     def build(folder: Path) -> dict:
@@ -152,8 +160,28 @@ def prepare_sources(
             report=progress.say,
         )
 
+    @functools.cache
+    def expected() -> dict:
+        from tasks.sources.expecting import expected_corpus
+
+        return expected_corpus(sources, settings, evaluation)
+
+    def cost() -> Cost:
+        from tasks.sources.expecting import corpus_cost
+
+        return corpus_cost(expected())
+
     artifact = run.stage(
-        Stage(name="sources", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="sources",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            cost=cost,
+            expected=expected,
+            headline=_headline,
+        )
     )
     show_table(
         lambda: [
@@ -164,3 +192,8 @@ def prepare_sources(
         description="Sources after deduplication and decontamination",
     )
     return artifact
+
+
+def _headline(facts: dict) -> str:
+    tokens = sum(count["tokens"] for count in facts["sources"].values())
+    return f"{len(facts['sources'])} sources, {tokens:,} tokens; {len(facts['tasks'])} tasks"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact, label_of
-from storage.runs import Run
 from storage.stage import Stage
+from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
+from tasks.training.estimates import config_of_artifact, dense_shape, stitched_shape, training_told
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import ExtraText, run_training, training_identity
 
@@ -21,7 +22,7 @@ GATES = ".gate"  # how the names of gate weights end
 
 @stage_task(name="stitched", task_run_name="train-stitches")
 def train_stitches(
-    run: Run,
+    run: AnyRun,
     settings: StitchSettings,
     training: TrainingSettings,
     corpus: Artifact,
@@ -84,7 +85,24 @@ def train_stitches(
         return facts
 
     return run.stage(
-        Stage(name="stitched", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="stitched",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            **training_told(
+                lambda: config_of_artifact(hub),
+                lambda config: stitched_shape(
+                    config, len(experts), settings.num_stitches, training.sequence_length
+                ),
+                mixture.facts["budget"],
+                training,
+                keep_snapshots,
+                num_streams=len(experts) + 1,
+            ),
+        )
     )
 
 
@@ -97,7 +115,7 @@ def stitch_training(settings: StitchSettings, training: TrainingSettings) -> Tra
 
 @stage_task(name="composition", task_run_name="compose-{method}")
 def compose_models(
-    run: Run,
+    run: AnyRun,
     method: str,
     learning_rate: float,
     training: TrainingSettings,
@@ -154,6 +172,12 @@ def compose_models(
             inputs=inputs,
             build=build,
             label=name or method,
+            **training_told(
+                lambda: config_of_artifact(hub),
+                lambda config: dense_shape(config, training.sequence_length),
+                mixture.facts["budget"] if trains else 0,
+                training,
+            ),
         )
     )
 

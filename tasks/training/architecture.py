@@ -8,20 +8,27 @@ from typing import TYPE_CHECKING
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from transformers import LlamaConfig
+    from transformers import LlamaConfig, PretrainedConfig
 
 
-def check_pretrained(path_or_name: str, vocab_size: int, num_stitches: int) -> None:
-    """Raise ValueError where a pretrained model has too few token embeddings or layers; reads its config alone."""
+def read_config(path_or_name: str) -> PretrainedConfig:
+    """The configuration of a pretrained model in a folder or on the Hub; ValueError where it cannot be read."""
     from transformers import AutoConfig
 
+    import models  # noqa: F401  (registers our own architectures)
+
     try:
-        config = AutoConfig.from_pretrained(str(Path(path_or_name).expanduser()), trust_remote_code=False)
+        return AutoConfig.from_pretrained(str(Path(path_or_name).expanduser()), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"model.pretrained={path_or_name!r} could not be read; allowed: a folder with config.json and "
             f"safetensors, or a Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
         ) from error
+
+
+def check_pretrained(path_or_name: str, vocab_size: int, num_stitches: int) -> None:
+    """Raise ValueError where a pretrained model has too few token embeddings or layers; reads its config alone."""
+    config = read_config(path_or_name)
     if vocab_size > config.vocab_size:
         raise ValueError(
             f"model.pretrained={path_or_name!r} has {config.vocab_size} token embeddings but the tokenizer "

@@ -2,53 +2,154 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from tasks.training.architecture import seed_architecture
+from storage.artifacts import Artifact, ArtifactStore
+from storage.home import Home
+from storage.stage import Cost
+from tasks.training.architecture import read_config, seed_architecture
 from tasks.training.settings import ModelSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 BYTES_PER_TRAINED_WEIGHT = 16  # fp32 weight, gradient and the two moments of AdamW
 BYTES_PER_FROZEN_WEIGHT = 4
+FORWARD_FLOPS_PER_WEIGHT = 2  # and token: a product and a sum
 
 
-def model_shape(model: ModelSettings, training: TrainingSettings, vocab_size: int) -> tuple[int, float]:
-    """(parameters, training FLOPs a token) of a seed model from scratch."""
-    import torch
-    from transformers import AutoModelForCausalLM
+@dataclass(frozen=True)
+class Shape:
+    """What of a model decides its cost: all weights, those that train, and training FLOPs a token."""
 
+    parameters: int
+    trained: int
+    flops_per_token: float
+
+
+def config_of(model: ModelSettings, training: TrainingSettings, vocab_size: int) -> PretrainedConfig:
+    """The configuration of a seed model: of new weights, or of the pretrained ones, whose config alone is read."""
+    if model.pretrained is not None:
+        return read_config(model.pretrained)
+    return seed_architecture(model, training, vocab_size)
+
+
+def config_of_artifact(model: Artifact) -> PretrainedConfig:
+    """The configuration of a trained model, or of one that is still to be trained, which a plan expects."""
+    if model.expected:
+        return model.facts["config"]
+    return read_config(str(model.path / "model"))
+
+
+def dense_shape(config: PretrainedConfig, sequence_length: int) -> Shape:
+    """The shape of one model that trains whole."""
+    return _shape(AsText(config), sequence_length)
+
+
+def stitched_shape(config: Any, num_experts: int, num_stitches: int, sequence_length: int) -> Shape:
+    """The shape of a frozen hub and experts of `config` with trained stitches between them."""
     import models
 
-    config = seed_architecture(model, training, vocab_size)
-    with torch.device("meta"):
-        counted = AutoModelForCausalLM.from_config(config)
-    return models.count_parameters(counted)[0], models.train_flops_per_token(config, training.sequence_length)
-
-
-def stitched_shape(
-    model: ModelSettings,
-    training: TrainingSettings,
-    vocab_size: int,
-    num_experts: int,
-    num_stitches: int,
-) -> tuple[int, int, float]:
-    """(trained parameters, frozen parameters, training FLOPs a token) of seed and experts stitched."""
-    import torch
-
-    import models
-
-    config = models.StitchedConfig(
-        base_config=seed_architecture(model, training, vocab_size),
+    stitched = models.StitchedConfig(
+        base_config=config,
         expert_names=[str(number) for number in range(num_experts)],
         num_stitches=num_stitches,
     )
-    with torch.device("meta"):
-        counted = models.StitchedForCausalLM(config)
-    flops = models.train_flops_per_token(counted, training.sequence_length)
-    return counted.num_trainable, models.count_parameters(counted)[0] - counted.num_trainable, flops
+    return _shape(AsText(stitched), sequence_length)
+
+
+class AsText:
+    """A configuration that counts as equal to one of the same text, so that a shape is found once."""
+
+    def __init__(self, config: PretrainedConfig) -> None:
+        self.config = config
+        self.text = config.to_json_string(use_diff=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsText) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+@functools.cache
+def _shape(config: AsText, sequence_length: int) -> Shape:
+    import models
+
+    costs = models.model_costs(config.config, sequence_length)
+    flops = models.train_flops_per_token(config.config, sequence_length)
+    return Shape(costs.total, costs.trained, flops)
+
+
+def training_cost(
+    shape: Shape,
+    tokens: int,
+    config: PretrainedConfig,
+    training: TrainingSettings,
+    num_streams: int = 1,
+    copies: int = 1,
+) -> Cost:
+    """A run of so many tokens. num_streams: models of `config` side by side. copies: of the weights, kept on disk."""
+    return Cost(
+        tokens=tokens,
+        flops=tokens * shape.flops_per_token,
+        memory=training_bytes(shape, config, training, num_streams),
+        disk=BYTES_PER_FROZEN_WEIGHT * shape.parameters * copies,
+    )
+
+
+def training_told(
+    config: Callable[[], PretrainedConfig],
+    shape: Callable[[PretrainedConfig], Shape],
+    tokens: int,
+    training: TrainingSettings,
+    keep_snapshots: bool = False,
+    num_streams: int = 1,
+) -> dict[str, Any]:
+    """`cost`, `expected` and `headline` of a stage that trains a model on so many tokens.
+
+    num_streams: models of the configuration whose activations are kept side by side.
+    """
+
+    def cost() -> Cost:
+        base = config()
+        return training_cost(shape(base), tokens, base, training, num_streams, copies=1 + len(steps))
+
+    def expected() -> dict:
+        base = config()
+        told = shape(base)
+        metrics = {"tokens": tokens, "flops": tokens * told.flops_per_token, "parameters": told.parameters}
+        return {"metrics": metrics, "snapshots": training.snapshots_at(steps), "config": base}
+
+    steps = training.snapshot_steps(tokens // training.tokens_per_step) if keep_snapshots else []
+    return {"cost": cost, "expected": expected, "headline": training_headline}
+
+
+def training_headline(facts: dict) -> str:
+    """What a trained model is, and how far it got."""
+    metrics = facts["metrics"]
+    loss = f", loss {metrics['final_loss']:.3f}" if "final_loss" in metrics else ""
+    return f"{metrics['parameters']:,} parameters, {metrics.get('tokens', 0):,} tokens{loss}"
+
+
+def reading_cost(parameters: int, tokens: float, requests: int, seconds: float, basis: str) -> Cost:
+    """What it costs that a model of so many weights reads `tokens`, in so many requests. seconds: beside the FLOPs."""
+    return Cost(
+        read=tokens,
+        flops=FORWARD_FLOPS_PER_WEIGHT * parameters * tokens,
+        memory=BYTES_PER_FROZEN_WEIGHT * parameters,
+        requests=requests,
+        seconds=seconds,
+        basis=basis,
+    )
 
 
 def training_bytes(
-    trained: int, frozen: int, model: ModelSettings, training: TrainingSettings, num_streams: int = 1
+    shape: Shape, config: PretrainedConfig, training: TrainingSettings, num_streams: int = 1
 ) -> int:
     """Memory of weights, optimiser and activations of one process, in bytes.
 
@@ -58,11 +159,26 @@ def training_bytes(
     share = training.batch_size // training.processes
     sequences = training.micro_batch_size or share
     precision = 1 if training.precision == "bf16" else 2
-    layer = 34 * precision * training.sequence_length * sequences * model.hidden_size
+    layer = 34 * precision * training.sequence_length * sequences * config.hidden_size
     return int(
-        BYTES_PER_TRAINED_WEIGHT * trained
-        + BYTES_PER_FROZEN_WEIGHT * frozen
-        + num_streams * model.num_layers * layer
+        BYTES_PER_TRAINED_WEIGHT * shape.trained
+        + BYTES_PER_FROZEN_WEIGHT * (shape.parameters - shape.trained)
+        + num_streams * config.num_hidden_layers * layer
+    )
+
+
+def expected_flops_per_second(home: Home, precision: str) -> tuple[float, str]:
+    """FLOP/s to expect and where that is from: what the latest training run of this home reached, else products."""
+    for manifest in reversed(ArtifactStore(home).manifests()):
+        made = manifest["provenance"]
+        if made.get("training_seconds") and made.get("flops"):
+            speed = made["flops"] / made["training_seconds"]
+            return speed, (
+                f"Minutes at {speed:.3g} FLOP/s, which stage {manifest['stage']} reached here last in training."
+            )
+    speed = matmul_flops_per_second(precision)
+    return speed, (
+        f"Minutes at {speed:.3g} FLOP/s, the speed of bare matrix products here, which training rarely reaches."
     )
 
 

@@ -1,8 +1,10 @@
 """Settings of the seed model, of training and of the token budget."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
 
 class ModelSettings(BaseModel):
@@ -102,6 +104,13 @@ class TrainingSettings(BaseModel):
         """Steps of a run of `num_steps` after which a snapshot is kept: fewer than asked for where steps are few."""
         steps = {round(k * num_steps / (self.snapshots + 1)) for k in range(1, self.snapshots + 1)}
         return sorted(steps - {0, num_steps})
+
+    def snapshots_at(self, steps: list[int]) -> list[dict[str, Any]]:
+        """The fact `snapshots` of a trained model: step, tokens until then, and where in its folder."""
+        return [
+            {"step": step, "tokens": step * self.tokens_per_step, "path": f"{SNAPSHOTS}/{step}"}
+            for step in steps
+        ]
 
 
 class BudgetSettings(BaseModel):

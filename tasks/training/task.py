@@ -9,21 +9,30 @@ from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
 from storage.fingerprint import digest_pretrained
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
+from tasks.training.estimates import (
+    config_of,
+    config_of_artifact,
+    dense_shape,
+    matmul_flops_per_second,
+    stitched_shape,
+    training_told,
+)
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
 from tasks.training.training_run import ExtraText, run_training, training_identity
 
 VERSION = 4
+SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
 
 
 @stage_task(name="budget", task_run_name="budget")
 def plan_budget(
-    run: Run,
+    run: AnyRun,
     settings: BudgetSettings,
     model: ModelSettings,
     training: TrainingSettings,
@@ -56,8 +65,27 @@ def plan_budget(
         (folder / "logs" / "speeds.json").write_text(json.dumps(speeds), encoding="utf-8")
         return {"metrics": {f"{name}_tokens_per_second": speed for name, speed in speeds.items()}}
 
+    def expected() -> dict:
+        config = config_of(model, training, vocab_size)
+        stitched = stitched_shape(config, num_experts, num_stitches, training.sequence_length)
+        speed = matmul_flops_per_second(training.precision)
+        flops = {
+            "dense": dense_shape(config, training.sequence_length).flops_per_token,
+            "stitched": stitched.flops_per_token,
+        }
+        return {"metrics": {f"{name}_tokens_per_second": speed / each for name, each in flops.items()}}
+
     measured = run.stage(
-        Stage(name="speed", version=VERSION, identity=identity, inputs={}, build=build)
+        Stage(
+            name="speed",
+            version=VERSION,
+            identity=identity,
+            inputs={},
+            build=build,
+            cost=lambda: Cost(seconds=SPEED_SECONDS),
+            expected=expected,
+            headline=lambda facts: f"{facts['metrics']['dense_tokens_per_second']:,.0f} training tokens/s",
+        )
     ).facts["metrics"]
     tokens = tokens_in_time(
         settings,
@@ -70,7 +98,7 @@ def plan_budget(
 
 @stage_task(name="seed", task_run_name="train-seed")
 def train_seed(
-    run: Run,
+    run: AnyRun,
     model: ModelSettings,
     settings: TrainingSettings,
     corpus: Artifact,
@@ -117,13 +145,27 @@ def train_seed(
     if model.pretrained is not None:
         inputs["pretrained"] = digest_pretrained(model.pretrained)
     return run.stage(
-        Stage(name="seed", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="seed",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            **training_told(
+                lambda: config_of(model, settings, corpus.facts["vocab_size"]),
+                lambda config: dense_shape(config, settings.sequence_length),
+                mixture.facts["budget"],
+                settings,
+                keep_snapshots,
+            ),
+        )
     )
 
 
 @stage_task(name="expert", task_run_name="train-expert-{name}")
 def train_expert(
-    run: Run,
+    run: AnyRun,
     name: str,
     settings: TrainingSettings,
     corpus: Artifact,
@@ -171,5 +213,19 @@ def train_expert(
     if extra is not None:
         inputs["extra"] = extra.artifact.digest
     return run.stage(
-        Stage(name="expert", version=VERSION, identity=identity, inputs=inputs, build=build, label=label)
+        Stage(
+            name="expert",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=label,
+            **training_told(
+                lambda: config_of_artifact(seed_model),
+                lambda config: dense_shape(config, settings.sequence_length),
+                mixture.facts["budget"],
+                settings,
+                keep_snapshots,
+            ),
+        )
     )

@@ -11,9 +11,7 @@ from typing import Any
 from storage.artifacts import Artifact
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import lineage_use, tokens_of
-from tasks.training.settings import TrainingSettings
-
-SNAPSHOTS = "snapshots"
+from tasks.training.settings import SNAPSHOTS, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,6 @@ def run_training(
     return {
         "metrics": metrics,
         "trained_tokens": outcome["trained_tokens"],
-        "snapshots": [
-            {"step": step, "tokens": step * settings.tokens_per_step, "path": f"{SNAPSHOTS}/{step}"}
-            for step in outcome["snapshots"]
-        ],
+        "snapshots": settings.snapshots_at(outcome["snapshots"]),
         "provenance": provenance,
     }

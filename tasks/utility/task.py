@@ -8,20 +8,22 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.benchmarks.items import Benchmark, dev_texts, read_items
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
 from tasks.stage import Progress, show_table, stage_task
+from tasks.utility.medu.judging_cost import judging_cost
 from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.settings import UtilitySettings
 
 VERSION = 4
+SECONDS_A_CELL = 0.2
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")
-def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> Artifact:
+def estimate_utility(run: AnyRun, settings: UtilitySettings, corpus: Artifact) -> Artifact:
     """The utility matrix, sources x tasks, with standard errors, by the method of the settings."""
     progress = Progress(run, "utility")
     inputs = {"sources": corpus.digest}
@@ -67,7 +69,16 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
         return {"utility": matrix.rows(), "method": settings.method, "about": matrix.about}
 
     artifact = run.stage(
-        Stage(name="utility", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="utility",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            cost=lambda: _cost(settings, corpus.facts),
+            expected=lambda: {"utility": [], "method": settings.method, "about": {}},
+            headline=_headline,
+        )
     )
     show_table(
         lambda: artifact.facts["utility"],
@@ -79,7 +90,7 @@ def estimate_utility(run: Run, settings: UtilitySettings, corpus: Artifact) -> A
 
 @stage_task(name="utility", task_run_name="utility-ablation")
 def utility_of_proxies(
-    run: Run, settings: AblationSettings, plans: list[ProxyPlan], proxies: Mapping[str, Artifact]
+    run: AnyRun, settings: AblationSettings, plans: list[ProxyPlan], proxies: Mapping[str, Artifact]
 ) -> Artifact:
     """The utility matrix, sources x tasks, with standard errors, from the proxies by their plans' names."""
     identity = {"method": "ablation", "scale": settings.scale, "plans": [[p.name, p.weights] for p in plans]}
@@ -102,7 +113,15 @@ def utility_of_proxies(
         return {"utility": matrix.rows(), "method": "ablation", "about": matrix.about}
 
     artifact = run.stage(
-        Stage(name="utility", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="utility",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"utility": [], "method": "ablation", "about": {}},
+            headline=_headline,
+        )
     )
     show_table(
         lambda: artifact.facts["utility"],
@@ -112,7 +131,23 @@ def utility_of_proxies(
     return artifact
 
 
-def _kept(run: Run, settings: MeduSettings) -> Path:
+def _cost(settings: UtilitySettings, corpus_facts: dict) -> Cost:
+    num_cells = len(corpus_facts["sources"]) * len(corpus_facts["tasks"])
+    if settings.method != "medu":
+        return Cost(seconds=SECONDS_A_CELL * num_cells, basis="seconds of n-grams by sources x tasks")
+    return judging_cost(settings.medu, len(corpus_facts["tasks"]), num_cells)
+
+
+def _headline(facts: dict) -> str:
+    values = [row["value"] for row in facts["utility"]]
+    best = max(facts["utility"], key=lambda row: row["value"])
+    return (
+        f"{facts['method']}: {len(values)} utilities from {min(values):.2f} to {max(values):.2f}, the largest of "
+        f"{best['source']} for {best['task']}"
+    )
+
+
+def _kept(run: AnyRun, settings: MeduSettings) -> Path:
     """Where a judge's answers are kept: in the home, for all runs; what has been paid for outlives a stage."""
     if settings.judge == "openai":
         from tasks.utility.medu.endpoint import answerer

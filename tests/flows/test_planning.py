@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import models
+from flows.experiment import walk
 from flows.planning import plan_experiment
 from flows.recipes import load_recipe
+from storage.planned import PlannedRun, grouped, totals
+from storage.unrecorded import UnrecordedRun
 from tasks.sources import task as sources_task
-from tasks.sources.task import HubUnreachable
+from tasks.sources.settings import TokenizerSettings
+from tasks.sources.task import HubUnreachable, prepare_sources
+from tasks.sources.tokenization import make_tokenizer
+
+SMALL = "{hidden_size: 32, num_layers: 1, num_heads: 2}"
+RATED = "preference.programmatic={items: 20, prompt_characters: 40, letters: 1, new_tokens: 4}"
+
+
+@pytest.fixture
+def pretrained_folder(tmp_path):
+    """A model of a few thousand weights and its tokenizer, as a user would have them."""
+    texts = [f"a text of number {number} and more" for number in range(500)]
+    tokenizer = make_tokenizer(TokenizerSettings(vocab_size=320), texts)
+    config = models.seed_config(
+        vocab_size=len(tokenizer), hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=None, max_length=64,
+        ffn_multiple=16, tie_embeddings=True, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    folder = tmp_path / "model"
+    models.new_seed_model(config, 0).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
@@ -78,27 +107,140 @@ def test_weights_learnt_online_are_in_the_plan(home, method, share):
 
 def test_what_a_judge_may_be_asked_is_said(home):
     overrides = ["utility.method=medu", "utility.medu.documents=32", "utility.medu.max_tokens=1000000"]
-    (note,) = [n for n in plan_experiment(load_recipe("pocket", overrides))["notes"] if "MEDU" in n]
+    planned = plan_experiment(load_recipe("pocket", overrides))
+    (note,) = [n for n in planned["notes"] if "judge" in n]
     assert "32 documents a source" in note and "1,000,000 tokens" in note
+    (row,) = [row for row in planned["stages"] if row["stage"] == "utility"]
+    assert row["read"] == 1_000_000
+    assert row["requests"] == 32 * 4 * 3 + 3 * (2 * 8 - 1)  # documents, and a tree over 8 chunks a task
+    assert row["flops"] is row["minutes"] is None  # of a judge whose size is not told
 
 
-def test_a_duel_of_mixtures_is_planned_as_so_many_models(home):
+def stages_of(planned, stage):
+    return [row for row in planned["stages"] if row["stage"] == stage]
+
+
+def test_a_duel_of_mixtures_is_planned_model_by_model(home):
     planned = plan_experiment(load_recipe("mixture-duel", ["duel.seeds=2"]))
-    rows = {row["stage"]: row for row in planned["stages"]}
-    assert rows["seed"]["name"] == "60 models"  # 5 contenders, 2 regimes, 3 rungs, 2 seeds
-    assert rows["seed"]["tokens"] == pytest.approx(60 * 400_000 * (0.25 + 0.5 + 1) / 3)
-    assert rows["proxy"]["name"] == "8 models"  # pocket's four sources in two regimes
+    seeds = stages_of(planned, "seed")
+    assert len(seeds) == 60  # 5 contenders, 2 regimes, 3 rungs, 2 seeds
+    assert sum(row["tokens"] for row in seeds) == pytest.approx(60 * 400_000 * (0.25 + 0.5 + 1) / 3, rel=0.02)
+    assert len(stages_of(planned, "proxy")) == 8  # pocket's four sources in two regimes
+    shown = {row["stage"]: row for row in grouped(planned["stages"], 16)}
+    assert shown["seed"]["name"] == "60 results"
+    assert shown["seed"]["tokens"] == sum(row["tokens"] for row in seeds)
+    assert totals(planned["stages"]) == pytest.approx(totals(grouped(planned["stages"], 16)))
 
 
-def test_a_duel_of_combinations_is_planned_as_so_many_models(home, tmp_path):
+def test_a_duel_of_combinations_is_planned_model_by_model(home, tmp_path):
     (tmp_path / "math_x.jsonl").write_text('{"text": "one and one are two"}\n')
     planned = plan_experiment(load_recipe("stitch-duel", [f"sources.folder={tmp_path}"]))
-    rows = {row["stage"]: row for row in planned["stages"]}
-    assert (rows["seed"]["name"], rows["expert"]["name"]) == ("3 models", "9 models")
     step = 16 * 128
     expert, stitch = int(3e6 * 0.5 / 3) // step * step, int(3e6 * 0.1) // step * step
-    assert rows["expert"]["tokens"] == 9 * expert
-    dense = sum(
-        1 if v.side else 3 for v in load_recipe("stitch-duel").stitch_duel.variants if v.method == "dense"
+    duel = load_recipe("stitch-duel").stitch_duel
+    dense = sum(1 if v.side else 3 for v in duel.variants if v.method == "dense")
+    trained = [row["tokens"] for row in stages_of(planned, "expert")]
+    assert sorted(trained) == [expert] * 9 + [3 * expert + stitch] * dense
+    assert len(stages_of(planned, "seed")) == 3
+
+
+def test_own_text_is_planned_from_its_files_first_rows(home, tmp_path):
+    """Half of each row is text, and a compressed file holds what it says it holds."""
+    text = "word " * 200
+    rows = "".join(json.dumps({"text": text, "other": text}) + "\n" for _ in range(2_000))
+    (tmp_path / "plain.jsonl").write_text(rows)
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
+    pq.write_table(pa.table({"text": [text] * 2_000}), tmp_path / "table.parquet")
+    listed = "sources.listed=[{name: columns, reader: parquet, path: %s}]" % (tmp_path / "table.parquet")
+    recipe = load_recipe(
+        "pocket", [f"sources.folder={tmp_path}", listed, "evaluation={}", "experts={count: 1}"]
     )
-    assert rows["expert (dense)"]["tokens"] == pytest.approx(dense * (3 * expert + stitch))
+    corpus = prepare_sources(PlannedRun(home), recipe.sources, recipe.evaluation, 0)
+    kept = 2_000 * 1_000 * 0.9
+    for name in ("plain", "columns"):
+        assert corpus.facts["sources"][name]["bytes"] == pytest.approx(kept, rel=0.01)
+    assert corpus.facts["sources"]["packed"]["bytes"] == pytest.approx(kept, rel=0.5)
+
+
+def test_a_pretrained_model_and_tokenizer_in_a_folder_are_priced(home, pretrained_folder):
+    overrides = [
+        f"model.pretrained={pretrained_folder}",
+        f"sources.tokenizer.pretrained={pretrained_folder}",
+        "model.num_layers=2",
+        "stitching.num_stitches=1",
+    ]
+    planned = plan_experiment(load_recipe("tests/tiny.yaml", overrides))
+    (seed,) = stages_of(planned, "seed")
+    parameters = sum(weight.numel() for weight in models.load_causal_lm(pretrained_folder).parameters())
+    assert seed["disk_gb"] == pytest.approx(4 * parameters / 1e9)
+    assert seed["flops"] > 6 * seed["tokens"] * parameters * 0.5
+    assert all(row["minutes"] > 0 for row in stages_of(planned, "evaluation"))
+
+
+KINDS = {
+    "pipeline": ["training.snapshots=1", RATED],
+    "own experts": ["experts={count: 2}"],
+    "ablation": ["utility={method: ablation, ablation: {tokens: 1024, swarm: 1, model: " + SMALL + "}}"],
+    "online": ["mixture={method: odm, online: {tokens: 2048, model: " + SMALL + "}}"],
+    "minutes": ["budget={minutes: 0.05}"],
+    "mixture duel": [
+        "duel={seeds: 1, rungs: [1], regimes: [{name: all}], contenders: [{name: best, mixture: {method: utilimax}}, "
+        "{name: even, mixture: {method: uniform}}]}"
+    ],
+    "stitch duel": [
+        "stitch_duel={seeds: 1, costs: false, changes_of: bts, switching_documents: 4, cross_items: 20, "
+        "cross_tokens: 2000, domains: {docs: [python-docs], math: [arith*]}, variants: [{name: soup, method: soup}, "
+        "{name: dense, method: dense}, {name: bts, method: stitched, stitch: {num_stitches: 1}}]}"
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plan_has_the_stages_of_the_run(home, kind):
+    """From an empty home, where nothing is known yet, and afterwards, where all of it is there."""
+    experiment = load_recipe("tests/tiny.yaml", KINDS[kind])
+    before, run, after = PlannedRun(home), Noted(home), PlannedRun(home)
+    walk(before, experiment)
+    walk(run, experiment)
+    walk(after, experiment)
+    labels = {
+        name: [one.artifact.label for one in planned.stages]
+        for name, planned in (("before", before), ("after", after))
+    }
+    if kind == "own experts":  # they are named for what data serves them
+        assert len(labels["before"]) == len(run.labels)
+    else:
+        assert labels["before"] == run.labels
+    assert labels["after"] == run.labels
+    assert all(row["cached"] for row in after.rows(1.0))
+    assert all(row["minutes"] is not None for row in before.rows(1.0))
+    if kind != "minutes":
+        assert_told_what_was_trained(before, run)
+
+
+class Noted(UnrecordedRun):
+    """Notes what it builds."""
+
+    def __init__(self, home):
+        super().__init__(home)
+        self.built = {}
+
+    def stage(self, stage):
+        artifact = super().stage(stage)
+        self.built.setdefault(artifact.key, artifact)
+        return artifact
+
+    @property
+    def labels(self):
+        return [artifact.label for artifact in self.built.values()]
+
+
+def assert_told_what_was_trained(planned, run):
+    """Tokens, FLOPs and weights of what trains are known to the last one before it is trained."""
+    built = {artifact.label: artifact.facts.get("metrics", {}) for artifact in run.built.values()}
+    for one in planned.stages:
+        if one.stage.name in ("seed", "stitched", "proxy") and one.artifact.label in built:
+            told = built[one.artifact.label]
+            assert one.cost.tokens == told["tokens"]
+            assert one.cost.flops == pytest.approx(told["flops"], rel=1e-6)

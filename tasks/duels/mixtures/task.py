@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.runs import Run
 from storage.stage import Stage
+from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
 VERSION = 3
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,12 @@ def budgets(duel: DuelSettings, largest: int, tokens_per_step: int) -> list[int]
 
 
 def first_like(mixture: Artifact, known: list[Artifact]) -> Artifact:
-    """The first of `known` with the same token plan, so that it is trained on once; else `mixture`, now known."""
+    """The first of `known` with the same token plan, so that it is trained on once; else `mixture`, now known.
+
+    A mixture that is not solved yet counts as unlike all others.
+    """
     for earlier in known:
-        if tokens_of(earlier) == tokens_of(mixture):
+        if not mixture.expected and tokens_of(earlier) == tokens_of(mixture):
             return earlier
     known.append(mixture)
     return mixture
@@ -51,7 +55,7 @@ def first_like(mixture: Artifact, known: list[Artifact]) -> Artifact:
 
 @stage_task(name="duel", task_run_name="duel")
 def judge_duel(
-    run: Run,
+    run: AnyRun,
     title: str,
     duel: DuelSettings,
     corpus: Artifact,
@@ -79,11 +83,21 @@ def judge_duel(
             "mixtures": _last_mixtures(trained),
         }
         (folder / "duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-        write_duel_page(folder / "report.html", title, duel, table, found)
-        return {"duel": found["means"], "page": "report.html"}
+        write_duel_page(folder / PAGE, title, duel, table, found)
+        return {"duel": found["means"], "page": PAGE}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json")}
-    artifact = run.stage(Stage(name="duel", version=VERSION, identity=identity, inputs=inputs, build=build))
+    artifact = run.stage(
+        Stage(
+            name="duel",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"duel": [], "page": PAGE},
+            headline=lambda facts: facts["page"],
+        )
+    )
     show_table(lambda: artifact.facts["duel"], key="duel", description="Mean over seeds, 95% t interval")
     return artifact
 

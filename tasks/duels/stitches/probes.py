@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.benchmarks.items import read_items, write_items
+from tasks.benchmarks.items import Benchmark, read_items, requests_of, write_items
 from tasks.duels.stitches.cross_problems import cross_tasks, cross_text
 from tasks.duels.stitches.switching import switching_documents
 from tasks.sources.tokenization import load_tokenizer, write_tokens
@@ -45,11 +45,21 @@ def make_probes(
     tokenizer = load_tokenizer(corpus / "tokenizer")
     text = _up_to(CHARACTERS_PER_TOKEN * num_tokens, cross_text(tasks, seed))
     count = write_tokens(tokenizer, text, folder / "tokens" / f"{CROSS_TEXT}.bin")
-    return {
-        "tasks": {t.name: {"kind": t.kind, "source": t.source, "metric": t.metric} for t in tasks},
-        "sources": {SWITCHING: {"documents": len(documents)}},
-        "metrics": {f"tokens/{CROSS_TEXT}": count},
-    }
+    return _facts(tasks, len(documents)) | {"metrics": {f"tokens/{CROSS_TEXT}": count}}
+
+
+def expected_probes(num_documents: int, num_items: int, seed: int) -> dict[str, Any]:
+    """The facts of probes before they are written: the problems are known, documents as many as there may be."""
+    return _facts(cross_tasks(num_items, seed), num_documents)
+
+
+def _facts(tasks: Sequence[Benchmark], num_documents: int) -> dict[str, Any]:
+    told = {}
+    for task in tasks:
+        requests, size = requests_of(task)
+        about = {"kind": task.kind, "source": task.source, "metric": task.metric}
+        told[task.name] = about | {"requests": requests, "request_bytes": size}
+    return {"tasks": told, "sources": {SWITCHING: {"documents": num_documents}}}
 
 
 def _up_to(characters: int, texts: Iterator[str]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, label_of
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING
 from tasks.duels.stitches.settings import AVERAGE, StitchDuelSettings, change_names
 from tasks.duels.stitches.switching import domain_sources, source_weights
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 2
+PAGE = "report.html"
+MEASURING_SECONDS = 30.0
 KEPT = "kept:"
 
 
@@ -37,7 +39,7 @@ class Evaluated:
 
 
 @stage_task(name="probes", task_run_name="probes")
-def prepare_probes(run: Run, duel: StitchDuelSettings, corpus: Artifact, seed: int) -> Artifact:
+def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, seed: int) -> Artifact:
     """Documents that switch domain, and problems that need two experts at once."""
     domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
     identity = {
@@ -61,9 +63,20 @@ def prepare_probes(run: Run, duel: StitchDuelSettings, corpus: Artifact, seed: i
             seed,
         )
 
+    def expected() -> dict:
+        from tasks.duels.stitches.probes import expected_probes
+
+        return expected_probes(duel.switching_documents, duel.cross_items, seed)
+
     return run.stage(
         Stage(
-            name="probes", version=VERSION, identity=identity, inputs={"sources": corpus.digest}, build=build
+            name="probes",
+            version=VERSION,
+            identity=identity,
+            inputs={"sources": corpus.digest},
+            build=build,
+            expected=expected,
+            headline=lambda facts: ", ".join(facts["tasks"]),
         )
     )
 
@@ -83,7 +96,7 @@ def joint_mixture(duel: StitchDuelSettings, settings: MixtureSettings, corpus: A
 
 
 @stage_task(name="cost", task_run_name="cost-of-{name}")
-def measure_cost(run: Run, name: str, model: Artifact, length: int, batch_size: int) -> Artifact:
+def measure_cost(run: AnyRun, name: str, model: Artifact, length: int, batch_size: int) -> Artifact:
     """Weights, FLOPs, memory and tokens/s of a model on this machine."""
     progress = Progress(run, label_of("cost", name))
 
@@ -104,13 +117,16 @@ def measure_cost(run: Run, name: str, model: Artifact, length: int, batch_size: 
             inputs={"model": model.digest},
             build=build,
             label=name,
+            cost=lambda: Cost(seconds=MEASURING_SECONDS, basis="a process of its own for each model"),
+            expected=lambda: {"metrics": {}},
+            headline=lambda facts: f"{facts['metrics']['tokens_per_second']:,.0f} tokens/s",
         )
     )
 
 
 @stage_task(name="stitch-duel", task_run_name="stitch-duel")
 def judge_stitch_duel(
-    run: Run,
+    run: AnyRun,
     title: str,
     duel: StitchDuelSettings,
     corpus: Artifact,
@@ -157,13 +173,21 @@ def judge_stitch_duel(
             "changes": _changes(table, duel, experts, evaluated),
         }
         (folder / "stitch-duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-        write_stitch_duel_page(folder / "report.html", title, duel, domains, found)
+        write_stitch_duel_page(folder / PAGE, title, duel, domains, found)
         shares = [{**row, "measure": KEPT + row["expert"]} for row in found["kept"]]
-        return {"stitch_duel": found["means"] + shares, "page": "report.html"}
+        return {"stitch_duel": found["means"] + shares, "page": PAGE}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json"), "experts": list(own)}
     artifact = run.stage(
-        Stage(name="stitch-duel", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="stitch-duel",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"stitch_duel": [], "page": PAGE},
+            headline=lambda facts: facts["page"],
+        )
     )
     show_table(
         lambda: artifact.facts["stitch_duel"],

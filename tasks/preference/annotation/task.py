@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
+from tasks.sources.expecting import bytes_per_token
 from tasks.stage import Progress, show_table, stage_task
+from tasks.training.estimates import reading_cost
 
 VERSION = 1
 STUDY_FIELDS = {"method", "confidence", "permutations", "seed"}
@@ -19,7 +21,7 @@ STUDY_FIELDS = {"method", "confidence", "permutations", "seed"}
 
 @stage_task(name="responses", task_run_name="respond-{name}")
 def respond_to_prompts(
-    run: Run,
+    run: AnyRun,
     name: str,
     model: Artifact,
     corpus: Artifact,
@@ -50,7 +52,19 @@ def respond_to_prompts(
 
     inputs = {"sources": corpus.digest, "model": model.digest}
     artifact = run.stage(
-        Stage(name="responses", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="responses",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            cost=lambda: _cost(model.facts["metrics"]["parameters"], corpus.facts, settings),
+            expected=lambda: {"held": [], "notes": []},
+            headline=lambda facts: ", ".join(
+                f"{row['category']} {row['share']:.2f}" for row in facts["held"]
+            ),
+        )
     )
     show_table(
         lambda: artifact.facts["held"],
@@ -62,7 +76,7 @@ def respond_to_prompts(
 
 @stage_task(name="programmatic", task_run_name="study-programmatic")
 def study_programmatic(
-    run: Run,
+    run: AnyRun,
     settings: PreferenceSettings,
     corpus: Artifact,
     responses: Mapping[str, Artifact],
@@ -102,7 +116,15 @@ def study_programmatic(
 
     identity = settings.model_dump(mode="json", include=STUDY_FIELDS)
     artifact = run.stage(
-        Stage(name="programmatic", version=VERSION, identity=identity, inputs=inputs, build=build)
+        Stage(
+            name="programmatic",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            expected=lambda: {"ratings": [], "studied": False, "notes": []},
+            headline=lambda facts: "studied" if facts["studied"] else "; ".join(facts["notes"]),
+        )
     )
     show_table(
         lambda: artifact.facts["ratings"],
@@ -110,6 +132,13 @@ def study_programmatic(
         description="Programmatic ratings of the run's models, by rules and not by people",
     )
     return artifact
+
+
+def _cost(parameters: int, corpus_facts: dict, settings: ProgrammaticSettings) -> Cost:
+    requests = settings.items * len(corpus_facts["sources"])
+    prompt = settings.prompt_characters / bytes_per_token(corpus_facts)
+    tokens = requests * (prompt + settings.new_tokens)
+    return reading_cost(parameters, tokens, requests, 0.0, "every source gives as many prompts as it may")
 
 
 def _kept(folder: Path, facts: dict) -> dict:

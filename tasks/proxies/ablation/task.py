@@ -7,18 +7,20 @@ arXiv 2501.11747), and never less than one sequence, so that no source is empty.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import SCORING_FIELDS
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
 from tasks.sources.scarcity import data_limits, token_counts
 from tasks.stage import Progress, stage_task
+from tasks.training.estimates import config_of, dense_shape, training_cost, training_headline
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import training_identity
 
@@ -27,7 +29,7 @@ VERSION = 3
 
 @stage_task(name="proxy", task_run_name="train-proxy-{plan.name}")
 def train_proxy(
-    run: Run,
+    run: AnyRun,
     plan: ProxyPlan,
     settings: AblationSettings,
     training: TrainingSettings,
@@ -81,6 +83,22 @@ def train_proxy(
             "provenance": {"seed": plan.seed, "tokens": outcome["tokens"], "flops": outcome["flops"]},
         }
 
+    def cost() -> Cost:
+        config = config_of(settings.model, training, corpus.facts["vocab_size"])
+        shape = dense_shape(config, training.sequence_length)
+        trained = training_cost(shape, settings.tokens, config, training)
+        return replace(trained, disk=0.0)  # the losses are kept, the model is not
+
     return run.stage(
-        Stage(name="proxy", version=VERSION, identity=identity, inputs=inputs, build=build, label=plan.name)
+        Stage(
+            name="proxy",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=plan.name,
+            cost=cost,
+            expected=lambda: {"weights": plan.weights, "metrics": {"flops": cost().flops}},
+            headline=training_headline,
+        )
     )

@@ -6,14 +6,16 @@ mixture is for, so that epochs match; a source has one sequence at least.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
-from storage.runs import Run
-from storage.stage import Stage
+from storage.stage import Cost, Stage
+from storage.unrecorded import AnyRun
 from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
 from tasks.sources.scarcity import data_limits, token_counts
 from tasks.stage import Progress, show_table, stage_task
+from tasks.training.estimates import config_of, dense_shape, training_cost
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import training_identity
 
@@ -22,7 +24,7 @@ VERSION = 3
 
 @stage_task(name="online", task_run_name="learn-weights-{method}")
 def learn_weights(
-    run: Run,
+    run: AnyRun,
     method: OnlineMethod,
     settings: OnlineSettings,
     training: TrainingSettings,
@@ -82,6 +84,12 @@ def learn_weights(
             "provenance": {"seed": seed, "tokens": learnt.tokens, "flops": learnt.flops},
         }
 
+    def cost() -> Cost:
+        config = config_of(settings.model, training, corpus.facts["vocab_size"])
+        shape = dense_shape(config, training.sequence_length)
+        tokens = trained_tokens(method, settings, len(corpus.facts["sources"]))
+        return replace(training_cost(shape, tokens, config, training), disk=0.0)
+
     artifact = run.stage(
         Stage(
             name="online",
@@ -90,6 +98,11 @@ def learn_weights(
             inputs={"sources": corpus.digest},
             build=build,
             label=method,
+            cost=cost,
+            expected=lambda: {"weights": {}, "weights_are": "", "late_drift": None},
+            headline=lambda facts: ", ".join(
+                f"{name} {weight:.1%}" for name, weight in facts["weights"].items()
+            ),
         )
     )
     show_table(
@@ -98,3 +111,11 @@ def learn_weights(
         description=f"Weights that {method} learnt",
     )
     return artifact
+
+
+def trained_tokens(method: OnlineMethod, settings: OnlineSettings, num_sources: int) -> int:
+    """Tokens that all proxies of the method train on."""
+    if method == "doremi":
+        return 2 * settings.tokens
+    graph = num_sources * settings.skill_it.graph_share if method == "skill-it" else 0
+    return round(settings.tokens * (1 + graph))

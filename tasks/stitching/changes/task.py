@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact, label_of
-from storage.runs import Run
 from storage.stage import Stage
+from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.task import GATES, stitch_training
+from tasks.training.estimates import (
+    config_of_artifact,
+    stitched_shape,
+    training_headline,
+    training_told,
+)
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import run_training, training_identity
 
@@ -19,7 +25,7 @@ VERSION = 2
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")
-def drop_expert(run: Run, stitched: Artifact, expert: str, name: str) -> Artifact:
+def drop_expert(run: AnyRun, stitched: Artifact, expert: str, name: str) -> Artifact:
     """The stitched model without the expert; nothing is trained. name: for one of several."""
 
     def build(folder: Path) -> dict:
@@ -30,6 +36,10 @@ def drop_expert(run: Run, stitched: Artifact, expert: str, name: str) -> Artifac
         model.save_pretrained(folder / "model")
         return {"metrics": {"parameters": models.count_parameters(model)[0]}}
 
+    def expected() -> dict:
+        metrics = stitched.facts["metrics"]
+        return {"metrics": {"parameters": metrics["parameters"]}, "config": config_of_artifact(stitched)}
+
     return run.stage(
         Stage(
             name="dropped",
@@ -38,13 +48,15 @@ def drop_expert(run: Run, stitched: Artifact, expert: str, name: str) -> Artifac
             inputs={"stitched": stitched.digest},
             build=build,
             label=name,
+            expected=expected,
+            headline=training_headline,
         )
     )
 
 
 @stage_task(name="added", task_run_name="add-{expert}")
 def add_expert(
-    run: Run,
+    run: AnyRun,
     settings: StitchSettings,
     training: TrainingSettings,
     corpus: Artifact,
@@ -91,5 +103,21 @@ def add_expert(
         )
 
     return run.stage(
-        Stage(name="added", version=VERSION, identity=identity, inputs=inputs, build=build, label=name)
+        Stage(
+            name="added",
+            version=VERSION,
+            identity=identity,
+            inputs=inputs,
+            build=build,
+            label=name,
+            **training_told(
+                lambda: config_of_artifact(hub),
+                lambda config: stitched_shape(
+                    config, len(experts), settings.num_stitches, training.sequence_length
+                ),
+                mixture.facts["budget"],
+                training,
+                num_streams=len(experts) + 1,
+            ),
+        )
     )

@@ -1,11 +1,13 @@
-"""A duel of ways to combine experts on one page: one seed and its experts, combined in every way, scored alike."""
+"""Duels: mixtures against each other, and ways to combine experts against each other, at real training."""
 
 from __future__ import annotations
 
-from flows.parts import train_experts, utility_of
+from flows.parts import train_experts, utility_of, weights_learnt
 from flows.settings import Experiment
 from storage.artifacts import Artifact
-from storage.runs import Run
+from storage.unrecorded import AnyRun
+from tasks.duels.mixtures.settings import DuelSettings
+from tasks.duels.mixtures.task import Trained, budgets, first_like, judge_duel
 from tasks.duels.stitches.settings import FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
 from tasks.duels.stitches.task import (
     Evaluated,
@@ -17,13 +19,44 @@ from tasks.duels.stitches.task import (
 )
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
+from tasks.sources.scarcity import data_limits, share_for_epochs, token_counts
 from tasks.sources.task import prepare_sources
 from tasks.stitching.changes.task import add_expert, drop_expert
 from tasks.stitching.task import compose_models, train_stitches
 from tasks.training.task import plan_budget, train_expert, train_seed
 
 
-def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> None:
+def mixture_duel(run: AnyRun, e: Experiment, duel: DuelSettings) -> None:
+    """Every contender's mixture in every regime and at every budget, trained from new weights, scored alike."""
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    counts = token_counts(corpus.facts)
+    largest = e.budget.tokens
+    utilities: dict[str, Artifact] = {}
+    trained: list[Trained] = []
+    for regime in duel.regimes:
+        share = share_for_epochs(counts, largest, regime.epochs)
+        limits = data_limits(counts, share, e.training.sequence_length)
+        plans: list[Artifact] = []
+        for contender in duel.contenders:
+            utility = utility_of(run, e, corpus, contender.utility, largest, share)
+            utilities[f"{regime.name} {contender.utility}"] = utility
+            learnt = weights_learnt(run, e, contender.mixture, corpus, largest, share)
+            for tokens in budgets(duel, largest, e.training.tokens_per_step):
+                name = f"{contender.name}-{regime.name}-{tokens}"
+                mixture = solve_mixture(
+                    run, name, contender.mixture, corpus, utility, tokens, limits=limits, learnt=learnt
+                )
+                read = first_like(mixture, plans)
+                for seed in range(e.seed, e.seed + duel.seeds):
+                    model = train_seed(
+                        run, e.model, e.training, corpus, read, seed, f"{regime.name}-{tokens}", limits
+                    )
+                    scores = evaluate_model(run, f"{read.name}-seed{seed}", model, corpus, e.evaluation)
+                    trained.append(Trained(regime.name, contender.name, tokens, seed, mixture, scores))
+    judge_duel(run, e.name, duel, corpus, utilities, trained)
+
+
+def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     """For every seed: the seed model, its experts, and every variant of them; then who keeps what."""
     corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
@@ -77,7 +110,7 @@ def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> N
 
 
 def _combined(
-    run: Run,
+    run: AnyRun,
     e: Experiment,
     variant: Variant,
     corpus: Artifact,
@@ -115,7 +148,7 @@ def _combined(
 
 
 def _changed(
-    run: Run,
+    run: AnyRun,
     e: Experiment,
     variant: Variant,
     corpus: Artifact,

@@ -1,0 +1,35 @@
+"""What it costs to score a model on a corpus: requests, tokens and time, from what the corpus holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from storage.stage import Cost
+from tasks.evaluation.settings import EvaluationSettings
+from tasks.sources.expecting import bytes_per_token
+from tasks.training.estimates import reading_cost
+
+# The harness' own bookkeeping: 3.1 s for 5,000 requests to a model that does nothing.
+SECONDS_A_REQUEST = 0.6e-3
+
+
+def scoring_cost(
+    parameters: int,
+    corpus_facts: dict[str, Any],
+    told: Sequence[dict[str, Any]],
+    settings: EvaluationSettings,
+) -> Cost:
+    """The cost of all test items and held-out text of `told` (facts of a corpus, or of probes beside it)."""
+    requests, size = 0, 0
+    for facts in told:
+        requests += sum(task["requests"] for task in facts["tasks"].values())
+        size += sum(task["request_bytes"] for task in facts["tasks"].values())
+        size += settings.bits_per_byte_bytes * len(facts["sources"])
+    return reading_cost(
+        parameters,
+        size / bytes_per_token(corpus_facts),
+        requests,
+        SECONDS_A_REQUEST * requests,
+        "2 FLOPs a weight and token; at most evaluation.bits_per_byte_bytes of held-out text a source",
+    )
