@@ -10,6 +10,7 @@ from storage.artifacts import Artifact
 from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
+from tasks.mixture.learnt import LearntMixture
 from tasks.mixture.settings import MixtureSettings
 from tasks.preference.annotation.task import respond_to_prompts, study_programmatic
 from tasks.preference.settings import ProgrammaticSettings
@@ -134,10 +135,11 @@ def weights_learnt(
     data_share: float = 1.0,
 ) -> Artifact | None:
     """What the method learns while proxies train, for a mixture of `target_tokens`; None where it learns nothing."""
-    method = settings.online_method
-    if method is None:
+    if not isinstance(settings, LearntMixture):
         return None
-    return learn_weights(run, method, settings.online, e.training, corpus, target_tokens, e.seed, data_share)
+    return learn_weights(
+        run, settings.method, settings.online, e.training, corpus, target_tokens, e.seed, data_share
+    )
 
 
 def in_parallel(run: AnyRun, task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:

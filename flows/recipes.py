@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.settings import Experiment
+from tasks.method import MethodSettings
 
 SHIPPED = Path(__file__).with_name("recipes")
 
@@ -27,7 +28,7 @@ def load_recipe(recipe: str, overrides: list[str] | tuple[str, ...] = ()) -> Exp
     path = shipped_recipes().get(recipe, Path(recipe))
     content = _read_yaml(path)
     for override in overrides:
-        _apply(content, override)
+        apply_override(content, override)
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
@@ -52,7 +53,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
     """Set one value: `a.b=c`, or `a.0.b=c` inside a list; c is read as YAML."""
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
@@ -89,7 +90,7 @@ def _position(place: list, name: str, override: str) -> int:
 
 def _explain(detail: Any) -> str:
     """One sentence for one thing that pydantic refuses."""
-    location = [str(part) for part in detail["loc"]]
+    location = _without_tags([str(part) for part in detail["loc"]])
     where = ".".join(location) or "experiment"
     if detail["type"] == "extra_forbidden":
         allowed = _fields_at(location[:-1])
@@ -105,14 +106,35 @@ def _explain(detail: Any) -> str:
     return f"{where}: {message}{shown}"
 
 
-def _fields_at(location: list[str]) -> list[str]:
+def _without_tags(location: list[str]) -> list[str]:
+    """A place in the settings as a user writes it: pydantic puts the method's name in front of its settings."""
     model: Any = Experiment
+    kept: list[str] = []
     for part in location:
-        if part.isdigit():
+        models = _models_of(model)
+        tagged = {m.model_fields["method"].default: m for m in models if issubclass(m, MethodSettings)}
+        if part in tagged:
+            model = tagged[part]
             continue
-        field = model.model_fields[part].annotation
-        arguments = [
-            a for a in getattr(field, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)
-        ]
-        model = arguments[0] if arguments else field
-    return list(model.model_fields)
+        kept.append(part)
+        found = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        model = found[0] if found else model
+    return kept
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
+    """The settings models that a field may hold, through unions, tuples and what annotates them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_of(argument)]
+
+
+def _fields_at(location: list[str]) -> list[str]:
+    """The settings that may stand there, of all methods where it depends on the method."""
+    models: list[type[BaseModel]] = [Experiment]
+    for part in location:
+        if not part.isdigit():
+            models = _models_of(
+                next(m.model_fields[part].annotation for m in models if part in m.model_fields)
+            )
+    return list(dict.fromkeys(field for model in models for field in model.model_fields))

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
-from tasks.mixture.settings import RESERVED, MixtureSettings
+from tasks.mixture.experts import RESERVED
+from tasks.mixture.methods import MixtureChoice, check_evidence
+from tasks.mixture.methods.utilimax import UtilimaxMixture
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import SourcesSettings
 from tasks.stitching.settings import StitchingSettings
@@ -116,8 +118,8 @@ class Experiment(BaseModel):
         description="How useful each source is for each benchmark.",
         json_schema_extra={"position": 5},
     )
-    mixture: MixtureSettings = Field(
-        default_factory=MixtureSettings,
+    mixture: MixtureChoice = Field(
+        default_factory=UtilimaxMixture,
         description="How much of each source.",
         json_schema_extra={"position": 6},
     )
@@ -194,11 +196,11 @@ class Experiment(BaseModel):
             )
         swarm = self.utility.ablation.swarm
         if self.duel is None:
-            self.mixture.check_evidence(self.utility.method, swarm, "mixture")
+            check_evidence(self.mixture, self.utility.method, swarm, "mixture")
         else:
             for contender in self.duel.contenders:
-                contender.mixture.check_evidence(
-                    contender.utility, swarm, f"duel.contenders: {contender.name!r}"
+                check_evidence(
+                    contender.mixture, contender.utility, swarm, f"duel.contenders: {contender.name!r}"
                 )
         longest = self.evaluation.max_length
         if pretrained is None and longest is not None and longest > self.training.sequence_length:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
@@ -40,8 +41,17 @@ class Method:
         """As recipes and commands call it."""
         return self.settings.model_fields["method"].default
 
+    def defaults(self, **given: Any) -> Any:
+        """Its settings where nothing is set but what is given."""
+        return self.settings.model_validate(given)
+
 
 AnyMethod = TypeVar("AnyMethod", bound=Method)
+
+
+def declared(package: str, attribute: str, modules: Sequence[str]) -> tuple[Any, ...]:
+    """What the modules of the package declare under that name, in their order."""
+    return tuple(getattr(import_module(f"{package}.{module}"), attribute) for module in modules)
 
 
 def by_name(methods: Sequence[AnyMethod]) -> dict[str, AnyMethod]:

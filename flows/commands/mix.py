@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from flows.commands.mix_solve import path, read_utility, solve, whole
+from tasks.method import lines
+from tasks.mixture.laws import LAWS
 
 mix_app = typer.Typer(
     no_args_is_help=True,
@@ -29,8 +31,7 @@ Law = Annotated[
     str,
     typer.Option(
         "--law",
-        help="ridge, log-linear, power, diminishing, lightgbm, gp, diminishing+gp, fusion (with --utility), or auto: "
-        "stacked by cross-validation inside the runs.",
+        help=f"{lines(LAWS)}. Those that need utilities take them from --utility.",
     ),
 ]
 WeightColumns = Annotated[
@@ -124,8 +125,8 @@ def compare(
 ) -> None:
     """Compare methods: how well laws predict held-out runs, and the mixture that each method would train."""
     from flows.commands.mix_printing import keep, print_compared, print_object
-    from tasks.mixture.laws.comparing import compare as compare_methods
-    from tasks.mixture.laws.comparing import planned_budget
+    from tasks.mixture.comparing import compare as compare_methods
+    from tasks.mixture.comparing import planned_budget
     from tasks.mixture.laws.law_fit import names_in, read_both
     from tasks.mixture.laws.named_tables import read_mixtures, read_tokens
 

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
+
+from flows.recipes import apply_override
+from tasks.method import lines
+from tasks.mixture.methods import METHODS, METHODS_BY_NAME
+from tasks.mixture.mixture_method import MixtureMethod, Question
+from tasks.mixture.settings import MixtureSettings
 
 if TYPE_CHECKING:
     from tasks.mixture.mixture import Mixture
     from tasks.utility.matrix import UtilityMatrix
 
-HEURISTICS = ("uniform", "proportional", "unimax", "olmo", "manual")
+# Those that need no proxies.
+FROM_TABLES = [m for m in METHODS if m.evidence in ("none", "weights", "utility")]
 UtilityFile = Annotated[
     Path | None,
     typer.Option(
@@ -58,9 +66,7 @@ def solve(
     cap: Annotated[float, typer.Option("--cap", help="Most epochs of any source.")] = 4.0,
     method: Annotated[
         str,
-        typer.Option(
-            "--method", help=f"utilimax; {', '.join(HEURISTICS)}; or a law of `mix fit`, with --runs."
-        ),
+        typer.Option("--method", help=f"{lines(FROM_TABLES)}; or a law of `mix fit`, with --runs."),
     ] = "utilimax",
     risk: Risk = None,
     kappa: Kappa = None,
@@ -77,6 +83,12 @@ def solve(
     runs: Annotated[
         str | None, typer.Option("--runs", help="For a law: table of runs with weights and losses.")
     ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o", "--override", help="A setting of the method, NAME=VALUE; may be given several times."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """The mixture of a budget, with its certificate."""
@@ -90,13 +102,14 @@ def solve(
         "--soft-epochs": soft_epochs,
         "--weights": weights is not None,
         "--runs": runs is not None,
+        "-o": bool(override),
     }
     if method == "utilimax":
         _refuse(method, given, {"--risk", "--kappa", "--soft-epochs"})
         mixture = _utilimax(utility, sizes, budget, cap, risk, kappa, bootstraps, soft_epochs)
-    elif method in HEURISTICS:
-        _refuse(method, given, {"--weights"} if method == "manual" else set())
-        mixture = _heuristic(method, sizes, budget, cap, weights)
+    elif method in {m.name for m in FROM_TABLES}:
+        _refuse(method, given, {"--weights"} if METHODS_BY_NAME[method].evidence == "weights" else {"-o"})
+        mixture = _by_rule(METHODS_BY_NAME[method], sizes, budget, cap, weights, override or [])
     else:
         _refuse(method, given, {"--runs"})
         mixture = _by_law(method, runs, utility, sizes, budget, cap)
@@ -167,23 +180,52 @@ def _with_errors(matrix: UtilityMatrix, kappa: float | None) -> dict[str, Any]:
     return {"errors": matrix.errors, "kappa": 1.0 if kappa is None else kappa}
 
 
-def _heuristic(method: str, sizes: dict[str, int], budget: int, cap: float, weights: Path | None) -> Mixture:
-    from tasks.mixture.heuristics import heuristic
+def _by_rule(
+    method: MixtureMethod,
+    sizes: dict[str, int],
+    budget: int,
+    cap: float,
+    weights: Path | None,
+    overrides: list[str],
+) -> Mixture:
     from tasks.mixture.laws.named_tables import read_weights
 
-    if method == "manual" and weights is None:
-        raise ValueError("--weights: not given; the method manual needs a table of source and weight")
-    return heuristic(method, sizes, budget, cap, weights=read_weights(weights) if weights else None)
+    given: dict[str, Any] = {}
+    if method.evidence == "weights":
+        if weights is None:
+            raise ValueError(
+                f"--weights: not given; the method {method.name} needs a table of source and weight"
+            )
+        given = {"manual": read_weights(weights)}
+    for override in overrides:
+        apply_override(given, override)
+    try:
+        settings = method.defaults(**given)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(
+            f"--method {method.name}: {told}; its settings: {', '.join(_own(method))}"
+        ) from error
+    settings = settings.model_copy(update={"epoch_cap": cap})
+    return method.solve(settings, Question(sizes, budget))
+
+
+def _own(method: MixtureMethod) -> list[str]:
+    """The settings that the method alone has."""
+    return [name for name in method.settings.model_fields if name not in MixtureSettings.model_fields] or [
+        "none"
+    ]
 
 
 def _by_law(
     method: str, runs: str | None, utility: Path | None, sizes: dict[str, int], budget: int, cap: float
 ) -> Mixture:
-    from tasks.mixture.laws.fitted_law import LAWS, fit_law
+    from tasks.mixture.laws import LAWS_BY_NAME
+    from tasks.mixture.laws.fitted_law import fit_law
     from tasks.mixture.laws.law_fit import losses_of, read_both
 
-    if method not in LAWS:
-        allowed = ", ".join(("utilimax", *HEURISTICS, *LAWS))
+    if method not in LAWS_BY_NAME:
+        allowed = ", ".join((*(m.name for m in FROM_TABLES), *LAWS_BY_NAME))
         raise ValueError(f"--method {method}: no such method; allowed: {allowed}")
     if runs is None:
         raise ValueError(f"--runs: not given; the law {method} needs a table of runs to be fitted to")

@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.mixture.plans import relative_utility
-from tasks.mixture.settings import RESERVED
 from tasks.mixture.solver.capped_simplex import Array
+
+RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
 
 
 def auto_experts(utility: pd.DataFrame, count: int) -> dict[str, tuple[str, ...]]:

@@ -13,39 +13,22 @@ A share of the tokens replays the seed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.mixture.found_weights import Found, law_mixture, learnt_mixture
-from tasks.mixture.heuristics import heuristic
-from tasks.mixture.mixture import Mixture, effective_sources, planned
-from tasks.mixture.portfolio import aligned, aligned_errors, solved_facts, utilimax
+from tasks.mixture.effective_sources import with_effective_sources
+from tasks.mixture.methods import method_of
+from tasks.mixture.mixture import Mixture, planned
+from tasks.mixture.mixture_method import Found, Question
+from tasks.mixture.portfolio import aligned, aligned_errors
 from tasks.mixture.settings import MixtureSettings
 from tasks.mixture.solver.capped_simplex import Array, fill
-from tasks.mixture.solver.solving import Solution, solve
 from tasks.training.token_plans import capacity, check_budget, check_names, check_sizes, upper_bounds
 
 Positions = NDArray[np.intp]
-# 1 / (3 * .15^2 + .55^2) = 2.7 effective sources of 4: the stitch mix of arXiv 2502.00075.
-STITCH_EFFECTIVE_SHARE = 1 / (3 * 0.15**2 + 0.55**2) / 4
-LOWEST_RISK, HIGHEST_RISK = 1e-6, 1e3
-RISK_TOLERANCE = 1e-8
-INTERVAL_BOOTSTRAPS = 200
-
-
-@dataclass(frozen=True)
-class _Targeted:
-    """A solution whose effective number of sources is as near to the wanted one as can be, and its risk."""
-
-    solution: Solution
-    risk: float
-    facts: dict[str, Any]
 
 
 def seed_plan(
@@ -63,12 +46,8 @@ def seed_plan(
     proxies found, for the methods that train some. Raises ValueError for names that do not match and for a
     budget that the cap does not allow.
     """
-    if settings.method == "utilimax":
-        drawn = 0 if errors is None else INTERVAL_BOOTSTRAPS
-        return utilimax(
-            utility, tokens, budget, settings.epoch_cap, settings.risk, errors, settings.kappa, drawn
-        )
-    return _baseline(utility, tokens, budget, settings, {}, found)
+    question = Question(tokens, budget, utility, errors, found=found)
+    return method_of(settings).solve(settings, question)
 
 
 def stitch_plan(
@@ -83,28 +62,11 @@ def stitch_plan(
     """The stitch layers' mixture: the method of the settings over all tasks, on what the lineage left.
 
     used: tokens by source that the seed and the greediest expert consumed. experts: the tasks that each expert
-    serves. With UtiliMax they count as one, and so do all that no expert serves: stitches must see the text of
-    every expert, however many benchmarks ask for it; the risk weight is the one that gives the effective number
-    of sources that the settings ask for. Raises as `seed_plan`.
+    serves. Raises as `seed_plan`.
     """
-    if settings.method != "utilimax":
-        return _baseline(utility, tokens, budget, settings, used, found)
-    sizes, budget = check_sizes(tokens), check_budget(budget)
-    wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
-    values = _by_expert(aligned("utility", utility, sizes), experts)
-    limit = capacity(sizes, budget, settings.epoch_cap, used)
-    solved = _with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
-    facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, **solved.facts}
-    return planned(solved.solution.w, sizes, budget, limit, used, facts)
-
-
-def _by_expert(utility: pd.DataFrame, experts: Sequence[Sequence[str]]) -> Array:
-    """Utility (sources, groups): the mean over each expert's tasks and over those of none; all tasks if no experts."""
-    if not experts:
-        return utility.to_numpy(float)
-    served = {task for tasks in experts for task in tasks}
-    groups = [list(tasks) for tasks in experts] + [[task for task in utility.columns if task not in served]]
-    return np.column_stack([utility[tasks].mean(axis=1).to_numpy(float) for tasks in groups if tasks])
+    method = method_of(settings)
+    question = Question(tokens, budget, utility, used=used, found=found, experts=experts)
+    return (method.solve_stitches or method.solve)(settings, question)
 
 
 def expert_plan(
@@ -146,7 +108,7 @@ def expert_plan(
     )
     usefulness = values[own].mean(axis=1).to_numpy()
     admitted, added = _admitted(cells, cell_errors, usefulness, upper, settings)
-    found = _with_effective_sources(
+    found = with_effective_sources(
         np.clip(relative.to_numpy()[admitted], 0, 1), upper[admitted], settings.expert_effective_sources
     )
     before_replay = np.zeros(len(sizes))
@@ -210,48 +172,3 @@ def _admitted(
             chosen[i] = True
             added.append(int(i))
     return np.flatnonzero(chosen), np.array(added, dtype=np.intp)
-
-
-def _with_effective_sources(values: Array, upper: Array, wanted: float) -> _Targeted:
-    """Bisects the risk weight: the effective number of sources grows with it, from concentrated to even."""
-    from scipy.optimize import brentq
-
-    solved: dict[float, Solution] = {}
-
-    def excess(log_risk: float) -> float:
-        solved[log_risk] = solve(values, upper, math.exp(log_risk))
-        return effective_sources(solved[log_risk].w) - wanted
-
-    low, high = math.log(LOWEST_RISK), math.log(HIGHEST_RISK * len(upper))
-    fewest, most = excess(low) + wanted, excess(high) + wanted
-    if fewest >= wanted or most - fewest < RISK_TOLERANCE:
-        chosen = low
-    elif most <= wanted:
-        chosen = high
-    else:
-        chosen = float(brentq(excess, low, high, xtol=RISK_TOLERANCE))
-        excess(chosen)
-    solution, risk = solved[chosen], math.exp(chosen)
-    facts = {
-        "effective_sources_wanted": wanted,
-        "effective_sources_solved": effective_sources(solution.w),
-        "effective_sources_attainable": [fewest, most],
-        **solved_facts(solution, risk),
-    }
-    return _Targeted(solution, risk, facts)
-
-
-def _baseline(
-    utility: pd.DataFrame,
-    tokens: Mapping[str, int],
-    budget: int,
-    settings: MixtureSettings,
-    used: Mapping[str, float],
-    found: Found,
-) -> Mixture:
-    method, cap = settings.method, settings.epoch_cap
-    if method == "law":
-        return law_mixture(settings.law, found, utility, tokens, budget, cap, used)
-    if settings.online_method is not None:
-        return learnt_mixture(method, found, tokens, budget, cap, used)
-    return heuristic(method, tokens, budget, cap, used, settings.manual or None, settings.passes or None)

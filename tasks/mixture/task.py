@@ -10,6 +10,7 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.stage import Stage
 from storage.unrecorded import AnyRun
+from tasks.mixture.methods import method_of
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
@@ -52,8 +53,9 @@ def solve_mixture(
     }
 
     def build(folder: Path) -> dict:
-        from tasks.mixture.found_weights import Found, read_runs_of
+        from tasks.mixture.found_weights import read_runs_of
         from tasks.mixture.mixture import Mixture
+        from tasks.mixture.mixture_method import Found
         from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
         from tasks.utility.matrix import UtilityMatrix
 
@@ -65,7 +67,7 @@ def solve_mixture(
         if learnt is not None:
             told = {fact: learnt.facts[fact] for fact in ("weights_are", "late_drift")}
             found = Found(learnt.facts["weights"], told)
-        elif settings.method == "law" and not own_tasks:
+        elif method_of(settings).evidence == "swarm" and not own_tasks:
             found = Found(runs=read_runs_of(utility.path))
         if not earlier:
             mixture = seed_plan(matrix.values, tokens, budget, settings, found, matrix.errors)

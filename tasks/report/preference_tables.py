@@ -14,7 +14,7 @@ from tasks.report.formatting import MISSING, decimals_for, fixed, is_number, lis
 from tasks.report.pictures.colours import ACCENT, Look
 from tasks.report.pictures.dots import Dot, draw_dots, score_words
 from tasks.report.pictures.drawing import Picture, finished
-from tasks.report.pictures.preference import draw_calibration, draw_correlations, draw_forecasts
+from tasks.report.pictures.preference_pictures import draw_calibration, draw_correlations, draw_forecasts
 
 METHODS = {
     "mean": "mean rating (baseline)",

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.mixture.laws.fitted_law import LAWS, fit_law
+from tasks.mixture.laws import LAWS_BY_NAME as LAWS
+from tasks.mixture.laws.fitted_law import fit_law
 from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.run_table import RunTable, read_runs
 from tasks.mixture.laws.sample_efficiency import efficiency

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.mixture.settings import MixtureSettings
+from tasks.mixture.methods import MixtureChoice, mixture_settings
 from tasks.tables.file_names import NAME_PATTERN
 
 MEASURES = {
@@ -20,7 +20,7 @@ class Contender(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name in tables and pictures.")
-    mixture: MixtureSettings = Field(description="Method, epoch cap and what else the method takes.")
+    mixture: MixtureChoice = Field(description="Method, epoch cap and what else the method takes.")
     utility: Literal["ngram", "medu", "ablation", "table"] = Field(
         "ngram", description="How utility is estimated, by the settings under `utility`."
     )
@@ -44,11 +44,11 @@ class Regime(BaseModel):
 def default_contenders() -> tuple[Contender, ...]:
     """UtiliMax by two utilities, and what needs none; uniform and proportional know no cap."""
     return (
-        Contender(name="utilimax-ngram", mixture=MixtureSettings(), utility="ngram"),
-        Contender(name="utilimax-ablation", mixture=MixtureSettings(), utility="ablation"),
-        Contender(name="uniform", mixture=MixtureSettings(method="uniform", epoch_cap=1000)),
-        Contender(name="proportional", mixture=MixtureSettings(method="proportional", epoch_cap=1000)),
-        Contender(name="unimax", mixture=MixtureSettings(method="unimax")),
+        Contender(name="utilimax-ngram", mixture=mixture_settings(), utility="ngram"),
+        Contender(name="utilimax-ablation", mixture=mixture_settings(), utility="ablation"),
+        Contender(name="uniform", mixture=mixture_settings(method="uniform", epoch_cap=1000)),
+        Contender(name="proportional", mixture=mixture_settings(method="proportional", epoch_cap=1000)),
+        Contender(name="unimax", mixture=mixture_settings(method="unimax")),
     )
 
 

@@ -13,6 +13,7 @@ from storage.unrecorded import AnyRun
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING
 from tasks.duels.stitches.settings import AVERAGE, StitchDuelSettings, change_names
 from tasks.duels.stitches.switching import domain_sources, source_weights
+from tasks.mixture.methods import mixture_settings
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.stage import Progress, show_table, stage_task
@@ -92,7 +93,7 @@ def joint_mixture(duel: StitchDuelSettings, settings: MixtureSettings, corpus: A
         return settings
     domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
     weights = source_weights(duel.shares, domains, token_counts(corpus.facts))
-    return MixtureSettings(method="manual", manual=weights, epoch_cap=settings.epoch_cap)
+    return mixture_settings(method="manual", manual=weights, epoch_cap=settings.epoch_cap)
 
 
 @stage_task(name="cost", task_run_name="cost-of-{name}")

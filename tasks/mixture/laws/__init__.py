@@ -1,7 +1,24 @@
-"""Laws: from the losses of some trained mixtures to the losses of any mixture, behind one face.
+"""Laws: from the losses of some trained mixtures to the losses of any mixture, one file each.
 
-from tasks.mixture import fit_law
-law = fit_law(weights, losses)
-law.predict(other_weights)
-law.propose(budget=10**9, tokens={"web": 10**9, "code": 10**8}, epoch_cap=4)
+To add one: its file, and its line here.
 """
+
+from tasks.method import by_name, declared
+from tasks.mixture.laws.law import Law
+
+LAWS: tuple[Law, ...] = declared(
+    __name__,
+    "LAW",
+    (
+        "ridge",
+        "log_linear",
+        "power_law",
+        "diminishing_law",
+        "lightgbm_trees",
+        "gp_law",
+        "diminishing_gp",
+        "auto_law",
+        "fusion_law",
+    ),
+)
+LAWS_BY_NAME = by_name(LAWS)

@@ -14,15 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.mixture.laws.predictor import Predictor
+from tasks.mixture.laws import LAWS_BY_NAME
 from tasks.mixture.laws.run_table import normalised
 from tasks.mixture.mixture import Mixture
 from tasks.mixture.solver.capped_simplex import Array
 
 Order = NDArray[np.intp]
-FEWEST_RUNS = 4
-LAWS = ("ridge", "log-linear", "power", "diminishing", "lightgbm", "gp", "diminishing+gp", "auto", "fusion")
-FEWEST_FOR_AUTO = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class FittedLaw:
 
         Raises ValueError for sources that are missing or unknown, negative weights and rows that sum to 0.
         """
-        mixtures = by_name("weights", weights, self.sources)
+        mixtures = sources_by_name("weights", weights, self.sources)
         return pd.DataFrame(self.raw(mixtures.to_numpy(float)), weights.index, pd.Index(self.losses))
 
     def propose(
@@ -89,17 +86,19 @@ def fit_law(
     Raises ValueError for an unknown law, names or indices that repeat or do not match, values that are not
     finite, negative weights and too few runs.
     """
-    if law not in LAWS:
-        raise ValueError(f"law={law!r}: must be one of {', '.join(LAWS)}")
-    if (law == "fusion") != (utility is not None):
+    if law not in LAWS_BY_NAME:
+        raise ValueError(f"law={law!r}: must be one of {', '.join(LAWS_BY_NAME)}")
+    declared = LAWS_BY_NAME[law]
+    if declared.needs_utility != (utility is not None):
         raise ValueError(
             f"law={law!r} with {'a' if utility is not None else 'no'} utility table: fusion needs one (sources x "
             "tasks, known before any run), and the other laws take none"
         )
     shares, targets = matched_runs(weights, losses)
-    fewest = {"fusion": 0, "auto": FEWEST_FOR_AUTO}.get(law, FEWEST_RUNS)
-    if len(shares) < fewest:
-        raise ValueError(f"law={law!r}: {len(shares)} runs are too few; it needs at least {fewest}")
+    if len(shares) < declared.fewest_runs:
+        raise ValueError(
+            f"law={law!r}: {len(shares)} runs are too few; it needs at least {declared.fewest_runs}"
+        )
     mixtures, values = shares.to_numpy(float), targets.to_numpy(float)
     table = None
     if utility is not None:
@@ -109,13 +108,11 @@ def fit_law(
     columns, rows = _canonical(mixtures, values, None if table is None else table.to_numpy(float))
     mixtures, values = mixtures[np.ix_(rows, columns)], values[rows]
     if table is not None:
-        from tasks.mixture.laws.prior_law import fit_fusion
-
         tasks = list(map(str, table.columns))
         own = [tasks.index(str(name)) for name in targets] if set(targets) <= set(tasks) else []
-        predictor = fit_fusion(mixtures, values, table.to_numpy(float)[columns], own)
+        predictor = declared.fit(mixtures, values, table.to_numpy(float)[columns], own)
     else:
-        predictor = _fit(law, mixtures, values)
+        predictor = declared.fit(mixtures, values)
     about = {
         "law": law,
         "runs": len(shares),
@@ -137,23 +134,7 @@ def fit_law(
     )
 
 
-def _fit(law: str, mixtures: Array, losses: Array) -> Predictor:
-    from tasks.mixture.laws import gaussian_process, linear_laws, power_laws, stacking, tree_law
-
-    fits: dict[str, Callable[[Array, Array], Predictor]] = {
-        "ridge": linear_laws.fit_ridge,
-        "log-linear": linear_laws.fit_log_linear,
-        "power": power_laws.fit_power,
-        "diminishing": power_laws.fit_diminishing,
-        "lightgbm": tree_law.fit_trees,
-        "gp": gaussian_process.fit_gaussian,
-        "diminishing+gp": stacking.fit_residual_process,
-        "auto": stacking.fit_stack,
-    }
-    return fits[law](mixtures, losses)
-
-
-def by_name(what: str, weights: pd.DataFrame, sources: tuple[str, ...]) -> pd.DataFrame:
+def sources_by_name(what: str, weights: pd.DataFrame, sources: tuple[str, ...]) -> pd.DataFrame:
     """The mixtures with the columns in the order of `sources`, rows divided by their sums."""
     names = list(map(str, weights.columns))
     _no_repeats(what, "source", names)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.laws.fitted_law import FEWEST_FOR_AUTO, FEWEST_RUNS, fit_law
+from tasks.mixture.laws import LAWS_BY_NAME
+from tasks.mixture.laws.fitted_law import fit_law
 from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.run_table import RunTable
 from tasks.mixture.laws.scores import spearman
@@ -111,7 +112,7 @@ def _subsets(
     The probes' runs go into the utility and are no part of fusion's swarm, but of its count.
     """
     pool, wanted = (swarm, count - probes) if method == "fusion" else (every, count)
-    fewest = 0 if method == "fusion" else FEWEST_FOR_AUTO if method == "auto" else FEWEST_RUNS
+    fewest = LAWS_BY_NAME[method].fewest_runs
     if wanted < fewest:
         return []
     repeats = 1 if wanted in (0, len(pool)) else seeds

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from tasks.mixture.laws.gaussian_process import MOST_RUNS, fit_gaussian, fit_process
-from tasks.mixture.laws.linear_laws import fit_log_linear, fit_ridge
+from tasks.mixture.laws.lightgbm_trees import fit_trees
+from tasks.mixture.laws.log_linear import fit_log_linear
 from tasks.mixture.laws.power_laws import fit_diminishing
 from tasks.mixture.laws.predictor import Predictor, robust_scale
+from tasks.mixture.laws.ridge import fit_ridge
 from tasks.mixture.laws.run_folds import Fold, far_folds, random_folds
-from tasks.mixture.laws.tree_law import fit_trees
 from tasks.mixture.solver.capped_simplex import Array
 
 RUNS_IN_FOLDS = 128

@@ -29,7 +29,7 @@ MARKERS = (*EXPERT_MARKERS, "D", "*")
 def draw_comparison(told: Mapping[str, Any]) -> Figure:
     """Spearman by law with intervals, the predicted loss of each proposal, and its weights as a heat map.
 
-    told: what `tasks.mixture.laws.comparing.compare` gave.
+    told: what `tasks.mixture.comparing.compare` gave.
     """
     methods, sources = told["methods"], told["sources"]
     names = max(len(shortened(entry["title"], NAME_LENGTH)) for entry in methods) * LETTER

@@ -129,7 +129,7 @@ def test_the_commands_start_without_what_they_do_not_need():
     """Neither an orchestrator nor a model library, and LightGBM only for its law."""
     program = (
         "import sys; from flows.commands.app import app; "
-        "import tasks.mixture.laws.law_fit, tasks.mixture.laws.comparing; "
+        "import tasks.mixture.laws.law_fit, tasks.mixture.comparing; "
         "print([name for name in ('torch', 'transformers', 'prefect', 'mlflow', 'lightgbm', 'matplotlib') "
         "if name in sys.modules])"
     )

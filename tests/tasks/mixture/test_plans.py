@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tasks.mixture.experts import auto_experts
+from tasks.mixture.methods import mixture_settings
 from tasks.mixture.plans import expert_plan, seed_plan, stitch_plan
-from tasks.mixture.settings import MixtureSettings
 
 UTILITY = pd.DataFrame(
     [[0.8, 0.3, 0.2], [0.3, 0.8, 0.25], [0.2, 0.25, 0.8], [0.03, 0.03, 0.03]],
@@ -17,7 +17,7 @@ UTILITY = pd.DataFrame(
 )
 ERRORS = UTILITY * 0 + 0.01
 TOKENS = dict.fromkeys(UTILITY.index, 1_000_000)
-SETTINGS = MixtureSettings()
+SETTINGS = mixture_settings()
 OWN = {"code-task": "code", "docs-task": "docs", "math-task": "math"}
 
 
@@ -132,7 +132,7 @@ def test_the_stitch_mixture_has_the_wanted_number_of_sources_or_the_nearest() ->
     # The three domains are needed alike, so no mixture near the optimum has fewer sources than this.
     assert stitch.certificate["effective_sources"] == pytest.approx(max(low, 2.7), abs=1e-6)
     assert stitch.weights["noise"] <= 0.02
-    wider = stitch_plan(UTILITY, TOKENS, 200_000, MixtureSettings(stitch_effective_sources=3.5), {})
+    wider = stitch_plan(UTILITY, TOKENS, 200_000, mixture_settings(stitch_effective_sources=3.5), {})
     assert wider.certificate["effective_sources"] == pytest.approx(3.5, abs=1e-6)
 
 
@@ -152,7 +152,7 @@ def test_stitches_see_every_experts_text_however_many_benchmarks_ask_for_it() ->
 
 @pytest.mark.parametrize("method", ["uniform", "proportional", "unimax"])
 def test_baselines_respect_the_lineage(method: str) -> None:
-    settings = MixtureSettings(method=method)
+    settings = mixture_settings(method=method)
     used = {"code": 3_990_000}
     assert sum(seed_plan(UTILITY, TOKENS, 800_000, settings).tokens.values()) == 800_000
     stitch = stitch_plan(UTILITY, TOKENS, 100_000, settings, used)
@@ -198,11 +198,11 @@ def test_the_seeds_weights_have_intervals_and_kappa_turns_from_what_is_known_bad
     tokens = dict.fromkeys(UTILITY.index, 10**6)
     spread = pd.DataFrame(0.01, index=UTILITY.index, columns=UTILITY.columns)
     spread.loc["code"] = 0.3
-    plain = seed_plan(UTILITY, tokens, 10**5, MixtureSettings(), errors=spread)
-    assert plain.weights == seed_plan(UTILITY, tokens, 10**5, MixtureSettings()).weights
+    plain = seed_plan(UTILITY, tokens, 10**5, mixture_settings(), errors=spread)
+    assert plain.weights == seed_plan(UTILITY, tokens, 10**5, mixture_settings()).weights
     widths = {name: high - low for name, (low, high) in plain.certificate.weight_intervals.items()}
     assert max(widths, key=widths.get) == "code"
-    wary = seed_plan(UTILITY, tokens, 10**5, MixtureSettings(kappa=2.0), errors=spread)
+    wary = seed_plan(UTILITY, tokens, 10**5, mixture_settings(kappa=2.0), errors=spread)
     assert wary.weights["code"] < plain.weights["code"]
     with pytest.raises(ValueError, match=r"kappa=2\.0 has no effect with method 'uniform'"):
-        MixtureSettings(method="uniform", kappa=2.0)
+        mixture_settings(method="uniform", kappa=2.0)

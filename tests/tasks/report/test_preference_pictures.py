@@ -10,7 +10,12 @@ import pytest
 
 from tasks.preference.association.pairs import pair_table
 from tasks.preference.validating import validate_pair
-from tasks.report.pictures.preference import calibration, draw_calibration, draw_correlations, draw_forecasts
+from tasks.report.pictures.preference_pictures import (
+    calibration,
+    draw_calibration,
+    draw_correlations,
+    draw_forecasts,
+)
 from tests.tasks.preference.tables_at_hand import leveled, paired
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.mixture.laws.comparing import compare, planned_budget
+from tasks.mixture.comparing import compare, planned_budget
 from tasks.mixture.laws.run_table import RunTable
 from tasks.mixture.laws.sample_efficiency import efficiency, probe_runs, probe_utility, usable_counts
 from tasks.report.pictures.drawing import write_svg

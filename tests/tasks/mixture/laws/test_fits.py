@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.mixture.laws.fitted_law import LAWS, fit_law
+from tasks.mixture.laws import LAWS_BY_NAME as LAWS
+from tasks.mixture.laws.fitted_law import fit_law
 from tasks.mixture.laws.gaussian_process import _cost, kernel
 from tests.tasks.mixture.laws.made_runs import (
     SOURCES,

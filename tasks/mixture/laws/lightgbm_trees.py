@@ -8,15 +8,24 @@ tenth of them where the table has fewer than 200: with 20 a table of 30 runs cou
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import numpy as np
 
+from tasks.method import MethodSettings
+from tasks.mixture.laws.law import Law
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, stacked
 from tasks.mixture.solver.capped_simplex import Array
 
 ROUNDS, RATE = 1000, 0.01
 QUICK_ROUNDS, QUICK_RATE = 200, 0.05
 LEAF_RUNS, LEAF_SHARE, SMALLEST_LEAF = 20, 0.1, 2
+
+
+class LightgbmSettings(MethodSettings):
+    """The law lightgbm has no settings."""
+
+    method: Literal["lightgbm"] = "lightgbm"
 
 
 def fit_trees(mixtures: Array, losses: Array, quick: bool = False) -> Predictor:
@@ -41,3 +50,13 @@ def fit_trees(mixtures: Array, losses: Array, quick: bool = False) -> Predictor:
         return lambda points: np.asarray(booster.predict(points, num_threads=1), dtype=float)
 
     return Predictor(stacked(for_each_loss(one, losses.shape[1])), False, {"rounds": rounds, "rate": rate})
+
+
+LAW = Law(
+    settings=LightgbmSettings,
+    title="RegMix (lightgbm)",
+    line="gradient boosted trees on the weights",
+    paper="Liu et al. 2024, arXiv 2407.01492",
+    equation="loss_k = sum of trees(w)",
+    fit=fit_trees,
+)

@@ -1,45 +1,27 @@
-"""Ridge regression, and the log-linear law of Olmix (arXiv 2602.12237) fitted with Huber's loss.
-
-    ridge       loss_k = b_k + a_k'w,                minimising squared error + penalty * |a_k|^2
-    log-linear  loss_k = c_k + exp(t_k'w),           c_k >= 0
+"""The log-linear law of Olmix (arXiv 2602.12237), fitted with Huber's loss: loss_k = c_k + exp(t_k'w), c_k >= 0.
 
 No intercept inside exp: the weights sum to 1, so that t_k takes it up.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
+from tasks.method import MethodSettings
+from tasks.mixture.laws.law import Law
 from tasks.mixture.laws.least_squares import Penalised, best_penalised
 from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
 from tasks.mixture.solver.capped_simplex import Array
 
-PENALTIES = np.logspace(-6, 3, 28)
 FLOORS = (0.3, 0.9)
 
 
-def fit_ridge(mixtures: Array, losses: Array) -> Predictor:
-    """Ridge for mixtures (n, d) and losses (n, m); the penalty of each loss by exact leave-one-out error."""
-    centre = mixtures.mean(axis=0)
-    left, singular, right = np.linalg.svd(mixtures - centre, full_matrices=False)
-    mean = losses.mean(axis=0)
-    slopes, chosen = [], []
-    for k in range(losses.shape[1]):
-        target = losses[:, k] - mean[k]
-        along = left.T @ target
-        errors = [_leave_one_out(left, singular, along, target, penalty) for penalty in PENALTIES]
-        penalty = float(PENALTIES[int(np.argmin(errors))])
-        slopes.append(right.T @ (singular / (singular**2 + penalty) * along))
-        chosen.append(penalty)
-    matrix = np.column_stack(slopes)
-    return Predictor(lambda points: mean + (points - centre) @ matrix, True, {"penalties": chosen})
+class LogLinearSettings(MethodSettings):
+    """The law log-linear has no settings."""
 
-
-def _leave_one_out(left: Array, singular: Array, along: Array, target: Array, penalty: float) -> float:
-    shrunk = singular**2 / (singular**2 + penalty)
-    leverage = left**2 @ shrunk + 1 / len(target)
-    errors = (target - left @ (shrunk * along)) / np.maximum(1 - leverage, 1e-9)
-    return float(errors @ errors)
+    method: Literal["log-linear"] = "log-linear"
 
 
 def fit_log_linear(mixtures: Array, losses: Array) -> Predictor:
@@ -69,3 +51,13 @@ def _log_linear(mixtures: Array, target: Array) -> tuple[Column, float]:
     problem = Penalised(model, target, scale, spread, bounds)
     p, penalty = best_penalised(problem, starts)
     return lambda points: p[d] + np.exp(np.clip(points @ p[:d], -50, 50)), penalty
+
+
+LAW = Law(
+    settings=LogLinearSettings,
+    title="log-linear (Olmix)",
+    line="an exponential of the weights above a floor",
+    paper="arXiv 2602.12237",
+    equation="loss_k = c_k + exp(t_k'w)",
+    fit=fit_log_linear,
+)

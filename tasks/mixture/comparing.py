@@ -11,28 +11,18 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import pandas as pd
 
-from tasks.mixture.heuristics import heuristic
-from tasks.mixture.laws.fitted_law import LAWS, FittedLaw, fit_law
+from tasks.mixture.laws import LAWS_BY_NAME
+from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
 from tasks.mixture.laws.law_fit import losses_of, no_scores, score_runs
 from tasks.mixture.laws.run_table import RunTable
+from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture import Mixture
-from tasks.mixture.portfolio import utilimax
-from tasks.mixture.settings import Method
+from tasks.mixture.mixture_method import Question
 
-TITLES = {
-    "lightgbm": "RegMix (lightgbm)",
-    "olmo": "OLMo",
-    "unimax": "UniMax",
-    "utilimax": "UtiliMax",
-    "log-linear": "log-linear (Olmix)",
-    "gp": "GP",
-    "diminishing": "diminishing power",
-    "diminishing+gp": "diminishing + GP",
-}
 REFERENCE = "diminishing+gp"
 EQUAL_TOKENS = BUDGET_WITHOUT_TOKENS = 10**9
 
@@ -84,9 +74,9 @@ def compare(
     everything = _together(runs, others)
     judge = fit_law(everything.weights, losses_of(everything), reference)
     entries, proposals = [], {}
-    for method in _heuristics(plan, utility):
+    for method in _ruled(plan, utility):
         began = time.perf_counter()
-        mixture = _heuristic(method, plan, utility)
+        mixture = _solved(method, plan, utility)
         entries.append({**_entry(method, "mixture"), "seconds": time.perf_counter() - began})
         proposals[method] = mixture.weights
     for name, weights in _named(mixtures, judge):
@@ -119,12 +109,12 @@ def compare(
 
 
 def _chosen_laws(laws: Sequence[str], with_utility: bool) -> list[str]:
-    unknown = sorted(set(laws) - set(LAWS))
+    unknown = sorted(set(laws) - set(LAWS_BY_NAME))
     if unknown:
-        raise ValueError(f"--laws {unknown}: must be some of {', '.join(LAWS)}")
+        raise ValueError(f"--laws {unknown}: must be some of {', '.join(LAWS_BY_NAME)}")
     if "fusion" in laws and not with_utility:
         raise ValueError("--laws fusion: needs --utility, a table known before any run")
-    return list(laws) or [law for law in LAWS if law != "fusion" or with_utility]
+    return list(laws) or [law for law in LAWS_BY_NAME if law != "fusion" or with_utility]
 
 
 def _together(runs: RunTable, others: RunTable | None) -> RunTable:
@@ -140,16 +130,17 @@ def _together(runs: RunTable, others: RunTable | None) -> RunTable:
     return RunTable(f"{runs.path} and {others.path}", weights, both)
 
 
-def _heuristics(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
-    methods = ["uniform", *(["proportional", "unimax", "olmo"] if plan.known else [])]
-    return [*methods, "utilimax"] if utility is not None else methods
+def _ruled(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
+    """The methods that choose a mixture from what is given: tokens, where they are known, and a utility table."""
+    known = {"none"} if utility is None else {"none", "utility"}
+    chosen = [m for m in METHODS if m.evidence in known and (plan.known or not m.needs_sizes)]
+    return [method.name for method in sorted(chosen, key=lambda method: method.evidence)]
 
 
-def _heuristic(method: str, plan: Plan, utility: pd.DataFrame | None) -> Mixture:
-    if method == "utilimax":
-        assert utility is not None
-        return utilimax(utility, plan.sizes, plan.budget, plan.epoch_cap)
-    return heuristic(method, plan.sizes, plan.budget, plan.epoch_cap)
+def _solved(name: str, plan: Plan, utility: pd.DataFrame | None) -> Mixture:
+    method = METHODS_BY_NAME[name]
+    settings = method.defaults().model_copy(update={"epoch_cap": plan.epoch_cap})
+    return method.solve(settings, Question(plan.sizes, plan.budget, utility))
 
 
 def _propose(law: FittedLaw, plan: Plan, pull: float) -> Mixture:
@@ -160,7 +151,7 @@ def _propose(law: FittedLaw, plan: Plan, pull: float) -> Mixture:
 def _named(mixtures: pd.DataFrame | None, judge: FittedLaw) -> list[tuple[str, dict[str, float]]]:
     if mixtures is None:
         return []
-    taken = sorted({*LAWS, *get_args(Method)} & set(mixtures.index))
+    taken = sorted({*LAWS_BY_NAME, *METHODS_BY_NAME} & set(mixtures.index))
     if taken:
         raise ValueError(f"--weights: mixtures {taken} have the name of a method; another name is needed")
     unknown = sorted(set(mixtures.columns) ^ set(judge.sources))
@@ -173,7 +164,8 @@ def _named(mixtures: pd.DataFrame | None, judge: FittedLaw) -> list[tuple[str, d
 
 
 def _entry(method: str, kind: str) -> dict[str, Any]:
-    return {"method": method, "title": TITLES.get(method, method), "kind": kind}
+    named = {**METHODS_BY_NAME, **LAWS_BY_NAME}
+    return {"method": method, "title": named[method].title if method in named else method, "kind": kind}
 
 
 def _judged(weights: dict[str, float], predicted: pd.Series, lowest: float, plan: Plan) -> dict[str, Any]:

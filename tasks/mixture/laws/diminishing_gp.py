@@ -1,0 +1,33 @@
+"""The law `diminishing+gp`: see `stacking`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.method import MethodSettings
+from tasks.mixture.laws.law import Law
+
+if TYPE_CHECKING:
+    from tasks.mixture.laws.predictor import Predictor
+
+
+class DiminishingGpSettings(MethodSettings):
+    """The law diminishing+gp has no settings."""
+
+    method: Literal["diminishing+gp"] = "diminishing+gp"
+
+
+def _fit(*known: Any) -> Predictor:
+    from tasks.mixture.laws.stacking import fit_residual_process
+
+    return fit_residual_process(*known)
+
+
+LAW = Law(
+    settings=DiminishingGpSettings,
+    title="diminishing + GP",
+    line="the diminishing power law, and a process for what it leaves",
+    paper="the two above",
+    equation="loss_k = diminishing + f(sqrt w)",
+    fit=_fit,
+)
