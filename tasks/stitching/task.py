@@ -11,6 +11,7 @@ from storage.artifacts import Artifact, label_of
 from storage.runs import Run
 from storage.stage import Stage
 from tasks.stage import Progress, stage_task
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import ExtraText, run_training, training_identity
@@ -108,7 +109,7 @@ def compose_models(
     seed: int,
     name: str = "",
 ) -> Artifact:
-    """Seed and experts combined by a method of `models.COMPOSITIONS`; trained on the mixture where it trains.
+    """Seed and experts combined by a method of `COMPOSITIONS`; trained on the mixture where it trains.
 
     name: for one of several; empty: the method.
     """
@@ -123,7 +124,7 @@ def compose_models(
     def build(folder: Path) -> dict:
         import models
 
-        combined = models.COMPOSITIONS[method].build(
+        combined = COMPOSITIONS_BY_NAME[method].combine(
             models.load_causal_lm(hub.path / "model"),
             {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
         )
