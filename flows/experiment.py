@@ -90,10 +90,9 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     gate = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, e.experts.gate)
 
     combined: dict[str, Artifact] = {
-        method: compose_models(
+        settings.called: compose_models(
             run,
-            method,
-            e.stitching.composition_learning_rate,
+            settings,
             e.training,
             corpus,
             mixtures["stitched"],
@@ -101,7 +100,7 @@ def pipeline(run: Run, experiment: Experiment) -> None:
             experts,
             e.seed,
         )
-        for method in e.stitching.compositions
+        for settings in e.stitching.composed()
     }
     combined["stitched"] = train_stitches(
         run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed, keep_snapshots=True

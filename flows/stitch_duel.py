@@ -99,7 +99,7 @@ def _combined(
         return train_expert(run, "dense", training, corpus, mixtures["summed"], hub, seed, label, extra)
     if variant.stitch is None:
         return compose_models(
-            run, variant.method, rate, training, corpus, mixtures["joint"], hub, experts, seed, label
+            run, variant.composition(rate), training, corpus, mixtures["joint"], hub, experts, seed, label
         )
     models = {SEED: hub, **experts}
     name = next(iter(experts)) if variant.hub == FIRST_EXPERT else variant.hub

@@ -12,7 +12,8 @@ from storage.runs import Run
 from storage.stage import Stage
 from tasks.stage import Progress, stage_task
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
-from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
+from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
+from tasks.stitching.settings import StitchSettings
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import ExtraText, run_training, training_identity
 
@@ -96,11 +97,10 @@ def stitch_training(settings: StitchSettings, training: TrainingSettings) -> Tra
     )
 
 
-@stage_task(name="composition", task_run_name="compose-{method}")
+@stage_task(name="composition", task_run_name="compose-{settings.called}")
 def compose_models(
     run: Run,
-    method: str,
-    learning_rate: float,
+    settings: CompositionSettings,
     training: TrainingSettings,
     corpus: Artifact,
     mixture: Artifact,
@@ -109,26 +109,28 @@ def compose_models(
     seed: int,
     name: str = "",
 ) -> Artifact:
-    """Seed and experts combined by a method of `COMPOSITIONS`; trained on the mixture where it trains.
+    """Seed and experts combined as `settings` say; trained on the mixture, at their learning rate, where it trains.
 
-    name: for one of several; empty: the method.
+    name: for one of several; empty: as the settings call it.
     """
-    progress = Progress(run, label_of("composition", name or method))
-    identity: dict[str, Any] = {"method": method, "experts": list(experts)}
+    name = name or settings.called
+    progress = Progress(run, label_of("composition", name))
+    identity: dict[str, Any] = {**settings.identity(), "experts": list(experts)}
     inputs = _digests(hub, experts)
-    trains = method in TRAINED_COMPOSITIONS
-    if trains:
-        identity |= {"training": training_identity(training, learning_rate), "seed": seed}
+    rate = settings.learning_rate if isinstance(settings, TrainedSettings) else None
+    if rate is not None:
+        identity |= {"training": training_identity(training, rate), "seed": seed}
         inputs |= {"sources": corpus.digest, "mixture": mixture.digest}
 
     def build(folder: Path) -> dict:
         import models
 
-        combined = COMPOSITIONS_BY_NAME[method].combine(
+        combined = COMPOSITIONS_BY_NAME[settings.method].build(
+            settings,
             models.load_causal_lm(hub.path / "model"),
             {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
         )
-        if not trains:
+        if rate is None:
             combined.save_pretrained(folder / "model")
             return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
         start = folder / "progress" / "start"
@@ -137,9 +139,9 @@ def compose_models(
             folder,
             progress.step,
             str(start),
-            method,
+            settings.method,
             training,
-            learning_rate,
+            rate,
             corpus,
             mixture,
             hub,
@@ -154,7 +156,7 @@ def compose_models(
             identity=identity,
             inputs=inputs,
             build=build,
-            label=name or method,
+            label=name,
         )
     )
 
