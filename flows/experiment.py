@@ -55,7 +55,7 @@ def pipeline(run: Run, experiment: Experiment) -> None:
     )
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
 
-    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
     learnt = weights_learnt(run, e, e.mixture, corpus, budget.seed)
     mixtures: dict[str, Artifact] = {
         "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed, learnt=learnt)

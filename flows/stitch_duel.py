@@ -32,7 +32,7 @@ def stitch_duel_pipeline(run: Run, e: Experiment, duel: StitchDuelSettings) -> N
     budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.seed)
     probes = prepare_probes(run, duel, corpus, e.seed)
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
-    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
 
     behind = {SEED: solve_mixture(run, SEED, e.mixture, corpus, utility, budget.seed)}
     own = {

@@ -11,8 +11,6 @@ Law = Literal[
     "auto", "ridge", "log-linear", "power", "diminishing", "lightgbm", "gp", "diminishing+gp", "fusion"
 ]
 
-RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
-
 
 class MixtureSettings(BaseModel):
     """How much of each source the seed, the experts and the stitch layers are trained on."""

@@ -79,9 +79,14 @@ class Composition(Method):
     that seed and experts share, names of the experts) -> that of the model.
     """
 
+    settings: type[CompositionSettings]
     build: Callable[[Any, PreTrainedModel, Experts], PreTrainedModel]
     trains: str = NOTHING
     configuration: Callable[[Any, PreTrainedConfig, Sequence[str]], PreTrainedConfig] = as_the_seed
+
+    @property
+    def defaults(self) -> CompositionSettings:
+        return self.settings(method=self.name)
 
     @property
     def is_trained(self) -> bool:
@@ -102,7 +107,7 @@ class Composition(Method):
         import models
 
         names = [str(number) for number in range(num_experts)]
-        config = self.configuration(settings or self.settings(), base_config, names)
+        config = self.configuration(settings or self.defaults, base_config, names)
         costs = models.model_costs(config, sequence_length)
         if not self.is_trained:
             return CompositionCost(costs.total, 0, 0.0)
