@@ -17,6 +17,7 @@ from tasks.stitching.compositions import (
     dare_ties,
     routing,
     soup,
+    task_arithmetic,
     ties,
 )
 from tasks.stitching.compositions.composition import Composition
@@ -32,6 +33,7 @@ COMPOSITIONS: tuple[Composition, ...] = (
     btx_sampled.COMPOSITION,
     bam.COMPOSITION,
     bam_adapters.COMPOSITION,
+    task_arithmetic.COMPOSITION,
 )
 COMPOSITIONS_BY_NAME = by_name(COMPOSITIONS)
 # What is called by name beside experts in tables of scores and of models: the seed, streams and models made of all.
