@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from flows.parts import train_experts, utility_of, weights_learnt
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.mixtures.task import Trained, budgets, first_like, judge_duel
-from tasks.duels.stitches.settings import FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
+from tasks.duels.stitches.settings import DENSE, FIRST_EXPERT, SEED, StitchDuelSettings, Variant, change_names
 from tasks.duels.stitches.task import (
     Evaluated,
     in_domain_text,
@@ -23,7 +25,9 @@ from tasks.sources.scarcity import data_limits, share_for_epochs, token_counts
 from tasks.sources.task import prepare_sources
 from tasks.stitching.changes.task import add_expert, drop_expert
 from tasks.stitching.task import compose_models, train_stitches
+from tasks.training.lineage import Lineage
 from tasks.training.task import plan_budget, train_expert, train_seed
+from tasks.training.training_run import Training, TrainingData
 
 
 def mixture_duel(run: AnyRun, e: Experiment, duel: DuelSettings) -> None:
@@ -65,7 +69,7 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.seed)
     probes = prepare_probes(run, duel, corpus, e.seed)
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
-    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
 
     behind = {SEED: solve_mixture(run, SEED, e.mixture, corpus, utility, budget.seed)}
     own = {
@@ -84,6 +88,7 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
         experts=own_tasks,
     )
     summed = add_up_mixtures(run, "dense", corpus, own | {"stitched": joint}, behind[SEED])
+    text = DuelText(corpus, joint, summed, probes)
 
     evaluated: list[Evaluated] = []
     for seed in range(e.seed, e.seed + duel.seeds):
@@ -91,15 +96,16 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
         hub = train_seed(run, e.model, e.training, corpus, behind[SEED], seed, f"duel{suffix}")
         experts = train_experts(run, e, corpus, own, hub, seed, suffix)
         models: dict[str, Artifact] = {SEED: hub, **experts}
+        training, lineage = Training(e.training, seed), Lineage(hub, experts)
         for variant in duel.variants:
             if seed == e.seed or not variant.side:
-                mixtures = {"joint": joint, "summed": summed}
                 models[variant.name] = _combined(
-                    run, e, variant, corpus, mixtures, probes, hub, experts, seed, suffix
+                    run, variant, training, text, lineage, f"{variant.name}{suffix}"
                 )
         if seed == e.seed and duel.changes_of is not None:
             (changed,) = [v for v in duel.variants if v.name == duel.changes_of]
-            models |= _changed(run, e, changed, corpus, joint, hub, experts, models[changed.name], seed)
+            data = TrainingData(corpus, joint)
+            models |= _changed(run, changed, training, data, lineage, models[changed.name])
         for name, model in models.items():
             scores = evaluate_model(run, f"{name}{suffix}", model, corpus, e.evaluation, probes)
             length, batch_size = e.training.sequence_length, e.evaluation.batch_size
@@ -109,68 +115,63 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     judge_stitch_duel(run, e.name, duel, corpus, tuple(own_tasks), evaluated)
 
 
+@dataclass(frozen=True)
+class DuelText:
+    """What variants train on: `joint` of all that combine experts, `summed` of experts and joint together."""
+
+    corpus: Artifact
+    joint: Artifact
+    summed: Artifact
+    probes: Artifact
+
+
 def _combined(
-    run: AnyRun,
-    e: Experiment,
-    variant: Variant,
-    corpus: Artifact,
-    mixtures: dict[str, Artifact],
-    probes: Artifact,
-    hub: Artifact,
-    experts: dict[str, Artifact],
-    seed: int,
-    suffix: str,
+    run: AnyRun, variant: Variant, training: Training, text: DuelText, lineage: Lineage, label: str
 ) -> Artifact:
-    """The variant's model; mixtures: `joint` of the stitches, `summed` of experts and stitches together."""
-    label = f"{variant.name}{suffix}"
-    rate = variant.learning_rate or e.training.expert_learning_rate
+    """The variant's model."""
+    rate = variant.learning_rate or training.settings.expert_learning_rate
     own = {"expert_learning_rate": rate, "freeze_expert_embeddings": False}
-    training = e.training.model_copy(update=own)
-    if variant.method == "dense":
-        stitch_share = mixtures["joint"].facts["budget"] / mixtures["summed"].facts["budget"]
-        extra = in_domain_text(probes, variant.in_domain_share * stitch_share)
-        return train_expert(run, "dense", training, corpus, mixtures["summed"], hub, seed, label, extra)
+    settings = training.settings.model_copy(update=own)
+    if variant.method == DENSE:
+        stitch_share = text.joint.facts["budget"] / text.summed.facts["budget"]
+        extra = in_domain_text(text.probes, variant.in_domain_share * stitch_share)
+        return train_expert(
+            run, "dense", settings, text.corpus, text.summed, lineage.hub, training.seed, label, extra
+        )
+    data = TrainingData(text.corpus, text.joint, in_domain_text(text.probes, variant.in_domain_share))
     if variant.stitch is None:
         return compose_models(
-            run, variant.method, rate, training, corpus, mixtures["joint"], hub, experts, seed, label
+            run, variant.composition(rate), replace(training, settings=settings), data, lineage, label
         )
-    models = {SEED: hub, **experts}
-    name = next(iter(experts)) if variant.hub == FIRST_EXPERT else variant.hub
+    models = {SEED: lineage.hub, **lineage.experts}
+    name = next(iter(lineage.experts)) if variant.hub == FIRST_EXPERT else variant.hub
     if name not in models:
         raise ValueError(
             f"stitch_duel.variants: {variant.name!r}: hub={variant.hub!r}; allowed: {', '.join(models)}, {FIRST_EXPERT}"
         )
-    extra = in_domain_text(probes, variant.in_domain_share)
     chosen = models.pop(name)
-    return train_stitches(
-        run, variant.stitch, e.training, corpus, mixtures["joint"], chosen, models, seed, label, extra
-    )
+    return train_stitches(run, variant.stitch, training, data, Lineage(chosen, models), label)
 
 
 def _changed(
     run: AnyRun,
-    e: Experiment,
     variant: Variant,
-    corpus: Artifact,
-    mixture: Artifact,
-    hub: Artifact,
-    experts: dict[str, Artifact],
+    training: Training,
+    data: TrainingData,
+    lineage: Lineage,
     stitched: Artifact,
-    seed: int,
 ) -> dict[str, Artifact]:
     """For each expert: the variant without it (dropped), trained without it, and that with it added."""
     assert variant.stitch is not None
     models: dict[str, Artifact] = {}
-    for name in experts:
-        others = {other: model for other, model in experts.items() if other != name}
+    for name in lineage.experts:
+        others = {other: model for other, model in lineage.experts.items() if other != name}
         if not others:
             continue
         dropped, without, added = change_names(variant.name, name)
         models[dropped] = drop_expert(run, stitched, name, dropped)
         models[without] = train_stitches(
-            run, variant.stitch, e.training, corpus, mixture, hub, others, seed, without
+            run, variant.stitch, training, data, replace(lineage, experts=others), without
         )
-        models[added] = add_expert(
-            run, variant.stitch, e.training, corpus, mixture, models[without], hub, experts, name, seed, added
-        )
+        models[added] = add_expert(run, variant.stitch, training, data, lineage, models[without], name, added)
     return models

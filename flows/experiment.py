@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -21,7 +23,9 @@ from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.task import write_report
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
+from tasks.training.lineage import Lineage
 from tasks.training.task import plan_budget, train_seed
+from tasks.training.training_run import Training, TrainingData
 
 __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 
@@ -61,7 +65,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     )
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
 
-    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility)
+    own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
     learnt = weights_learnt(run, e, e.mixture, corpus, budget.seed)
     mixtures: dict[str, Artifact] = {
         "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed, learnt=learnt)
@@ -95,22 +99,14 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     }
     gate = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, e.experts.gate)
 
+    training, lineage = Training(e.training, e.seed), Lineage(seed, experts)
+    data = TrainingData(corpus, mixtures["stitched"])
     combined: dict[str, Artifact] = {
-        method: compose_models(
-            run,
-            method,
-            e.stitching.composition_learning_rate,
-            e.training,
-            corpus,
-            mixtures["stitched"],
-            seed,
-            experts,
-            e.seed,
-        )
-        for method in e.stitching.compositions
+        settings.called: compose_models(run, settings, training, data, lineage)
+        for settings in e.stitching.composed()
     }
     combined["stitched"] = train_stitches(
-        run, e.stitching, e.training, corpus, mixtures["stitched"], seed, experts, e.seed, keep_snapshots=True
+        run, e.stitching, replace(training, keep_snapshots=True), data, lineage
     )
     for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, GateSettings
-from tasks.mixture.experts import RESERVED
 from tasks.mixture.methods import MixtureChoice, check_evidence
 from tasks.mixture.methods.utilimax import UtilimaxMixture
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import SourcesSettings
+from tasks.stitching.compositions import RESERVED_NAMES
 from tasks.stitching.settings import StitchingSettings
 from tasks.tables.file_names import NAME_PATTERN
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
@@ -54,10 +54,10 @@ class ExpertsSettings(BaseModel):
     @classmethod
     def _names_differ(cls, listed: tuple[ExpertSettings, ...]) -> tuple[ExpertSettings, ...]:
         names = [expert.name for expert in listed]
-        reserved = sorted(set(RESERVED).intersection(names))
+        reserved = sorted(set(RESERVED_NAMES).intersection(names))
         if reserved or len(set(names)) < len(names):
             raise ValueError(
-                f"experts are named {names}; allowed: names that differ, and none of {', '.join(RESERVED)}"
+                f"experts are named {names}; allowed: names that differ, and none of {', '.join(RESERVED_NAMES)}"
             )
         return listed
 
@@ -216,6 +216,12 @@ class Experiment(BaseModel):
             )
         if self.duel is not None and self.stitch_duel is not None:
             raise ValueError("duel and stitch_duel are both given; allowed: one of them")
+        taken = self.names_taken()
+        for expert in self.experts.listed:
+            if expert.name in taken:
+                raise ValueError(
+                    f"experts.listed: {expert.name!r} is the name of another model; allowed: none of {', '.join(taken)}"
+                )
         for where, num_stitches in self._stitches().items():
             if pretrained is None and num_stitches > self.model.num_layers:
                 raise ValueError(
@@ -235,6 +241,12 @@ class Experiment(BaseModel):
             for variant in self.stitch_duel.variants
             if variant.stitch is not None
         }
+
+    def names_taken(self) -> tuple[str, ...]:
+        """What no expert may be called, since other models are."""
+        if self.stitch_duel is None:
+            return self.stitching.names_taken()
+        return (*RESERVED_NAMES, *(variant.name for variant in self.stitch_duel.variants))
 
     def to_json(self) -> dict[str, Any]:
         return json.loads(self.model_dump_json())

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from models.averaging import uniform_soup
 from models.combined.combined_config import EnsembleConfig, RoutedConfig, UpcycledConfig
 from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
-from models.compositions import COMPOSITIONS, Composition
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.merging import mergekit_merge
 from models.seed import load_causal_lm, new_seed_model, seed_config
-from models.soup import uniform_soup
 from models.stitched.prefix_cache import Prefix, PrefixCache
 from models.stitched.stitch_layer import Stitch, StitchPlace, stitch_places
 from models.stitched.stitched_config import StitchedConfig
@@ -32,8 +32,6 @@ for config_class, model_class in (
     AutoModelForCausalLM.register(config_class, model_class, exist_ok=True)
 
 __all__ = [
-    "COMPOSITIONS",
-    "Composition",
     "EnsembleConfig",
     "EnsembleForCausalLM",
     "ModelCosts",
@@ -50,6 +48,7 @@ __all__ = [
     "UpcycledForCausalLM",
     "count_parameters",
     "load_causal_lm",
+    "mergekit_merge",
     "model_costs",
     "new_seed_model",
     "seed_config",

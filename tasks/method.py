@@ -7,9 +7,8 @@ declaration and a line in that tuple.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Annotated, Any, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
@@ -41,7 +40,7 @@ class Method:
         """As recipes and commands call it."""
         return self.settings.model_fields["method"].default
 
-    def defaults(self, **given: Any) -> Any:
+    def configured(self, **given: Any) -> Any:
         """Its settings where nothing is set but what is given."""
         return self.settings.model_validate(given)
 
@@ -49,9 +48,12 @@ class Method:
 AnyMethod = TypeVar("AnyMethod", bound=Method)
 
 
-def declared(package: str, attribute: str, modules: Sequence[str]) -> tuple[Any, ...]:
-    """What the modules of the package declare under that name, in their order."""
-    return tuple(getattr(import_module(f"{package}.{module}"), attribute) for module in modules)
+def listed(namespace: Mapping[str, Any], attribute: str) -> tuple[Any, ...]:
+    """What the modules that a namespace has imported declare under that name, in the order of the imports.
+
+    So the import of a method's file is its line in the list.
+    """
+    return tuple(getattr(value, attribute) for value in namespace.values() if hasattr(value, attribute))
 
 
 def by_name(methods: Sequence[AnyMethod]) -> dict[str, AnyMethod]:

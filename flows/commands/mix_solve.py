@@ -200,7 +200,7 @@ def _by_rule(
     for override in overrides:
         apply_override(given, override)
     try:
-        settings = method.defaults(**given)
+        settings = method.configured(**given)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ValueError(

@@ -8,6 +8,24 @@ from typing import Any, ClassVar
 
 from transformers import AutoConfig, PreTrainedConfig
 
+# A stitched model takes these from its hub, or does not need them: experts may differ in them.
+NOT_ARCHITECTURE = frozenset(
+    {
+        "_attn_implementation",
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "bos_token_id",
+        "dtype",
+        "eos_token_id",
+        "initializer_range",
+        "pad_token_id",
+        "tie_word_embeddings",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
 
 class CombinedConfig(PreTrainedConfig):
     """Shared by the configurations of all combined models.
@@ -168,3 +186,21 @@ def check_names(names: list[str]) -> None:
             )
     if len(set(names)) != len(names):
         raise ValueError(f"expert names are {names}; allowed: each name once")
+
+
+def check_same_architecture(hub: PreTrainedConfig, expert: PreTrainedConfig, name: str) -> None:
+    """Raise ValueError naming the expert, the field and both values where an expert differs from the hub.
+
+    Everything that decides the shape or the arithmetic of a stream must be equal; see `NOT_ARCHITECTURE` for
+    what may differ.
+    """
+    hub_fields = {"model_type": hub.model_type, **hub.to_dict()}
+    expert_fields = {"model_type": expert.model_type, **expert.to_dict()}
+    for key in [*hub_fields, *(key for key in expert_fields if key not in hub_fields)]:
+        if key in NOT_ARCHITECTURE:
+            continue
+        if hub_fields.get(key) != expert_fields.get(key):
+            raise ValueError(
+                f"expert {name!r}: {key} is {expert_fields.get(key)!r} but the hub's is "
+                f"{hub_fields.get(key)!r}; hub and experts must share architecture, shape and vocabulary"
+            )

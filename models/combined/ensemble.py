@@ -20,7 +20,7 @@ from transformers.utils import can_return_tuple
 
 from models.combined.combined_config import EnsembleConfig
 from models.combined.whole_models import WholeModelsForCausalLM, kept_positions, token_mask
-from models.stitched.streams import language_model_head
+from models.streams import language_model_head
 
 
 class EnsembleForCausalLM(WholeModelsForCausalLM):

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, GenerationMixin, PreTrainedModel
 
-from models.combined.combined_config import CombinedConfig
-from models.stitched.stitched_config import check_same_architecture
-from models.stitched.streams import check_runs_as_streams
+from models.combined.combined_config import CombinedConfig, check_same_architecture
+from models.streams import check_runs_as_streams
 
 ATTENTION_SUPPORT = (
     "_supports_attention_backend",
@@ -20,6 +19,7 @@ ATTENTION_SUPPORT = (
     "_supports_flex_attn",
     "_supports_sdpa",
 )
+UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")  # where models run side by side
 AnyConfig = TypeVar("AnyConfig", bound=CombinedConfig)
 
 

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedMo
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
+from models.averaging import uniform_soup
 from models.combined.combined_config import UpcycledConfig
 from models.combined.members import CombinedForCausalLM, config_of
 from models.combined.mixture_blocks import (
@@ -27,7 +28,6 @@ from models.combined.mixture_blocks import (
     MixtureOfFeedForwards,
     SampledFeedForwards,
 )
-from models.soup import uniform_soup
 
 BLOCKS = ("self_attn", "mlp")
 

@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Cache, DynamicCache, PreTrainedModel
 
 from models.combined.combined_config import WholeModelsConfig
-from models.combined.members import CombinedForCausalLM, config_of
-from models.stitched.streams import number_cache_slots, run_streams
-
-UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")
+from models.combined.members import UNSUPPORTED, CombinedForCausalLM, config_of
+from models.streams import number_cache_slots, run_streams
 
 
 class WholeModelsForCausalLM(CombinedForCausalLM):

@@ -14,7 +14,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,8 @@ from transformers import Cache
 
 from models.stitched.prefix_cache import Prefix
 from models.stitched.stitch_layer import Stitch
-from models.stitched.streams import linear_by_stream, run_streams
-
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_parts import StitchedParts
+from models.streams import linear_by_stream, run_streams
 
 StitchesByLayer = Mapping[int, Callable[[list[Tensor]], list[Tensor]]]
 
@@ -108,7 +106,7 @@ class BatchedStreams:
         return type(None), ()
 
 
-def batch_streams(model: StitchedForCausalLM, on: bool) -> None:
+def batch_streams(model: StitchedParts, on: bool) -> None:
     """See `StitchedForCausalLM.batch_streams`."""
     decoders = model.decoders()
     if model.batched is not None:
@@ -133,7 +131,7 @@ def batch_streams(model: StitchedForCausalLM, on: bool) -> None:
 
 
 @contextmanager
-def apart(model: StitchedForCausalLM) -> Iterator[None]:
+def apart(model: StitchedParts) -> Iterator[None]:
     """Every stream with weights of its own while this lasts; batched again afterwards if it was before."""
     was_batched = model.batched is not None
     batch_streams(model, False)
@@ -145,7 +143,7 @@ def apart(model: StitchedForCausalLM) -> Iterator[None]:
 
 
 def as_run(
-    model: StitchedForCausalLM, prefix: Prefix | None, cache: Cache | None
+    model: StitchedParts, prefix: Prefix | None, cache: Cache | None
 ) -> tuple[list[Any], StitchesByLayer]:
     """The decoders and the stitches by layer that a forward pass of the model runs.
 
@@ -163,7 +161,7 @@ def as_run(
     return [batched], _batched_stitches(model)
 
 
-def _batched_stitches(model: StitchedForCausalLM) -> StitchesByLayer:
+def _batched_stitches(model: StitchedParts) -> StitchesByLayer:
     return {layer: functools.partial(_through, stitch) for layer, stitch in model.stitches_by_layer().items()}
 
 
@@ -183,7 +181,7 @@ def _check_cache(cache: Cache | None, config: Any, is_batched: bool) -> None:
             )
 
 
-def _check_equals_sequential(model: StitchedForCausalLM, batched: BatchedStreams) -> None:
+def _check_equals_sequential(model: StitchedParts, batched: BatchedStreams) -> None:
     """Raise ValueError unless batched streams give the sequential ones' states, as far as rounding lets them."""
     num_streams = model.config.num_members
     ids = torch.arange(num_streams + 1, device=model.device) % model.config.vocab_size

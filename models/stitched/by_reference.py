@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
+from models.combined.combined_config import check_same_architecture
 from models.seed import load_causal_lm
-from models.stitched.stitched_config import StitchedConfig, check_same_architecture
-
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_config import StitchedConfig
+from models.stitched.stitched_parts import StitchedParts
 
 # What transformers' Auto classes pass on and what means nothing where weights come from several folders.
 PASSED_ON = frozenset({"attn_implementation", "device_map"})
@@ -28,7 +27,7 @@ FROM_THE_NETWORK = frozenset(
 
 
 @contextmanager
-def streams_elsewhere(model: StitchedForCausalLM) -> Iterator[dict[str, Tensor]]:
+def streams_elsewhere(model: StitchedParts) -> Iterator[dict[str, Tensor]]:
     """The stitches' weights, while the configuration says where hub and experts are.
 
     Raises ValueError for a stream that was not loaded from a folder, or whose weights have changed since.
@@ -50,7 +49,7 @@ def streams_elsewhere(model: StitchedForCausalLM) -> Iterator[dict[str, Tensor]]
 
 
 def load_from_elsewhere(
-    model_class: type[StitchedForCausalLM], folder: Path, config: StitchedConfig, options: dict[str, Any]
+    from_models: Callable[..., Any], folder: Path, config: StitchedConfig, options: dict[str, Any]
 ) -> Any:
     """Load hub and experts from where `config` says, and the stitches from `folder`.
 
@@ -79,11 +78,11 @@ def load_from_elsewhere(
             place["folder"], dtype=dtype, use_safetensors=True, trust_remote_code=False, **passed
         )
         check_same_architecture(config.base_config, streams[name].config, name)
-    model = model_class.from_models(
+    model = from_models(
         streams.pop("hub"),
         {name: streams[name] for name in config.expert_names},
         config.num_stitches,
-        config.layout,  # type: ignore[arg-type]
+        config.layout,
         config.gate_dropout,
         config.gate_biases,
         config.newest_trains_alone,
@@ -143,7 +142,7 @@ def _check_digests(name: str, place: dict[str, Any]) -> None:
             )
 
 
-def _check_unchanged(model: StitchedForCausalLM, name: str, folder: str) -> None:
+def _check_unchanged(model: StitchedParts, name: str, folder: str) -> None:
     config = model.config
     stream: Any = model.hub if name == "hub" else model.experts[config.expert_names.index(name)]
     on_disk: Any = load_causal_lm(folder, model.dtype)

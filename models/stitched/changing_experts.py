@@ -1,24 +1,20 @@
-"""Experts that come and go: how base models become a stitched model's streams, are added and are dropped."""
+"""Experts that come and go: which models fit a stitched one, how they are added and dropped."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from models.combined.combined_config import check_names
+from models.combined.combined_config import check_names, check_same_architecture
 from models.stitched.by_reference import folders_of
-from models.stitched.stitched_config import check_biases, check_same_architecture
-from models.stitched.streams import number_cache_slots
-
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_config import check_biases
+from models.stitched.stitched_parts import StitchedParts
 
 
-def drop_expert(model: StitchedForCausalLM, name: str) -> None:
+def drop_expert(model: StitchedParts, name: str) -> None:
     """See `StitchedForCausalLM.drop_expert`."""
     names = model.config.expert_names
     if name not in names:
@@ -34,12 +30,10 @@ def drop_expert(model: StitchedForCausalLM, name: str) -> None:
     model.config.gate_biases = {k: v for k, v in model.config.gate_biases.items() if k != name}
     if index == len(names) - 1:
         model.config.newest_trains_alone = False
-    settle(model)
+    model.settle()
 
 
-def add_expert(
-    model: StitchedForCausalLM, name: str, expert: PreTrainedModel, gate_bias: float | None
-) -> None:
+def add_expert(model: StitchedParts, name: str, expert: PreTrainedModel, gate_bias: float | None) -> None:
     """See `StitchedForCausalLM.add_expert`."""
     config = model.config
     check_fits(config.base_config, model.dtype, name, expert)
@@ -53,37 +47,15 @@ def add_expert(
     model.origins |= folders_of({name: expert})
     config.expert_names, config.gate_biases = names, biases
     config.newest_trains_alone = True
-    settle(model)
+    model.settle()
     model.train(model.training)
 
 
-def train_all_stitches(model: StitchedForCausalLM) -> None:
+def train_all_stitches(model: StitchedParts) -> None:
     """See `StitchedForCausalLM.train_all_stitches`."""
     for stitch in _stitches(model):
         stitch.train_all()
     model.config.newest_trains_alone = False
-
-
-def settle(model: StitchedForCausalLM) -> None:
-    """Make loose base models into streams of `model`: one configuration, own cache slots, frozen."""
-    base_config = model.config.base_config
-    experts: list[Any] = list(model.experts)
-    for expert in experts:
-        expert.norm = nn.Identity()
-    for stream, decoder in enumerate(model.decoders()):
-        number_cache_slots(decoder, stream, base_config.num_hidden_layers)
-    for module in [*model.hub.modules(), *model.experts.modules()]:
-        if hasattr(module, "config"):
-            module.config = base_config
-    set_trainable(model)
-
-
-def set_trainable(model: StitchedForCausalLM) -> None:
-    """Freeze hub and experts; of each stitch let train what trains."""
-    model.hub.requires_grad_(False)
-    model.experts.requires_grad_(False)
-    for stitch in _stitches(model):
-        stitch.set_trainable()
 
 
 def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: PreTrainedModel) -> None:
@@ -95,5 +67,5 @@ def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: Pre
         )
 
 
-def _stitches(model: StitchedForCausalLM) -> list[Any]:
+def _stitches(model: StitchedParts) -> list[Any]:
     return list(model.stitches)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.stitched.streams import language_model_head, run_streams
-
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_parts import StitchedParts
+from models.streams import language_model_head, run_streams
 
 
 def _evaluating(look: Callable[..., Any]) -> Callable[..., Any]:
     """`look` at a model in evaluation mode without gradients, whatever mode it is in and goes back to."""
 
     @functools.wraps(look)
-    def evaluating(model: StitchedForCausalLM, *args: Any) -> Any:
+    def evaluating(model: StitchedParts, *args: Any) -> Any:
         was_training = model.training
         model.eval()
         try:
@@ -34,7 +32,7 @@ def _evaluating(look: Callable[..., Any]) -> Callable[..., Any]:
 
 @_evaluating
 def gate_statistics(
-    model: StitchedForCausalLM, input_ids: Tensor, attention_mask: Tensor | None = None
+    model: StitchedParts, input_ids: Tensor, attention_mask: Tensor | None = None
 ) -> list[dict[str, Any]]:
     """How much each stream passes on at each stitch, over the tokens of `input_ids` (batch, length).
 
@@ -80,7 +78,7 @@ def gate_statistics(
 
 @_evaluating
 def token_contributions(
-    model: StitchedForCausalLM, input_ids: Tensor, attention_mask: Tensor | None = None
+    model: StitchedParts, input_ids: Tensor, attention_mask: Tensor | None = None
 ) -> dict[int, Tensor]:
     """What each stream brings into the hub at each token of `input_ids` (batch, length).
 
@@ -98,7 +96,7 @@ def token_contributions(
 
 @_evaluating
 def leave_one_out(
-    model: StitchedForCausalLM, input_ids: Tensor, attention_mask: Tensor | None = None
+    model: StitchedParts, input_ids: Tensor, attention_mask: Tensor | None = None
 ) -> dict[str, Tensor]:
     """What each expert is worth at each token: expert's name -> (batch, length - 1), in nats.
 
@@ -122,7 +120,7 @@ def leave_one_out(
 
 
 def _token_losses(
-    model: StitchedForCausalLM, experts: list[int], input_ids: Tensor, attention_mask: Tensor | None
+    model: StitchedParts, experts: list[int], input_ids: Tensor, attention_mask: Tensor | None
 ) -> Tensor:
     decoders = model.decoders()
     states = run_streams(
@@ -139,7 +137,7 @@ def _token_losses(
 
 
 def _states_at_stitches(
-    model: StitchedForCausalLM, input_ids: Tensor, attention_mask: Tensor | None
+    model: StitchedParts, input_ids: Tensor, attention_mask: Tensor | None
 ) -> list[list[Tensor]]:
     """The states that go into each stitch, hub first."""
     seen: list[list[Tensor]] = []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_parts import StitchedParts
 
 CARD = """---
 library_name: transformers
@@ -52,7 +50,7 @@ which loading checks.
 """
 
 
-def write_model_card(model: StitchedForCausalLM, folder: str | Path, bundle: bool = True) -> Path:
+def write_model_card(model: StitchedParts, folder: str | Path, bundle: bool = True) -> Path:
     """Write `README.md` for `model` into `folder` and return its path.
 
     bundle: whether hub and experts are saved in the folder too.

@@ -13,16 +13,13 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.stitched.streams import run_streams
-
-if TYPE_CHECKING:
-    from models.stitched.stitched_model import StitchedForCausalLM
+from models.stitched.stitched_parts import StitchedParts
+from models.streams import run_streams
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class PrefixCache:
     ValueError for a model that drops out attention, whose states differ from step to step.
     """
 
-    def __init__(self, model: StitchedForCausalLM, folder: str | Path) -> None:
+    def __init__(self, model: StitchedParts, folder: str | Path) -> None:
         dropout = getattr(model.config.base_config, "attention_dropout", 0.0)
         if dropout:
             raise ValueError(
@@ -90,7 +87,7 @@ class PrefixCache:
         return digest.hexdigest()
 
 
-def frozen_layers(model: StitchedForCausalLM) -> list[list[int]]:
+def frozen_layers(model: StitchedParts) -> list[list[int]]:
     """For each stream, hub first, the numbers of layers after which its state enters a stitch while still frozen."""
     first = model.places[0].layer
     into_hub = next(place.layer for place in model.places if place.kind == "experts-into-hub")
@@ -99,9 +96,7 @@ def frozen_layers(model: StitchedForCausalLM) -> list[list[int]]:
 
 
 @torch.no_grad()
-def compute_prefix(
-    model: StitchedForCausalLM, input_ids: Tensor, attention_mask: Tensor | None = None
-) -> Prefix:
+def compute_prefix(model: StitchedParts, input_ids: Tensor, attention_mask: Tensor | None = None) -> Prefix:
     """The prefix of `input_ids` (batch, length), without a cache."""
     known: list[dict[int, Tensor]] = []
     for decoder, layers in zip(model.decoders(), frozen_layers(model), strict=True):

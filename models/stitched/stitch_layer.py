@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from models.stitched.streams import linear_by_stream
+from models.streams import linear_by_stream
 
 StitchKind = Literal["experts-into-hub", "hub-into-experts"]
 Layout = Literal["alternating", "experts-into-hub"]

@@ -6,28 +6,8 @@ import math
 from dataclasses import field
 from typing import Any
 
-from transformers import PreTrainedConfig
-
 from models.combined.combined_config import CombinedConfig
 from models.stitched.stitch_layer import stitch_places
-
-# A stitched model takes these from its hub, or does not need them: experts may differ in them.
-NOT_ARCHITECTURE = frozenset(
-    {
-        "_attn_implementation",
-        "_name_or_path",
-        "architectures",
-        "attention_dropout",
-        "bos_token_id",
-        "dtype",
-        "eos_token_id",
-        "initializer_range",
-        "pad_token_id",
-        "tie_word_embeddings",
-        "transformers_version",
-        "use_cache",
-    }
-)
 
 
 class StitchedConfig(CombinedConfig):
@@ -73,21 +53,3 @@ def check_biases(biases: dict[str, float], names: list[str]) -> None:
             raise ValueError(f"gate_biases names {name!r}; allowed: the experts {', '.join(names)}")
         if not math.isfinite(bias):
             raise ValueError(f"gate bias of expert {name!r} is {bias}; allowed: a finite number")
-
-
-def check_same_architecture(hub: PreTrainedConfig, expert: PreTrainedConfig, name: str) -> None:
-    """Raise ValueError naming the expert, the field and both values where an expert differs from the hub.
-
-    Everything that decides the shape or the arithmetic of a stream must be equal; see `NOT_ARCHITECTURE` for
-    what may differ.
-    """
-    hub_fields = {"model_type": hub.model_type, **hub.to_dict()}
-    expert_fields = {"model_type": expert.model_type, **expert.to_dict()}
-    for key in [*hub_fields, *(key for key in expert_fields if key not in hub_fields)]:
-        if key in NOT_ARCHITECTURE:
-            continue
-        if hub_fields.get(key) != expert_fields.get(key):
-            raise ValueError(
-                f"expert {name!r}: {key} is {expert_fields.get(key)!r} but the hub's is "
-                f"{hub_fields.get(key)!r}; hub and experts must share architecture, shape and vocabulary"
-            )

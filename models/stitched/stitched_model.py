@@ -13,21 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoModel,
     AutoModelForCausalLM,
     Cache,
     DynamicCache,
-    GenerationMixin,
     PreTrainedModel,
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
-from models.combined.members import ATTENTION_SUPPORT
+from models.combined.members import UNSUPPORTED, CombinedForCausalLM
 from models.stitched import batched_streams
 from models.stitched import by_reference as stitched_files
 from models.stitched import changing_experts as stitched_experts
@@ -36,35 +33,26 @@ from models.stitched.model_card import write_model_card
 from models.stitched.prefix_cache import Prefix
 from models.stitched.stitch_layer import Layout, Stitch, StitchPlace, stitch_places
 from models.stitched.stitched_config import StitchedConfig
-from models.stitched.streams import check_runs_as_streams, language_model_head, run_streams
-
-UNSUPPORTED = ("inputs_embeds", "output_attentions", "output_hidden_states")
+from models.streams import check_runs_as_streams, language_model_head, number_cache_slots, run_streams
 
 
-class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
+class StitchedForCausalLM(CombinedForCausalLM):
     """Causal LM of a hub, its experts and the stitches between them. Build it with `from_models`."""
 
     config_class = StitchedConfig
-    supports_gradient_checkpointing = True
     batched: batched_streams.BatchedStreams | None = None  # what runs while streams are batched
 
     def __init__(self, config: StitchedConfig) -> None:
         inner = config.base_config
-        # By these transformers picks the attention to run: what the inner architecture can do decides.
-        for flag in ATTENTION_SUPPORT:
-            setattr(self, flag, getattr(MODEL_FOR_CAUSAL_LM_MAPPING[type(inner)], flag))
         super().__init__(config)
         self.hub: Any = AutoModelForCausalLM.from_config(inner)
         self.experts = nn.ModuleList([AutoModel.from_config(inner) for _ in config.expert_names])
-        self.places: list[StitchPlace] = stitch_places(
-            inner.num_hidden_layers,
-            config.num_stitches,
-            config.layout,  # type: ignore[arg-type]
-        )
+        layout: Any = config.layout
+        self.places: list[StitchPlace] = stitch_places(inner.num_hidden_layers, config.num_stitches, layout)
         self.stitches = nn.ModuleList(self._new_stitches())
         self._no_split_modules = [*(self.hub._no_split_modules or []), Stitch.__name__]
         self.origins: dict[str, str] = {}  # "hub" and experts' names -> the folder that they were loaded from
-        stitched_experts.settle(self)
+        self.settle()
         self.post_init()
 
     @classmethod
@@ -103,15 +91,12 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
             newest_trains_alone=newest_trains_alone,
             dtype=hub.dtype,
         )
-        config._attn_implementation = hub.config._attn_implementation
-        with torch.device("meta"):  # the frame only: every weight is replaced below
-            model = cls(config)
+        model = cls.on_meta(config, hub)  # the frame only: every weight is replaced below
         model.hub = copy.deepcopy(hub)
         model.experts = nn.ModuleList([copy.deepcopy(expert.base_model) for expert in experts.values()])
         model.stitches = nn.ModuleList([stitch.to(hub.device, hub.dtype) for stitch in model._new_stitches()])
         model.origins = stitched_files.folders_of({"hub": hub, **experts})
-        stitched_experts.settle(model)
-        model.generation_config = copy.deepcopy(hub.generation_config)
+        model.settle()
         return model.eval()
 
     @classmethod
@@ -128,11 +113,8 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         if not isinstance(config, StitchedConfig) and Path(folder).is_dir():
             config = StitchedConfig.from_pretrained(folder)
         if isinstance(config, StitchedConfig) and config.streams_elsewhere is not None:
-            return stitched_files.load_from_elsewhere(cls, Path(folder), config, kwargs)
-        loaded = super().from_pretrained(folder, *args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # output_loading_info=True gives a pair
-        stitched_experts.set_trainable(model)
-        return loaded
+            return stitched_files.load_from_elsewhere(cls.from_models, Path(folder), config, kwargs)
+        return super().from_pretrained(folder, *args, **kwargs)
 
     def save_pretrained(  # type: ignore[override]
         self, save_directory: str | Path, bundle: bool = True, **kwargs: Any
@@ -192,6 +174,20 @@ class StitchedForCausalLM(PreTrainedModel, GenerationMixin):
         norms or mix up batched streams; a forward pass then refuses training mode, and `prefix`.
         """
         batched_streams.batch_streams(self, on)
+
+    def settle(self) -> None:
+        """Make loose base models into streams: one configuration, own cache slots, no norms of experts, frozen."""
+        for stream, decoder in enumerate(self.decoders()):
+            if stream:
+                decoder.norm = nn.Identity()
+            number_cache_slots(decoder, stream, self.config.base_config.num_hidden_layers)
+        super().settle()
+
+    def freeze(self) -> None:
+        """Freeze hub and experts; of each stitch let train what trains."""
+        super().freeze()
+        for stitch in self.stitches_by_layer().values():
+            stitch.set_trainable()
 
     @property
     def num_trainable(self) -> int:

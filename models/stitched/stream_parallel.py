@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from models.stitched.stitch_layer import Stitch
-from models.stitched.stitched_model import StitchedForCausalLM
-from models.stitched.streams import language_model_head, run_streams
+from models.stitched.stitched_parts import StitchedParts
+from models.streams import language_model_head, run_streams
 
 HUB = 0
 
@@ -28,7 +28,7 @@ class StreamParallel(nn.Module):
     cache. Raises ValueError where there are more processes than streams.
     """
 
-    def __init__(self, model: StitchedForCausalLM, group: dist.ProcessGroup | None = None) -> None:
+    def __init__(self, model: StitchedParts, group: dist.ProcessGroup | None = None) -> None:
         super().__init__()
         self.group = group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)

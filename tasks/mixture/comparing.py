@@ -139,7 +139,7 @@ def _ruled(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
 
 def _solved(name: str, plan: Plan, utility: pd.DataFrame | None) -> Mixture:
     method = METHODS_BY_NAME[name]
-    settings = method.defaults().model_copy(update={"epoch_cap": plan.epoch_cap})
+    settings = method.configured().model_copy(update={"epoch_cap": plan.epoch_cap})
     return method.solve(settings, Question(plan.sizes, plan.budget, utility))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,13 +15,16 @@ from tasks.mixture.solver.capped_simplex import Array
 RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
 
 
-def auto_experts(utility: pd.DataFrame, count: int) -> dict[str, tuple[str, ...]]:
+def auto_experts(
+    utility: pd.DataFrame, count: int, reserved: Collection[str] = ()
+) -> dict[str, tuple[str, ...]]:
     """Groups the tasks into `count` experts: expert name -> its tasks, both in the order of names.
 
     utility: sources x tasks. Average linkage on 1 - the correlation of two tasks' utilities over sources,
     after each source's mean over all tasks is taken out (a task that prefers no source correlates with none).
     An expert is named for the source of the largest mean relative utility for its tasks; where two would have
-    the same name, the one with the larger keeps it and the other takes its next best source.
+    the same name, the one with the larger keeps it and the other takes its next best source. reserved: names that
+    are not free for experts.
     Raises ValueError where count is not between 1 and the number of tasks.
     """
     tasks = sorted(str(task) for task in utility.columns)
@@ -30,7 +36,7 @@ def auto_experts(utility: pd.DataFrame, count: int) -> dict[str, tuple[str, ...]
     members = [
         tuple(task for task, group in zip(tasks, groups, strict=True) if group == g) for g in range(count)
     ]
-    return dict(sorted(zip(_names(values, members), members, strict=True)))
+    return dict(sorted(zip(_names(values, members, reserved), members, strict=True)))
 
 
 def _clusters(columns: Array, count: int) -> NDArray[np.intp]:
@@ -50,15 +56,16 @@ def _clusters(columns: Array, count: int) -> NDArray[np.intp]:
     return cut_tree(tree, n_clusters=count)[:, 0]
 
 
-def _names(values: pd.DataFrame, members: list[tuple[str, ...]]) -> list[str]:
+def _names(values: pd.DataFrame, members: list[tuple[str, ...]], reserved: Collection[str]) -> list[str]:
     strength = {
         g: relative_utility(values, tasks).mean(axis=1).sort_values(ascending=False, kind="stable")
         for g, tasks in enumerate(members)
     }
     names: dict[int, str] = {}
     for g in sorted(strength, key=lambda g: (-strength[g].iloc[0], members[g])):
-        taken = {*names.values(), *RESERVED}
+        taken = {*names.values(), *reserved}
         free = [str(source) for source in strength[g].index if str(source) not in taken]
         # More experts than sources to name them for: number the strongest one's name.
-        names[g] = free[0] if free else f"{strength[g].index[0]}-{g + 1}"
+        numbered = (f"{strength[g].index[0]}-{number}" for number in itertools.count(g + 1))
+        names[g] = free[0] if free else next(name for name in numbered if name not in taken)
     return [names[g] for g in range(len(members))]

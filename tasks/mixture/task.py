@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
@@ -149,10 +149,16 @@ def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifa
 
 @stage_task(name="experts", task_run_name="group-tasks")
 def group_tasks(
-    run: AnyRun, listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact, utility: Artifact
+    run: AnyRun,
+    listed: dict[str, tuple[str, ...]],
+    count: int,
+    corpus: Artifact,
+    utility: Artifact,
+    reserved: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
     """The tasks that each expert serves: as listed by name or pattern, or else grouped by what data serves them.
 
+    reserved: names that experts of grouped tasks may not have, since other models are called so.
     Raises ValueError for what is listed and fits no task.
     """
     known = list(corpus.facts["tasks"])
@@ -174,7 +180,7 @@ def group_tasks(
         from tasks.mixture.experts import auto_experts
         from tasks.utility.matrix import UtilityMatrix
 
-        groups = auto_experts(UtilityMatrix.load(utility.path).values, min(count, len(known)))
+        groups = auto_experts(UtilityMatrix.load(utility.path).values, min(count, len(known)), reserved)
         (folder / "experts.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
         return {"experts": {name: list(tasks) for name, tasks in groups.items()}}
 
@@ -182,7 +188,7 @@ def group_tasks(
         Stage(
             name="experts",
             version=VERSION,
-            identity={"count": count},
+            identity={"count": count, "reserved": sorted(reserved)},
             inputs={"utility": utility.digest},
             build=build,
             expected=lambda: {"experts": _numbered(known, min(count, len(known)))},

@@ -1,22 +1,22 @@
 """Settings of the stitching stage."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-CompositionName = Literal[
-    "soup",
-    "ties",
-    "dare-linear",
-    "dare-ties",
-    "btm",
-    "routing",
-    "btx-soft",
-    "btx-sampled",
-    "bam",
-    "bam-adapters",
-]
-TRAINED_COMPOSITIONS = ("routing", "btx-soft", "btx-sampled", "bam", "bam-adapters")
+from tasks.method import lines, settings_of
+from tasks.stitching.compositions import COMPOSITIONS, COMPOSITIONS_BY_NAME, RESERVED_NAMES
+from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
+
+
+def _by_method(given: Any) -> Any:
+    return {"method": given} if isinstance(given, str) else given
+
+
+if TYPE_CHECKING:
+    AnyComposition = CompositionSettings
+else:
+    AnyComposition = Annotated[settings_of(COMPOSITIONS, default="soup"), BeforeValidator(_by_method)]
 
 
 class StitchSettings(BaseModel):
@@ -42,11 +42,43 @@ class StitchSettings(BaseModel):
 class StitchingSettings(StitchSettings):
     """Stitch layers between seed and experts, and what they are compared with."""
 
-    compositions: tuple[CompositionName, ...] = Field(
-        ("soup",),
-        description="Other ways to combine seed and experts to compare with. Those that train get as many tokens "
-        "as the stitches, of the same mixture.",
+    compositions: tuple[AnyComposition, ...] = Field(
+        (COMPOSITIONS_BY_NAME["soup"].defaults,),
+        description="Other ways to combine seed and experts to compare with, each by name or with settings, such as "
+        "[soup, {method: ties, density: 0.3}]. Those that train get as many tokens as the stitches, of the same "
+        f"mixture. {lines(COMPOSITIONS)}.",
     )
     composition_learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="Peak learning rate of the compositions that train."
+        1e-3,
+        gt=0,
+        le=1,
+        description="Peak learning rate of the compositions that train and have none of their own.",
     )
+
+    @field_validator("compositions")
+    @classmethod
+    def _names_differ(cls, compositions: tuple[AnyComposition, ...]) -> tuple[AnyComposition, ...]:
+        names = [composition.called for composition in compositions]
+        taken = [
+            each.name for each in compositions if each.name != each.method and each.name in RESERVED_NAMES
+        ]
+        if taken or len(set(names)) < len(names):
+            raise ValueError(
+                f"compositions are called {', '.join(names)}; allowed: each name once (give a `name` to those of one "
+                f"method), and no `name` of {', '.join(RESERVED_NAMES)}"
+            )
+        return compositions
+
+    def composed(self) -> tuple[AnyComposition, ...]:
+        """The compositions with the learning rate that each trains with."""
+        rate = {"learning_rate": self.composition_learning_rate}
+        return tuple(
+            each.model_copy(update=rate)
+            if isinstance(each, TrainedSettings) and each.learning_rate is None
+            else each
+            for each in self.compositions
+        )
+
+    def names_taken(self) -> tuple[str, ...]:
+        """What experts may not be called: names with a meaning of their own, and those of the compositions."""
+        return tuple(dict.fromkeys([*RESERVED_NAMES, *(each.called for each in self.compositions)]))

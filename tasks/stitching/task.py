@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from storage.artifacts import Artifact, label_of
 from storage.stage import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
-from tasks.stitching.settings import TRAINED_COMPOSITIONS, StitchSettings
-from tasks.training.estimates import config_of_artifact, dense_shape, stitched_shape, training_told
-from tasks.training.settings import TrainingSettings
-from tasks.training.training_run import ExtraText, run_training, training_identity
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
+from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
+from tasks.stitching.settings import StitchSettings
+from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
+from tasks.training.lineage import Lineage
+from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
 VERSION = 4
 GATES = ".gate"  # how the names of gate weights end
@@ -24,62 +27,32 @@ GATES = ".gate"  # how the names of gate weights end
 def train_stitches(
     run: AnyRun,
     settings: StitchSettings,
-    training: TrainingSettings,
-    corpus: Artifact,
-    mixture: Artifact,
-    hub: Artifact,
-    experts: Mapping[str, Artifact],
-    seed: int,
+    training: Training,
+    data: TrainingData,
+    lineage: Lineage,
     name: str = "",
-    extra: ExtraText | None = None,
-    keep_snapshots: bool = False,
 ) -> Artifact:
-    """Hub and experts frozen, stitch layers between them trained on the stitch mixture.
-
-    name: for one of several. extra: text to train on that the corpus does not hold. keep_snapshots: those that the
-    settings of training ask for.
-    """
+    """Hub and experts frozen, stitch layers between them trained on the stitch mixture. name: for one of several."""
     progress = Progress(run, label_of("stitched", name))
-    own = stitch_training(settings, training)
-    stitch = settings.model_dump(mode="json", include=set(StitchSettings.model_fields))
+    training = stitch_training(settings, training)
     identity = {
-        "stitching": stitch,
-        "training": training_identity(own, settings.learning_rate, keep_snapshots),
-        "experts": list(experts),
-        "seed": seed,
-        **_extra_share(extra),
+        "stitching": settings.model_dump(mode="json", include=set(StitchSettings.model_fields)),
+        **training.identity(settings.learning_rate),
+        "experts": list(lineage.experts),
+        **data.extra_identity,
     }
-    inputs = {"sources": corpus.digest, "mixture": mixture.digest, **_digests(hub, experts, extra)}
 
     def build(folder: Path) -> dict:
         import models
 
         stitched = models.StitchedForCausalLM.from_models(
-            models.load_causal_lm(hub.path / "model"),
-            {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
+            *load_members(lineage),
             num_stitches=settings.num_stitches,
             layout=settings.layout,
             gate_dropout=settings.gate_dropout,
         )
-        start = folder / "progress" / "start"
-        stitched.save_pretrained(start)
-        facts = run_training(
-            folder,
-            progress.step,
-            str(start),
-            "stitched",
-            own,
-            settings.learning_rate,
-            corpus,
-            mixture,
-            hub,
-            experts,
-            seed,
-            rate_scales={GATES: settings.gate_rate_scale},
-            extra=extra,
-            keep_snapshots=keep_snapshots,
-        )
-        facts |= _gate_use(folder / "model", corpus, training.sequence_length)
+        facts = run_stitch_training(folder, progress.step, stitched, settings, training, data, lineage)
+        facts |= _gate_use(folder / "model", data.corpus, training.settings.sequence_length)
         for fact in ("gate_use", "token_view"):
             (folder / f"{fact}.json").write_text(json.dumps(facts[fact], indent=1), encoding="utf-8")
         return facts
@@ -89,80 +62,103 @@ def train_stitches(
             name="stitched",
             version=VERSION,
             identity=identity,
-            inputs=inputs,
+            inputs=data.inputs | lineage.inputs,
             build=build,
             label=name,
-            **training_told(
-                lambda: config_of_artifact(hub),
-                lambda config: stitched_shape(
-                    config, len(experts), settings.num_stitches, training.sequence_length
-                ),
-                mixture.facts["budget"],
-                training,
-                keep_snapshots,
-                num_streams=len(experts) + 1,
-            ),
+            **stitching_told(settings, training, data, lineage),
         )
     )
 
 
-def stitch_training(settings: StitchSettings, training: TrainingSettings) -> TrainingSettings:
-    """The loop's settings, with the stitches' own warm-up and weight decay."""
-    return training.model_copy(
-        update={"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
+def stitching_told(
+    settings: StitchSettings, training: Training, data: TrainingData, lineage: Lineage
+) -> dict[str, Any]:
+    """`cost`, `expected` and `headline` of a stage that trains stitches."""
+    num_experts, length = len(lineage.experts), training.settings.sequence_length
+    return training_told(
+        lambda: config_of_artifact(lineage.hub),
+        lambda config: stitched_shape(config, num_experts, settings.num_stitches, length),
+        data.mixture.facts["budget"],
+        training.settings,
+        training.keep_snapshots,
+        num_streams=num_experts + 1,
     )
 
 
-@stage_task(name="composition", task_run_name="compose-{method}")
+def stitch_training(settings: StitchSettings, training: Training) -> Training:
+    """The same with the stitches' own warm-up and weight decay."""
+    own = {"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
+    return replace(training, settings=training.settings.model_copy(update=own))
+
+
+def run_stitch_training(
+    folder: Path,
+    report: Callable[[dict[str, float]], None],
+    stitched: Any,
+    settings: StitchSettings,
+    training: Training,
+    data: TrainingData,
+    lineage: Lineage,
+) -> dict:
+    """Train what requires a gradient in a stitched model, into folder/model; the facts of the stage.
+
+    training: as `stitch_training` gives it.
+    """
+    rates = Rates(settings.learning_rate, {GATES: settings.gate_rate_scale})
+    start = folder / "progress" / "start"
+    stitched.save_pretrained(start)
+    return run_training(folder, report, str(start), "stitched", training, rates, data, lineage)
+
+
+def load_members(lineage: Lineage) -> tuple[Any, dict[str, Any]]:
+    """The hub and the experts by name, as transformers models."""
+    import models
+
+    experts = {name: models.load_causal_lm(each.path / "model") for name, each in lineage.experts.items()}
+    return models.load_causal_lm(lineage.hub.path / "model"), experts
+
+
+@stage_task(name="composition", task_run_name="compose-{settings.called}")
 def compose_models(
     run: AnyRun,
-    method: str,
-    learning_rate: float,
-    training: TrainingSettings,
-    corpus: Artifact,
-    mixture: Artifact,
-    hub: Artifact,
-    experts: Mapping[str, Artifact],
-    seed: int,
+    settings: CompositionSettings,
+    training: Training,
+    data: TrainingData,
+    lineage: Lineage,
     name: str = "",
 ) -> Artifact:
-    """Seed and experts combined by a method of `models.COMPOSITIONS`; trained on the mixture where it trains.
+    """Seed and experts combined as `settings` say; trained on the mixture, at their learning rate, where it trains.
 
-    name: for one of several; empty: the method.
+    name: for one of several; empty: as the settings call it.
     """
-    progress = Progress(run, label_of("composition", name or method))
-    identity: dict[str, Any] = {"method": method, "experts": list(experts)}
-    inputs = _digests(hub, experts)
-    trains = method in TRAINED_COMPOSITIONS
-    if trains:
-        identity |= {"training": training_identity(training, learning_rate), "seed": seed}
-        inputs |= {"sources": corpus.digest, "mixture": mixture.digest}
+    name = name or settings.called
+    progress = Progress(run, label_of("composition", name))
+    composition = COMPOSITIONS_BY_NAME[settings.method]
+    identity: dict[str, Any] = {**settings.identity(), "experts": list(lineage.experts)}
+    inputs = lineage.inputs
+    rates: Rates | None = None
+    if composition.is_trained:
+        assert isinstance(settings, TrainedSettings) and settings.learning_rate is not None
+        rates = Rates(settings.learning_rate)
+        identity |= training.identity(rates.learning_rate)
+        inputs |= data.inputs
 
     def build(folder: Path) -> dict:
         import models
 
-        combined = models.COMPOSITIONS[method].build(
-            models.load_causal_lm(hub.path / "model"),
-            {name: models.load_causal_lm(artifact.path / "model") for name, artifact in experts.items()},
-        )
-        if not trains:
+        combined = composition.build(settings, *load_members(lineage))
+        if rates is None:
             combined.save_pretrained(folder / "model")
             return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
         start = folder / "progress" / "start"
         combined.save_pretrained(start)
         return run_training(
-            folder,
-            progress.step,
-            str(start),
-            method,
-            training,
-            learning_rate,
-            corpus,
-            mixture,
-            hub,
-            experts,
-            seed,
+            folder, progress.step, str(start), settings.method, training, rates, data, lineage
         )
+
+    def shape(config: Any) -> Shape:
+        cost = composition.cost(config, len(lineage.experts), training.settings.sequence_length, settings)
+        return Shape(cost.total, cost.trained, cost.flops_per_token)
 
     return run.stage(
         Stage(
@@ -171,26 +167,15 @@ def compose_models(
             identity=identity,
             inputs=inputs,
             build=build,
-            label=name or method,
+            label=name,
             **training_told(
-                lambda: config_of_artifact(hub),
-                lambda config: dense_shape(config, training.sequence_length),
-                mixture.facts["budget"] if trains else 0,
-                training,
+                lambda: config_of_artifact(lineage.hub),
+                shape,
+                data.mixture.facts["budget"] if composition.is_trained else 0,
+                training.settings,
             ),
         )
     )
-
-
-def _digests(
-    hub: Artifact, experts: Mapping[str, Artifact], extra: ExtraText | None = None
-) -> dict[str, str]:
-    found = {"hub": hub.digest, **{f"expert {name}": artifact.digest for name, artifact in experts.items()}}
-    return found if extra is None else found | {"extra": extra.artifact.digest}
-
-
-def _extra_share(extra: ExtraText | None) -> dict:
-    return {} if extra is None else {"extra": {"source": extra.source, "share": extra.share}}
 
 
 def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def training_cost(
     return Cost(
         tokens=tokens,
         flops=tokens * shape.flops_per_token,
-        memory=training_bytes(shape, config, training, num_streams),
+        memory=training_bytes(shape, config, training, num_streams if tokens else 0),
         disk=BYTES_PER_FROZEN_WEIGHT * shape.parameters * copies,
     )
 

@@ -3,10 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from storage.artifacts import Artifact
 
 TokensBySource = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The trained models behind a run: the seed, and experts branched from it by name; of a seed's run neither.
+
+    What combines them is made of these: the seed is the hub, unless an expert has changed places with it.
+    """
+
+    seed_model: Artifact | None = None
+    experts: Mapping[str, Artifact] = field(default_factory=dict)
+
+    @property
+    def hub(self) -> Artifact:
+        """The seed model, where there must be one."""
+        assert self.seed_model is not None
+        return self.seed_model
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Digests of the models by what they are to the run."""
+        digests = {f"expert {name}": artifact.digest for name, artifact in self.experts.items()}
+        return digests if self.seed_model is None else {"hub": self.seed_model.digest, **digests}
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Tokens by source that are behind the run: see `lineage_use`."""
+        seed = None if self.seed_model is None else self.seed_model.facts["trained_tokens"]
+        return lineage_use(seed, [model.facts["trained_tokens"] for model in self.experts.values()])
 
 
 def tokens_of(mixture: Artifact) -> dict[str, int]:

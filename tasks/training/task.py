@@ -22,9 +22,17 @@ from tasks.training.estimates import (
     stitched_shape,
     training_told,
 )
+from tasks.training.lineage import Lineage
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.training.start import new_model
-from tasks.training.training_run import ExtraText, run_training, training_identity
+from tasks.training.training_run import (
+    ExtraText,
+    Rates,
+    Training,
+    TrainingData,
+    run_training,
+    training_identity,
+)
 
 VERSION = 4
 SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
@@ -114,10 +122,10 @@ def train_seed(
     the settings ask for.
     """
     progress = Progress(run, label_of("seed", name))
+    training, data = Training(settings, seed, keep_snapshots), TrainingData(corpus, mixture, limits=limits)
     identity = {
         "model": model.model_dump(mode="json", exclude={"pretrained"}),
-        "training": training_identity(settings, settings.learning_rate, keep_snapshots),
-        "seed": seed,
+        **training.identity(settings.learning_rate),
         "limits": dict(limits or {}),
     }
 
@@ -126,22 +134,10 @@ def train_seed(
             model, settings, corpus.path, seed, folder / "progress" / "start"
         )
         return run_training(
-            folder,
-            progress.step,
-            start,
-            "seed",
-            settings,
-            settings.learning_rate,
-            corpus,
-            mixture,
-            None,
-            {},
-            seed,
-            limits,
-            keep_snapshots=keep_snapshots,
+            folder, progress.step, start, "seed", training, Rates(settings.learning_rate), data
         )
 
-    inputs = {"sources": corpus.digest, "mixture": mixture.digest}
+    inputs = data.inputs
     if model.pretrained is not None:
         inputs["pretrained"] = digest_pretrained(model.pretrained)
     return run.stage(
@@ -183,35 +179,17 @@ def train_expert(
     """
     label = label or name
     progress = Progress(run, f"expert/{label}")
-    rate = settings.expert_learning_rate
-    identity = {"name": name, "training": training_identity(settings, rate, keep_snapshots), "seed": seed}
-    if settings.freeze_expert_embeddings:
+    training, data = Training(settings, seed, keep_snapshots), TrainingData(corpus, mixture, extra)
+    rates = Rates(settings.expert_learning_rate, freeze_embeddings=settings.freeze_expert_embeddings)
+    identity = {"name": name, **training.identity(rates.learning_rate), **data.extra_identity}
+    if rates.freeze_embeddings:
         identity["freeze_embeddings"] = True
-    if extra is not None:
-        identity["extra"] = {"source": extra.source, "share": extra.share}
 
     def build(folder: Path) -> dict:
         start = str(seed_model.path / "model")
-        return run_training(
-            folder,
-            progress.step,
-            start,
-            name,
-            settings,
-            rate,
-            corpus,
-            mixture,
-            seed_model,
-            {},
-            seed,
-            extra=extra,
-            freeze_embeddings=settings.freeze_expert_embeddings,
-            keep_snapshots=keep_snapshots,
-        )
+        return run_training(folder, progress.step, start, name, training, rates, data, Lineage(seed_model))
 
-    inputs = {"sources": corpus.digest, "mixture": mixture.digest, "seed": seed_model.digest}
-    if extra is not None:
-        inputs["extra"] = extra.artifact.digest
+    inputs = {**data.inputs, "seed": seed_model.digest}
     return run.stage(
         Stage(
             name="expert",

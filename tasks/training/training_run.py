@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact
 from tasks.training.jobs import TrainingJob, run_job
-from tasks.training.lineage import lineage_use, tokens_of
+from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
 
 
@@ -51,61 +51,108 @@ def training_identity(
     return {**kept, "learning_rate": learning_rate}
 
 
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run reads: a corpus by the token plan of a mixture.
+
+    extra: text that the corpus does not hold. limits: source -> tokens of it that the run may see; None: all.
+    """
+
+    corpus: Artifact
+    mixture: Artifact
+    extra: ExtraText | None = None
+    limits: Mapping[str, int] | None = None
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Digests of all that is read."""
+        digests = {"sources": self.corpus.digest, "mixture": self.mixture.digest}
+        return digests if self.extra is None else digests | {"extra": self.extra.artifact.digest}
+
+    @property
+    def extra_identity(self) -> dict[str, Any]:
+        """What of the extra text decides the result; nothing where there is none."""
+        if self.extra is None:
+            return {}
+        return {"extra": {"source": self.extra.source, "share": self.extra.share}}
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the runs of an experiment are trained: the loop's settings, and the seed of the order of the data.
+
+    keep_snapshots: whether those that the settings ask for are kept, as models in folder/snapshots/<step>.
+    """
+
+    settings: TrainingSettings
+    seed: int
+    keep_snapshots: bool = False
+
+    def identity(self, learning_rate: float) -> dict[str, Any]:
+        """What decides the result of a run with this peak learning rate."""
+        return {
+            "training": training_identity(self.settings, learning_rate, self.keep_snapshots),
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast which weights of a run train.
+
+    learning_rate: at its peak. scales: as of `make_optimizer`. freeze_embeddings: token embeddings and output head
+    do not train.
+    """
+
+    learning_rate: float
+    scales: Mapping[str, float] = field(default_factory=dict)
+    freeze_embeddings: bool = False
+
+
 def run_training(
     folder: Path,
     report: Callable[[dict[str, float]], None],
     start: str,
     name: str,
-    settings: TrainingSettings,
-    learning_rate: float,
-    corpus: Artifact,
-    mixture: Artifact,
-    seed_model: Artifact | None,
-    experts: Mapping[str, Artifact],
-    seed: int,
-    limits: Mapping[str, int] | None = None,
-    rate_scales: Mapping[str, float] | None = None,
-    extra: ExtraText | None = None,
-    freeze_embeddings: bool = False,
-    keep_snapshots: bool = False,
+    training: Training,
+    rates: Rates,
+    data: TrainingData,
+    lineage: Lineage = Lineage(),
 ) -> dict:
-    """Train `start` into folder/model and return the facts of the stage.
+    """Train the model in `start` into folder/model and return the facts of the stage.
 
-    seed_model, experts: the trained models behind this run, whose sequences are not read again before the rest.
-    limits: source -> tokens of it that this run may see; None: all. rate_scales: as of `make_optimizer`. extra:
-    text beside the corpus. freeze_embeddings: token embeddings and output head do not train. keep_snapshots: those
-    that the settings ask for are models too, in folder/snapshots/<step>.
+    name: decides the order of the data, with the seed. lineage: the models behind this run, whose sequences are not
+    read again before the rest.
     """
-    plan = tokens_of(mixture)
-    files = {source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan}
-    if extra is not None:
-        plan = extra.added_to(plan)
-        files[extra.source] = str(extra.artifact.path / "tokens" / f"{extra.source}.bin")
-    read = [model.facts["trained_tokens"] for model in experts.values()]
+    plan = tokens_of(data.mixture)
+    files = {source: str(data.corpus.path / "tokens" / f"{source}.bin") for source in plan}
+    if data.extra is not None:
+        plan = data.extra.added_to(plan)
+        files[data.extra.source] = str(data.extra.artifact.path / "tokens" / f"{data.extra.source}.bin")
     outcome = run_job(
         TrainingJob(
             model=start,
             out=str(folder / "model"),
             progress=str(folder / "progress"),
             tokens=files,
-            token_dtype=corpus.facts["token_dtype"],
+            token_dtype=data.corpus.facts["token_dtype"],
             plan=plan,
-            used=lineage_use(seed_model.facts["trained_tokens"] if seed_model else None, read),
-            learning_rate=learning_rate,
+            used=lineage.used,
+            learning_rate=rates.learning_rate,
             name=name,
-            seed=seed,
-            settings=settings.model_dump(mode="json"),
-            limits=dict(limits or {}),
-            rate_scales=dict(rate_scales or {}),
-            freeze_embeddings=freeze_embeddings,
-            snapshots=str(folder / SNAPSHOTS) if keep_snapshots else None,
+            seed=training.seed,
+            settings=training.settings.model_dump(mode="json"),
+            limits=dict(data.limits or {}),
+            rate_scales=dict(rates.scales),
+            freeze_embeddings=rates.freeze_embeddings,
+            snapshots=str(folder / SNAPSHOTS) if training.keep_snapshots else None,
         ),
         report,
     )
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
     metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
     provenance = {
-        "seed": seed,
+        "seed": training.seed,
         "resumed_at": outcome["resumed_at"],
         "tokens": outcome["tokens"],
         "flops": outcome["flops"],
@@ -115,6 +162,6 @@ def run_training(
     return {
         "metrics": metrics,
         "trained_tokens": outcome["trained_tokens"],
-        "snapshots": settings.snapshots_at(outcome["snapshots"]),
+        "snapshots": training.settings.snapshots_at(outcome["snapshots"]),
         "provenance": provenance,
     }

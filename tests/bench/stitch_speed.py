@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import models
 from models.stitched.prefix_cache import PrefixCache
-from models.stitched.streams import language_model_head, run_streams
+from models.streams import language_model_head, run_streams
 
 LAYERS, EXPERTS, VOCABULARY = 8, 3, 2048
 BATCH, LENGTH = 4, 128

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from models import (
-    COMPOSITIONS,
     EnsembleConfig,
     RoutedConfig,
     StitchedConfig,
@@ -16,6 +15,7 @@ from models import (
     seed_config,
     train_flops_per_token,
 )
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 # One layer of width 32: attention 2 (32*32) + 2 (32*16), feed-forward 3 (32*96), two norms.
 ATTENTION, FEED_FORWARD, NORMS = 3072, 9216, 64
@@ -33,7 +33,7 @@ def seed():
 
 @pytest.fixture
 def build(seed):
-    return lambda name: COMPOSITIONS[name].build(seed, {"a": seed, "b": seed})
+    return lambda name: COMPOSITIONS_BY_NAME[name].combine(seed, {"a": seed, "b": seed})
 
 
 def test_plain_model(seed):

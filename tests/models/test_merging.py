@@ -7,7 +7,7 @@ import logging
 import pytest
 import torch
 
-from models import COMPOSITIONS
+from models import mergekit_merge
 
 SEED = [1.0] * 16
 # Changes of two experts to one vector of 16 weights; density 0.25 keeps the 4 largest of each.
@@ -29,7 +29,7 @@ def vectors(tiny_llama):
 
 def test_ties_by_hand(vectors):
     seed, experts = vectors
-    merged = COMPOSITIONS["ties"].build(seed, experts, density=0.25)
+    merged = mergekit_merge("ties", seed, experts, density=0.25)
     change = merged.model.norm.weight.detach() - 1
     torch.testing.assert_close(change, torch.tensor(TIES), atol=1e-5, rtol=0)
     others = zip(merged.named_parameters(), seed.parameters(), strict=True)
@@ -38,18 +38,18 @@ def test_ties_by_hand(vectors):
 
 def test_density_one_sums_or_averages_the_changes(vectors):
     seed, experts = vectors
-    linear = COMPOSITIONS["dare-linear"].build(seed, experts, density=1.0)
+    linear = mergekit_merge("dare_linear", seed, experts, density=1.0)
     mean = (torch.tensor(FIRST) + torch.tensor(SECOND)) / 2  # the default weight is 1/n
     torch.testing.assert_close(linear.model.norm.weight.detach() - 1, mean, atol=1e-5, rtol=0)
-    doubled = COMPOSITIONS["dare-linear"].build(seed, experts, density=1.0, weight=1.0)
+    doubled = mergekit_merge("dare_linear", seed, experts, density=1.0, weight=1.0)
     torch.testing.assert_close(doubled.model.norm.weight.detach() - 1, 2 * mean, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["dare-linear", "dare-ties"])
+@pytest.mark.parametrize("name", ["dare_linear", "dare_ties"])
 def test_dare_is_drawn_by_its_seed(name, tiny_llama):
     seed, experts = tiny_llama(0), {"a": tiny_llama(1), "b": tiny_llama(2)}
     one, again, other = (
-        COMPOSITIONS[name].build(seed, experts, random_seed=number).lm_head.weight for number in (3, 3, 4)
+        mergekit_merge(name, seed, experts, random_seed=number).lm_head.weight for number in (3, 3, 4)
     )
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
@@ -62,7 +62,7 @@ def test_dare_keeps_density_and_the_mean_of_the_changes(tiny_llama):
             weight += 0.5
     changes = []
     for number in range(24):
-        merged = COMPOSITIONS["dare-linear"].build(seed, {"a": expert}, density=0.25, random_seed=number)
+        merged = mergekit_merge("dare_linear", seed, {"a": expert}, density=0.25, random_seed=number)
         changes.append((merged.lm_head.weight - seed.lm_head.weight).detach())
     kept = torch.stack([change.abs() > 1e-6 for change in changes]).float()
     # 24 draws of 1552 weights: the standard errors are 0.0022 (share kept) and 0.0045 (mean change).
@@ -76,7 +76,7 @@ def test_dare_keeps_density_and_the_mean_of_the_changes(tiny_llama):
 @pytest.mark.parametrize("architecture", ["qwen3", "olmo2", "gemma", "gemma2", "mistral"])
 def test_other_architectures_merge(architecture, tiny_of):
     seed, expert = tiny_of(architecture, 0), tiny_of(architecture, 1)
-    merged = COMPOSITIONS["ties"].build(seed, {"a": expert}, density=1.0)
+    merged = mergekit_merge("ties", seed, {"a": expert}, density=1.0)
     pairs = zip(merged.named_parameters(), expert.parameters(), strict=True)
     for (name, mine), theirs in pairs:  # all of one expert's changes is that expert
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0, msg=name)
@@ -87,7 +87,7 @@ def test_architecture_that_mergekit_cannot_merge_is_named(tiny_of, tmp_path):
     seed = tiny_of("cohere", 0)
     message = r"mergekit cannot merge CohereForCausalLM by ties: Tensor .*q_norm.weight required but not"
     with pytest.raises(ValueError, match=message):
-        COMPOSITIONS["ties"].build(seed, {"a": tiny_of("cohere", 1)}, folder=tmp_path)
+        mergekit_merge("ties", seed, {"a": tiny_of("cohere", 1)}, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def test_nothing_is_left_behind_or_said(vectors, tmp_path, capfd, caplog):
     handlers, level = list(logging.getLogger().handlers), logging.getLogger("mergekit").level
     caplog.set_level(logging.INFO)
     seed.generation_config.eos_token_id = 7
-    merged = COMPOSITIONS["dare-ties"].build(seed, experts, folder=tmp_path)
+    merged = mergekit_merge("dare_ties", seed, experts, folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert not [key for key in LoaderCache().loaders if str(tmp_path) in str(key.model.path)]
     assert capfd.readouterr() == ("", "")
@@ -111,4 +111,4 @@ def test_nothing_is_left_behind_or_said(vectors, tmp_path, capfd, caplog):
 @pytest.mark.parametrize("density", [0.0, 1.5])
 def test_density_out_of_range_is_refused(vectors, density):
     with pytest.raises(ValueError, match=f"density is {density}; allowed: above 0 up to 1"):
-        COMPOSITIONS["ties"].build(*vectors, density=density)
+        mergekit_merge("ties", *vectors, density=density)

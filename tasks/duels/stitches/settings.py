@@ -1,14 +1,18 @@
 """Settings of a duel of ways to combine experts."""
 
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.stitching.settings import CompositionName, StitchSettings
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
+from tasks.stitching.compositions.composition import CompositionSettings
+from tasks.stitching.settings import StitchSettings
 from tasks.tables.file_names import NAME_PATTERN
 
 SEED, AVERAGE = "seed", "average"
 FIRST_EXPERT = "first-expert"
+STITCHED, DENSE = "stitched", "dense"
+METHODS = (*COMPOSITIONS_BY_NAME, STITCHED, DENSE)
 # The best of three each in tests/bench/stitch_sweep.py, whose seed no duel uses; btx-sampled takes btx-soft's.
 OWN_RATES = {"routing": 3e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3, "dense": 4e-3}
 FIRST = StitchSettings(num_stitches=4, learning_rate=1e-3)
@@ -20,7 +24,11 @@ class Variant(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name in tables and pictures.")
-    method: Literal[CompositionName, "stitched", "dense"] = Field(description="How they are combined.")
+    method: str = Field(description="How they are combined.", json_schema_extra={"enum": [*METHODS]})
+    options: dict[str, Any] = Field(
+        default={},
+        description="Settings of the composition other than its learning rate, such as {density: 0.3}.",
+    )
     stitch: StitchSettings | None = Field(None, description="For stitched: the stitches.")
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="Peak learning rate of other methods that train; empty: the experts'."
@@ -39,49 +47,76 @@ class Variant(BaseModel):
     )
     side: bool = Field(False, description="Run with the first seed only.")
 
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, method: str) -> str:
+        if method not in METHODS:
+            raise ValueError(f"no such method; allowed: {', '.join(METHODS)}")
+        return method
+
     @model_validator(mode="after")
     def _only_what_the_method_uses(self) -> "Variant":
-        stitched = self.method == "stitched"
+        stitched = self.method == STITCHED
         if stitched != (self.stitch is not None):
             raise ValueError(f"{self.name!r}: stitch goes with the method stitched, and it needs one")
         if stitched and self.learning_rate is not None:
             raise ValueError(f"{self.name!r}: learning_rate of stitched is that in stitch")
         if not stitched and self.hub != SEED:
             raise ValueError(f"{self.name!r}: hub={self.hub!r} has no effect on {self.method}")
-        if self.method not in ("stitched", "dense") and self.in_domain_share:
+        composition = COMPOSITIONS_BY_NAME.get(self.method)
+        if composition is not None and self.in_domain_share:
             raise ValueError(f"{self.name!r}: in_domain_share has no effect on {self.method}")
+        if composition is not None and not composition.is_trained and self.learning_rate is not None:
+            raise ValueError(
+                f"{self.name!r}: learning_rate has no effect on {self.method}, which does not train"
+            )
+        if composition is None and self.options:
+            raise ValueError(f"{self.name!r}: options={self.options} has no effect on {self.method}")
+        own = {"method", "name", "learning_rate"}.intersection(self.options)
+        if own:
+            raise ValueError(
+                f"{self.name!r}: options hold {', '.join(sorted(own))}, which the variant has itself"
+            )
+        if composition is not None:
+            self.composition(1.0)
         return self
+
+    def composition(self, learning_rate: float) -> CompositionSettings:
+        """Settings of the composition. learning_rate: where it trains and the variant has none."""
+        composition = COMPOSITIONS_BY_NAME[self.method]
+        rate = {"learning_rate": self.learning_rate or learning_rate} if composition.is_trained else {}
+        return composition.settings(**self.options, **rate)
 
 
 def default_variants() -> tuple[Variant, ...]:
     """Training-free merges, ensembles, routers, mixtures of experts, dense training, and stitches."""
-    others: tuple[CompositionName, ...] = (
+    others = (
         "soup", "ties", "dare-ties", "btm", "routing", "btx-soft", "btx-sampled", "bam-adapters",
     )  # fmt: skip
     all_to_hub = FIRST.model_copy(update={"layout": "experts-into-hub"})
     return (
         *(Variant(name=method, method=method, learning_rate=OWN_RATES.get(method)) for method in others),
-        Variant(name="dense", method="dense", learning_rate=OWN_RATES["dense"]),
-        Variant(name="bts-k4", method="stitched", stitch=FIRST),
-        Variant(name="bts-k4-expert-hub", method="stitched", stitch=FIRST, hub=FIRST_EXPERT),
+        Variant(name="dense", method=DENSE, learning_rate=OWN_RATES[DENSE]),
+        Variant(name="bts-k4", method=STITCHED, stitch=FIRST),
+        Variant(name="bts-k4-expert-hub", method=STITCHED, stitch=FIRST, hub=FIRST_EXPERT),
         Variant(
-            name="bts-k1", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 1}), side=True
+            name="bts-k1", method=STITCHED, stitch=FIRST.model_copy(update={"num_stitches": 1}), side=True
         ),
         Variant(
-            name="bts-k2", method="stitched", stitch=FIRST.model_copy(update={"num_stitches": 2}), side=True
+            name="bts-k2", method=STITCHED, stitch=FIRST.model_copy(update={"num_stitches": 2}), side=True
         ),
-        Variant(name="bts-k4-to-hub", method="stitched", stitch=all_to_hub, side=True),
+        Variant(name="bts-k4-to-hub", method=STITCHED, stitch=all_to_hub, side=True),
         Variant(
             name="dense-in-domain",
-            method="dense",
-            learning_rate=OWN_RATES["dense"],
+            method=DENSE,
+            learning_rate=OWN_RATES[DENSE],
             in_domain_share=0.1,
             side=True,
         ),
-        Variant(name="bts-k4-in-domain", method="stitched", stitch=FIRST, in_domain_share=0.1, side=True),
+        Variant(name="bts-k4-in-domain", method=STITCHED, stitch=FIRST, in_domain_share=0.1, side=True),
         Variant(
             name="bts-k4-to-hub-in-domain",
-            method="stitched",
+            method=STITCHED,
             stitch=all_to_hub,
             in_domain_share=0.1,
             side=True,
@@ -148,7 +183,7 @@ class StitchDuelSettings(BaseModel):
             raise ValueError(
                 f"shares={self.shares}; allowed: one of at least 0 for each of {', '.join(self.domains)}"
             )
-        stitched = [v.name for v in self.variants if v.method == "stitched" and v.hub == SEED]
+        stitched = [v.name for v in self.variants if v.method == STITCHED and v.hub == SEED]
         if self.changes_of is not None and self.changes_of not in stitched:
             raise ValueError(
                 f"changes_of={self.changes_of!r}; allowed: a stitched variant on the seed ({', '.join(stitched)}), or "

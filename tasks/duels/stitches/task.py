@@ -11,7 +11,7 @@ from storage.artifacts import Artifact, label_of
 from storage.stage import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING
-from tasks.duels.stitches.settings import AVERAGE, StitchDuelSettings, change_names
+from tasks.duels.stitches.settings import AVERAGE, STITCHED, StitchDuelSettings, change_names
 from tasks.duels.stitches.switching import domain_sources, source_weights
 from tasks.mixture.methods import mixture_settings
 from tasks.mixture.settings import MixtureSettings
@@ -159,7 +159,7 @@ def judge_stitch_duel(
         table.to_csv(folder / "models.csv", index=False)
         changed = {name for expert in experts for name in change_names(duel.changes_of or "", expert)}
         main = table[~table["model"].isin(changed)]
-        champions = [variant.name for variant in duel.variants if variant.method == "stitched"]
+        champions = [variant.name for variant in duel.variants if variant.method == STITCHED]
         found: dict[str, Any] = {
             "means": means(main),
             "gains": gains(main, own),

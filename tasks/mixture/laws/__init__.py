@@ -3,22 +3,19 @@
 To add one: its file, and its line here.
 """
 
-from tasks.method import by_name, declared
+from tasks.method import by_name, listed
+from tasks.mixture.laws import (
+    auto_law,
+    diminishing_gp,
+    diminishing_law,
+    fusion_law,
+    gp_law,
+    lightgbm_trees,
+    log_linear,
+    power_law,
+    ridge,
+)
 from tasks.mixture.laws.law import Law
 
-LAWS: tuple[Law, ...] = declared(
-    __name__,
-    "LAW",
-    (
-        "ridge",
-        "log_linear",
-        "power_law",
-        "diminishing_law",
-        "lightgbm_trees",
-        "gp_law",
-        "diminishing_gp",
-        "auto_law",
-        "fusion_law",
-    ),
-)
+LAWS: tuple[Law, ...] = listed(globals(), "LAW")
 LAWS_BY_NAME = by_name(LAWS)

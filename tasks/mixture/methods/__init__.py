@@ -4,26 +4,23 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from tasks.method import by_name, declared, settings_of
+from tasks.method import by_name, listed, settings_of
+from tasks.mixture.methods import (
+    doremi,
+    manual,
+    odm,
+    olmo,
+    proportional,
+    skill_it,
+    swarm_law,
+    uniform,
+    unimax,
+    utilimax,
+)
 from tasks.mixture.mixture_method import MixtureMethod
 from tasks.mixture.settings import MixtureSettings
 
-METHODS: tuple[MixtureMethod, ...] = declared(
-    __name__,
-    "METHOD",
-    (
-        "utilimax",
-        "uniform",
-        "proportional",
-        "unimax",
-        "olmo",
-        "manual",
-        "doremi",
-        "odm",
-        "skill_it",
-        "swarm_law",
-    ),
-)
+METHODS: tuple[MixtureMethod, ...] = listed(globals(), "METHOD")
 METHODS_BY_NAME = by_name(METHODS)
 MixtureChoice = settings_of(METHODS, default="utilimax")
 

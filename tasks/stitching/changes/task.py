@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,10 @@ from storage.stage import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
-from tasks.stitching.task import GATES, stitch_training
-from tasks.training.estimates import (
-    config_of_artifact,
-    stitched_shape,
-    training_headline,
-    training_told,
-)
-from tasks.training.settings import TrainingSettings
-from tasks.training.training_run import run_training, training_identity
+from tasks.stitching.task import run_stitch_training, stitch_training, stitching_told
+from tasks.training.estimates import config_of_artifact, training_headline
+from tasks.training.lineage import Lineage
+from tasks.training.training_run import Training, TrainingData
 
 VERSION = 2
 
@@ -58,66 +52,41 @@ def drop_expert(run: AnyRun, stitched: Artifact, expert: str, name: str) -> Arti
 def add_expert(
     run: AnyRun,
     settings: StitchSettings,
-    training: TrainingSettings,
-    corpus: Artifact,
-    mixture: Artifact,
+    training: Training,
+    data: TrainingData,
+    lineage: Lineage,
     stitched: Artifact,
-    hub: Artifact,
-    experts: Mapping[str, Artifact],
     expert: str,
-    seed: int,
     name: str,
 ) -> Artifact:
-    """The stitched model with one more of `experts`, whose new weights alone are trained. name: for one of several."""
+    """The stitched model with one more of the lineage's experts, whose new weights alone are trained.
+
+    name: for one of several.
+    """
     progress = Progress(run, label_of("added", name))
-    own = stitch_training(settings, training)
+    training = stitch_training(settings, training)
     identity = {
         "expert": expert,
-        "training": training_identity(own, settings.learning_rate),
+        **training.identity(settings.learning_rate),
         "gate_rate_scale": settings.gate_rate_scale,
-        "seed": seed,
+        **data.extra_identity,
     }
-    inputs = {"sources": corpus.digest, "mixture": mixture.digest, "stitched": stitched.digest}
-    inputs |= {f"expert {each}": artifact.digest for each, artifact in experts.items()}
 
     def build(folder: Path) -> dict:
         import models
 
         model: Any = models.load_causal_lm(stitched.path / "model")
-        model.add_expert(expert, models.load_causal_lm(experts[expert].path / "model"))
-        start = folder / "progress" / "start"
-        model.save_pretrained(start)
-        return run_training(
-            folder,
-            progress.step,
-            str(start),
-            "stitched",
-            own,
-            settings.learning_rate,
-            corpus,
-            mixture,
-            hub,
-            experts,
-            seed,
-            rate_scales={GATES: settings.gate_rate_scale},
-        )
+        model.add_expert(expert, models.load_causal_lm(lineage.experts[expert].path / "model"))
+        return run_stitch_training(folder, progress.step, model, settings, training, data, lineage)
 
     return run.stage(
         Stage(
             name="added",
             version=VERSION,
             identity=identity,
-            inputs=inputs,
+            inputs={**data.inputs, **lineage.inputs, "stitched": stitched.digest},
             build=build,
             label=name,
-            **training_told(
-                lambda: config_of_artifact(hub),
-                lambda config: stitched_shape(
-                    config, len(experts), settings.num_stitches, training.sequence_length
-                ),
-                mixture.facts["budget"],
-                training,
-                num_streams=len(experts) + 1,
-            ),
+            **stitching_told(settings, training, data, lineage),
         )
     )

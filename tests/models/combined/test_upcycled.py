@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from models import COMPOSITIONS, UpcycledConfig, UpcycledForCausalLM
+from models import UpcycledConfig, UpcycledForCausalLM
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def members(tiny_llama):
 def build(members, off_their_start):
     def compose(name, **options):
         experts = {"a": members[1], "b": members[2]}
-        return off_their_start(COMPOSITIONS[name].build(members[0], experts, **options))
+        return off_their_start(COMPOSITIONS_BY_NAME[name].combine(members[0], experts, **options))
 
     return compose
 

@@ -194,6 +194,16 @@ def test_tasks_served_by_the_same_data_form_one_expert() -> None:
         auto_experts(utility, 5)
 
 
+def test_an_expert_has_no_name_of_another_model() -> None:
+    utility = pd.DataFrame(
+        [[0.9, 0.1], [0.2, 0.9], [0.5, 0.4]], index=["ties", "soup", "web"], columns=["mbpp", "gsm8k"]
+    )
+    assert auto_experts(utility, 2, ["ties"]) == {"web": ("mbpp",), "soup": ("gsm8k",)}
+    reserved = ["ties", "soup", "web", "soup-1"]
+    named = {tasks: name for name, tasks in auto_experts(utility, 2, reserved).items()}
+    assert named == {("mbpp",): "ties-2", ("gsm8k",): "soup-2"}
+
+
 def test_the_seeds_weights_have_intervals_and_kappa_turns_from_what_is_known_badly():
     tokens = dict.fromkeys(UTILITY.index, 10**6)
     spread = pd.DataFrame(0.01, index=UTILITY.index, columns=UTILITY.columns)

@@ -12,6 +12,7 @@ import models
 from tasks.preference.annotation.responding import held_by_category, respond
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 CONTEXT = 32
 PROMPTS = ["a b c", "the hub and the expert", "one", "", "x " * 40, "two three four five six", "Fünf"]
@@ -34,7 +35,7 @@ def made(kind: str, vocabulary: int) -> Any:
         return hub
     experts = {"one": one, "two": two}
     if kind != "stitched":
-        model = models.COMPOSITIONS[kind].build(hub, experts)
+        model = COMPOSITIONS_BY_NAME[kind].combine(hub, experts)
     else:
         model = models.StitchedForCausalLM.from_models(hub, experts, num_stitches=2)
     generator = torch.Generator().manual_seed(0)

@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from models import COMPOSITIONS
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 lm_eval_instance = pytest.importorskip("lm_eval.api.instance")
 huggingface = pytest.importorskip("lm_eval.models.huggingface")
@@ -32,7 +32,7 @@ def requests_of(kind, arguments):
 @torch.no_grad()
 def test_scores_and_generates_in_process(name, tiny_llama, off_their_start, letters):
     seed, a, b = (tiny_llama(number, 2) for number in range(3))
-    model = off_their_start(COMPOSITIONS[name].build(seed, {"a": a, "b": b}))
+    model = off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"a": a, "b": b}))
     wrapped = huggingface.HFLM(pretrained=model, tokenizer=letters, batch_size=2)
     assert wrapped.max_length == 64
     pairs = [("hub", "ab"), ("expert", "xyz"), ("mix", "q")]

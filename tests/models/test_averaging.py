@@ -1,11 +1,11 @@
-"""The uniform soup, by hand, and how compositions are asked for by name."""
+"""The uniform soup, by hand."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from models import COMPOSITIONS, uniform_soup
+from models import uniform_soup
 
 
 def test_soup_of_two_is_their_mean(tiny_llama):
@@ -57,27 +57,3 @@ def test_other_shapes_and_names_are_refused_by_tensor(tiny_llama):
         uniform_soup([tiny_llama(0, tie_embeddings=True), model])
     with pytest.raises(ValueError, match="models is empty"):
         uniform_soup([])
-
-
-def test_compositions_go_by_name(tiny_llama):
-    first, second = tiny_llama(0), tiny_llama(1)
-    by_name, direct = COMPOSITIONS["soup"].build(first, {"a": second}), uniform_soup([first, second])
-    assert torch.equal(by_name.lm_head.weight, direct.lm_head.weight)
-
-
-def test_compositions_say_what_they_take_and_train():
-    assert {name: composition.options for name, composition in COMPOSITIONS.items()} == {
-        "soup": {},
-        "ties": {"density": 0.5, "weight": None, "folder": None},
-        "dare-linear": {"density": 0.5, "weight": None, "random_seed": 0, "folder": None},
-        "dare-ties": {"density": 0.5, "weight": None, "random_seed": 0, "folder": None},
-        "btm": {},
-        "routing": {},
-        "btx-soft": {},
-        "btx-sampled": {"temperature": 1.0, "soft_layers": 1},
-        "bam": {},
-        "bam-adapters": {},
-    }
-    for name, composition in COMPOSITIONS.items():
-        assert composition.trains == (composition.trained != "nothing"), name
-        assert composition.description

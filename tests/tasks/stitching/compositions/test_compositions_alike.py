@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from models import COMPOSITIONS, load_causal_lm
+from models import load_causal_lm
+from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
-TRAINED = {name: composition for name, composition in COMPOSITIONS.items() if composition.trains}
+TRAINED = {name: composition for name, composition in COMPOSITIONS_BY_NAME.items() if composition.is_trained}
 ONE_OF_A_KIND = ("soup", "dare-ties", "btm", "routing", "btx-sampled", "bam-adapters")
 
 
@@ -19,7 +20,7 @@ def build(tiny_llama, off_their_start):
     def compose(name: str, tie_embeddings: bool = False):
         seed, code, math = (tiny_llama(number, 3, tie_embeddings) for number in range(3))
         seed.generation_config.eos_token_id = 96
-        return off_their_start(COMPOSITIONS[name].build(seed, {"code": code, "math": math}))
+        return off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"code": code, "math": math}))
 
     return compose
 
@@ -35,11 +36,11 @@ def greedy(model, input_ids, num_new):
     return input_ids
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
 def test_copies_of_the_seed_give_the_seeds_logits(name, tiny_llama, tokens):
     seed = tiny_llama(0)
-    model = COMPOSITIONS[name].build(seed, {"a": seed, "b": seed})
+    model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": seed, "b": seed})
     assert isinstance(model, PreTrainedModel)
     assert not model.training
     expected = expected_logits(name, seed(tokens(2, 9)).logits)
@@ -53,10 +54,10 @@ def test_every_architecture_combines_exactly(name, architecture, tiny_of, off_th
     """Caches slide here; what is cached must equal what is not, and both what was saved."""
     seed, expert = tiny_of(architecture, 0), tiny_of(architecture, 1)
     input_ids = tokens(2, 10)
-    copies = COMPOSITIONS[name].build(seed, {"a": seed})
+    copies = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": seed})
     expected = expected_logits(name, seed(input_ids).logits)
     torch.testing.assert_close(copies(input_ids).logits, expected, atol=1e-5, rtol=0)
-    model = off_their_start(COMPOSITIONS[name].build(seed, {"a": expert}))
+    model = off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert}))
     whole = model(input_ids, use_cache=False).logits
     cache, parts = None, []
     for part in input_ids.split([6, 1, 3], dim=1):
@@ -69,7 +70,7 @@ def test_every_architecture_combines_exactly(name, architecture, tiny_of, off_th
     torch.testing.assert_close(again, whole, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @pytest.mark.parametrize("tie_embeddings", [False, True])
 @torch.no_grad()
 def test_round_trip(name, tie_embeddings, build, tokens, tmp_path):
@@ -89,7 +90,7 @@ def test_round_trip(name, tie_embeddings, build, tokens, tmp_path):
     assert all(torch.equal(weights[key], again[key]) for key in weights)
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
 def test_generates_left_padded_prompts_as_each_alone(name, build, tokens):
     model = build(name)
@@ -136,7 +137,7 @@ def test_logits_to_keep_gives_the_last_positions(name, build, tokens):
     torch.testing.assert_close(last, model(tokens(2, 9)).logits[:, -2:], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
 def test_loss_is_next_token_cross_entropy_in_evaluation(name, build, tokens):
     model, input_ids = build(name), tokens(2, 6)
@@ -157,7 +158,7 @@ def test_loss_is_next_token_cross_entropy_in_evaluation(name, build, tokens):
 def test_training_lowers_the_loss_and_moves_only_what_trains(name, tiny_llama, tokens):
     torch.manual_seed(0)
     seed, code, math = (tiny_llama(number, 3) for number in range(3))
-    model = TRAINED[name].build(seed, {"code": code, "math": math}).train()
+    model = TRAINED[name].combine(seed, {"code": code, "math": math}).train()
     before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
     trained = {key for key, weight in model.named_parameters() if weight.requires_grad}
     optimizer = torch.optim.AdamW([w for w in model.parameters() if w.requires_grad], lr=1e-2)
@@ -179,7 +180,7 @@ WHAT_TRAINS = {
 }
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 def test_what_trains_is_what_it_says(name, build):
     model = build(name)
     trained = {key for key, weight in model.named_parameters() if weight.requires_grad}
@@ -192,12 +193,12 @@ def test_what_trains_is_what_it_says(name, build):
         assert trained == {key for key, _ in model.named_parameters()}
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 def test_models_given_stay_as_they_were(name, tiny_llama):
     seed, expert = tiny_llama(0, 3), tiny_llama(1, 3)
     before = [weight.clone() for model in (seed, expert) for weight in model.parameters()]
     random_state = torch.get_rng_state()
-    model = COMPOSITIONS[name].build(seed, {"a": expert})
+    model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert})
     assert torch.equal(torch.get_rng_state(), random_state)
     with torch.no_grad():
         for weight in model.parameters():
@@ -207,23 +208,23 @@ def test_models_given_stay_as_they_were(name, tiny_llama):
     assert [layer.self_attn.layer_idx for layer in expert.model.layers] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 def test_experts_that_differ_are_refused(name, tiny_llama):
     seed = tiny_llama(0, 3)
     with pytest.raises(ValueError, match="expert 'deep': num_hidden_layers is 4 but the hub's is 3"):
-        COMPOSITIONS[name].build(seed, {"same": seed, "deep": tiny_llama(1, 4)})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"same": seed, "deep": tiny_llama(1, 4)})
     with pytest.raises(ValueError, match=r"expert 'half': dtype is torch.bfloat16 .* torch.float32"):
-        COMPOSITIONS[name].build(seed, {"half": tiny_llama(1, 3).bfloat16()})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"half": tiny_llama(1, 3).bfloat16()})
     with pytest.raises(
         ValueError, match="expert 'tied': tie_word_embeddings is True but the seed's is False"
     ):
-        COMPOSITIONS[name].build(seed, {"tied": tiny_llama(1, 3, tie_embeddings=True)})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"tied": tiny_llama(1, 3, tie_embeddings=True)})
 
 
-@pytest.mark.parametrize("name", COMPOSITIONS)
+@pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
 def test_weights_keep_the_seeds_dtype(name, tiny_llama, tokens):
     seed, expert = tiny_llama(0, 3).bfloat16(), tiny_llama(1, 3).bfloat16()
-    model = COMPOSITIONS[name].build(seed, {"a": expert})
+    model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert})
     assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
     assert model(tokens(1, 5)).logits.isfinite().all()

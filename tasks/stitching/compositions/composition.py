@@ -1,0 +1,115 @@
+"""What a way to combine a seed and its experts says of itself, and what the model that it gives costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import Field
+
+from tasks.method import Method, MethodSettings
+from tasks.tables.file_names import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    Experts = Mapping[str, PreTrainedModel]
+
+NOTHING = "nothing"
+
+
+class CompositionSettings(MethodSettings):
+    """What the settings of all compositions have."""
+
+    name: str | None = Field(
+        None,
+        pattern=NAME_PATTERN,
+        max_length=40,
+        description="Name in tables, where a method is listed more than once; empty: the method.",
+    )
+
+    @property
+    def called(self) -> str:
+        """Name of the model in tables."""
+        return self.name or self.method
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the model: all but what it is called."""
+        return self.model_dump(mode="json", exclude={"name"})
+
+
+class TrainedSettings(CompositionSettings):
+    """Settings of a composition that trains once it is built."""
+
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate; empty: stitching.composition_learning_rate."
+    )
+
+
+class MergeSettings(CompositionSettings):
+    """Settings of a sum of weight changes that are thinned out first."""
+
+    density: float = Field(0.5, gt=0, le=1, description="Share of each expert's weight changes to keep.")
+    weight: float | None = Field(
+        None, allow_inf_nan=False, description="Factor of every expert's changes; empty: 1/n of n experts."
+    )
+
+
+class CompositionCost(NamedTuple):
+    """Weights of the model; those that train, and FLOPs of training on one token: 0 where nothing trains."""
+
+    total: int
+    trained: int
+    flops_per_token: float
+
+
+def as_the_seed(settings: Any, base_config: PreTrainedConfig, names: Sequence[str]) -> PreTrainedConfig:
+    """The configuration of a model of the seed's own architecture."""
+    return base_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition(Method):
+    """One way to combine a seed and its experts into one causal language model.
+
+    build: (settings, seed model, experts by name) -> model, leaving what it is given untouched. It raises ValueError
+    for experts that differ from the seed. If all are equal, the model has the seed's logits. trains: which of its
+    weights then train; `build` leaves it at what requires a gradient. configuration: (settings, the architecture
+    that seed and experts share, names of the experts) -> that of the model.
+    """
+
+    settings: type[CompositionSettings]
+    build: Callable[[Any, PreTrainedModel, Experts], PreTrainedModel]
+    trains: str = NOTHING
+    configuration: Callable[[Any, PreTrainedConfig, Sequence[str]], PreTrainedConfig] = as_the_seed
+
+    @property
+    def defaults(self) -> CompositionSettings:
+        return self.settings(method=self.name)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model needs training once it is built."""
+        return self.trains != NOTHING
+
+    def combine(self, seed_model: PreTrainedModel, experts: Experts, **options: Any) -> PreTrainedModel:
+        """`build` with settings of these options; ValueError for options that it has not, or out of range."""
+        return self.build(self.settings(**options), seed_model, experts)
+
+    def cost(
+        self, base_config: PreTrainedConfig, num_experts: int, sequence_length: int, settings: Any = None
+    ) -> CompositionCost:
+        """Cost of the model before it is built, on sequences of so many tokens.
+
+        base_config: the architecture that seed and experts share. settings: None for the defaults.
+        """
+        import models
+
+        names = [str(number) for number in range(num_experts)]
+        config = self.configuration(settings or self.defaults, base_config, names)
+        costs = models.model_costs(config, sequence_length)
+        if not self.is_trained:
+            return CompositionCost(costs.total, 0, 0.0)
+        flops = models.train_flops_per_token(config, sequence_length)
+        return CompositionCost(costs.total, costs.trained, flops)
