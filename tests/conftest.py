@@ -6,11 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from flows.environment import prepare_environment
 from storage.home import Home
 
 prepare_environment()
+# The same examples in every run, on every machine, however slow it is.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -103,6 +103,8 @@ def fill(weights: Array, upper: Array) -> Array:
     open_share = np.append(np.cumsum(share[order][::-1])[::-1], 0.0)
     # The first c at which the sources not yet full carry what the full ones leave.
     scale = (1 - full[:-1]) / open_share[:-1]
-    num_full = int(np.argmax(scale <= (bound / share)[order]))
+    fits = scale <= (bound / share)[order]
+    fits[-1] = True  # but for rounding, where the bounds sum to 1
+    num_full = int(np.argmax(fits))
     w[wanted] = np.minimum(scale[num_full] * share, bound)
     return settle(w, upper)

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.mixture.solver.capped_simplex import Array
-from tasks.mixture.solver.solving import Solution, solve
+from tasks.mixture.solver.solving import RELATIVE_GAP, ROUNDING, Solution, nearest
 
 REPEATS_WORTH = 15.39
 MAX_STEPS = 60
-RELATIVE_GAP, ROUNDING = 1e-10, 1e-15
+ENOUGH = 1e-15
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class Repetition:
 def solve_soft(utility: Array, risk: Array, repetition: Repetition) -> Solution:
     """The best mixture for utility (d, T) in [0, 1] and risk (d,) above 0, without any cap.
 
-    Raises RuntimeError, stating the gap, where it stays above 1e-10 of the objective.
+    Raises RuntimeError, stating the gap, where it stays above 1e-10 of the objective (plus rounding).
     """
+    length = math.sqrt(utility.shape[1])  # of the target 1, which rounding is a share of
     upper = np.ones(len(utility))
 
     def objective(w: Array) -> float:
@@ -66,16 +67,16 @@ def solve_soft(utility: Array, risk: Array, repetition: Repetition) -> Solution:
         below = _dual_bound(gain, risk, repetition, float(v.sum()))
         if below > bound:
             bound, directions = below, v
-        if best - bound <= ROUNDING * best:
+        if best - bound <= ENOUGH * max(best, length):
             break
         slope, bend = repetition.slope(w), gain * repetition.bend(w) / 2
         target = 1 - (repetition.value(w) - slope * w) @ utility
-        found = solve(slope[:, None] * utility, upper, risk + bend, target, 2 * bend * w)
+        found = nearest(slope[:, None] * utility, upper, risk + bend, target, 2 * bend * w)
         following = _shortened(objective, w, found.w - w, best)
         if following is None:
             break
         w, best = following
-    if best - bound <= RELATIVE_GAP * best:
+    if best - bound <= RELATIVE_GAP * best + ROUNDING * length:
         return Solution(w, directions, best, norm, max(best - bound, 0.0), steps)
     raise RuntimeError(
         f"soft epochs: stopped at a duality gap of {best - bound:.3g} for an objective of {best:.6g} "

@@ -27,7 +27,7 @@ from tasks.mixture.solver.problem import Problem
 RELATIVE_GAP = 1e-10
 ROUNDING = 1e-13
 ENOUGH, CLOSED = 1e-14, 1e-12
-ROUGH_RISK = 0.25
+ROUGH_RISK, LEAST_RISK = 0.25, 1e-12
 MAX_STEPS = 100
 STALLED = 4
 LAST_DIGITS = 1e-24
@@ -57,6 +57,25 @@ def solve(
     risk: one for all sources, or (d,), all above 0. target b (T,) is 1 and linear c (d,) is 0 unless given.
     Raises RuntimeError, stating the gap, where it stays above 1e-10 of the objective (plus rounding).
     """
+    found = nearest(utility, upper, risk, target, linear)
+    d, num_tasks = utility.shape
+    if not found.gap <= RELATIVE_GAP * abs(found.objective) + ROUNDING * math.sqrt(num_tasks):
+        raise RuntimeError(
+            f"the mixture solver stopped at a duality gap of {found.gap:.3g} for an objective of "
+            f"{found.objective:.6g} ({d} sources, {num_tasks} tasks, risk {np.mean(risk):g}); "
+            f"{RELATIVE_GAP:g} of it is wanted"
+        )
+    return found
+
+
+def nearest(
+    utility: Array,
+    upper: Array,
+    risk: float | Array,
+    target: Array | None = None,
+    linear: Array | None = None,
+) -> Solution:
+    """As `solve`, but whatever the gap that is left."""
     problem = Problem.of(utility, upper, risk, target, linear)
     d, num_tasks = utility.shape
     assert problem.upper.min() >= 0 and problem.upper.sum() >= 1 - 1e-9, "no mixture fits the bounds"
@@ -69,12 +88,6 @@ def solve(
             steps = 0
         else:
             steps = inner.run()
-    if not inner.gap <= RELATIVE_GAP * abs(inner.objective) + ROUNDING * math.sqrt(num_tasks):
-        raise RuntimeError(
-            f"the mixture solver stopped at a duality gap of {inner.gap:.3g} for an objective of "
-            f"{inner.objective:.6g} ({d} sources, {num_tasks} tasks, risk {np.mean(risk):g}); "
-            f"{RELATIVE_GAP:g} of it is wanted"
-        )
     w = np.zeros(d)
     w[kept] = inner.w
     norm = float(np.linalg.norm(inner.problem.rest(inner.w)))
@@ -132,14 +145,21 @@ class _Search:
             self._weights(settle(found.w, self.problem.upper))
             if self.gap <= CLOSED * abs(self.objective):
                 return steps
-        return steps + self._interior()
+        steps += self._interior()
+        if risk[0] == 0 and self.gap > CLOSED * abs(self.objective):
+            steps += self._active_set(LEAST_RISK)
+        return steps
 
-    def _active_set(self) -> int:
-        """Pivots from the rough solution at a larger risk, whose active set is nearly that of all smaller ones."""
+    def _active_set(self, least: float = 0.0) -> int:
+        """Pivots from the rough solution at a larger risk, whose active set is nearly that of all smaller ones.
+
+        least: the risk in the pivots where the problem has none. It raises no objective by more, and where many
+        mixtures are optimal it leaves one, where the equations without it are singular.
+        """
         risk = self.problem.risk
         larger = risk * (ROUGH_RISK / risk.mean()) if risk[0] > 0 else np.full(len(risk), ROUGH_RISK)
         near, steps = maximise(self.problem.with_risk(larger), ROUGHLY)
-        w, pivots = pivoted(self.problem, near.w)
+        w, pivots = pivoted(self.problem.with_risk(np.maximum(risk, least)), near.w)
         self.consider(w)
         return steps + pivots
 

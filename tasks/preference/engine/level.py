@@ -22,6 +22,7 @@ STRENGTHS = (Shrinkage(0.1, 0.005), Shrinkage(2.0, 0.1))
 COMPLETION_ROUNDS = 30
 MOST_LEVELS = 3
 ENOUGH_VARIANCE = 0.9
+LEAST_EIGENVALUE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def completed(ratings: Array) -> Array:
 def general_levels(ratings: Array) -> Array:
     """First principal components of the standardised columns of complete ratings (n, T): (n, L), unit variance."""
     spread = ratings.std(0)
-    varying = spread > 1e-12
+    varying = spread > 1e-12 * np.abs(ratings).max(0)
     if not varying.any():
         return np.zeros((len(ratings), 1))
     z = (ratings[:, varying] - ratings[:, varying].mean(0)) / spread[varying]
@@ -94,7 +95,9 @@ def _with_levels(scores: Normal, rows: Array, count: int) -> Normal:
     cross = (filled - filled.mean(0)).T @ (levels - levels.mean(0)) / len(rows)
     covariance = np.block([[scores.covariance, cross], [cross.T, np.eye(count)]])
     # A sample's cross-covariances need not go with the fitted variances: draw them in until all is positive.
-    while np.linalg.eigvalsh(covariance)[0] < 1e-4:
+    # Without them, the least eigenvalue is that of the benchmarks, or 1.
+    least = min(LEAST_EIGENVALUE, float(np.linalg.eigvalsh(scores.covariance)[0]) / 2)
+    while np.linalg.eigvalsh(covariance)[0] < least:
         covariance[:-count, -count:] *= 0.9
         covariance[-count:, :-count] *= 0.9
     return Normal(np.append(scores.mean, levels.mean(0)), covariance)

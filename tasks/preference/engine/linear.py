@@ -101,10 +101,11 @@ def pls_path(z: Array, y: Array, most: int) -> Array:
     loadings = np.zeros((p, most, targets))
     gains = np.zeros((most, targets))
     scores = np.broadcast_to(z[:, :, None], (*z.shape, targets)).copy()
+    size = np.linalg.norm(y, axis=0)
     for k in range(most):
         direction = np.einsum("npt,nt->pt", scores, y)
         length = np.linalg.norm(direction, axis=0)
-        alive = length > 1e-10
+        alive = length > 1e-10 * size
         direction = np.divide(direction, length, out=np.zeros_like(direction), where=alive)
         latent = np.einsum("npt,pt->nt", scores, direction)
         square = (latent**2).sum(0)

@@ -77,8 +77,9 @@ def draw_bits_against_cost(bits: Mapping[str, float], flops: Mapping[str, float]
         ]
         axes.set_xticks(ticks, [compact(tick) for tick in ticks])
         axes.minorticks_off()
-        span = (y.max() - y.min()) or 1.0
-        _label_apart(axes, models, x, y, 0.035 * span)
+        span = float(np.ptp(y))
+        alike = span <= 1e-9 * float(np.abs(y).max())  # steps of a share of rounding would lead nowhere
+        _label_apart(axes, models, x, y, 0.035 * (1.0 if alike else span))
         axes.set_xlabel("FLOPs of a forward pass a token")
         axes.set_ylabel("bits per byte, average over domains (lower is better)")
         axes.grid()

@@ -125,7 +125,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, list[int], int, float]:
     return utility, sizes, budget, cap
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems(), st.randoms(use_true_random=False))
 def test_any_mixture_is_feasible_and_belongs_to_names(problem, random) -> None:
     utility, sizes, budget, cap = problem

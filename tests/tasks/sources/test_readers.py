@@ -22,16 +22,13 @@ def source(**settings) -> SourceSettings:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.jsonl", ROWS.encode()),
-        ("a.jsonl.gz", gzip.compress(ROWS.encode())),
-        ("a.jsonl.zst", zstandard.ZstdCompressor().compress(ROWS.encode())),
-    ],
+    ("name", "compressed"),
+    [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstandard.compress)],
+    ids=["plain", "gz", "zst"],
 )
-def test_json_lines_are_read_plain_and_compressed(tmp_path, name, content):
+def test_json_lines_are_read_plain_and_compressed(tmp_path, name, compressed):
     path = tmp_path / name
-    path.write_bytes(content)
+    path.write_bytes(compressed(ROWS.encode()))
     assert list(read_documents(source(path=str(path)))) == ["one ä", "two", "three"]
     assert list(read_documents(source(path=str(path), text_field="body"))) == ["ONE Ä", "TWO", "THREE"]
     assert list(read_documents(source(path=str(path), max_documents=2))) == ["one ä", "two"]
@@ -54,9 +51,19 @@ def test_parquet_and_text_globs_are_read(tmp_path):
         ("a.jsonl", b'{"text": "\xff"}\n', r"a\.jsonl:1: not UTF-8"),
         ("a.jsonl", b'{"body": "x"}\n', r"a\.jsonl:1: field 'text' is missing; the fields are \['body'\]"),
         ("a.jsonl.gz", b"not gzip", r"a\.jsonl\.gz: broken gz file"),
-        ("a.jsonl.gz", gzip.compress(ROWS.encode() * 50)[:-20], r"a\.jsonl\.gz: broken gz file"),
+        ("a.jsonl.gz", gzip.compress(ROWS.encode() * 50, mtime=0)[:-20], r"a\.jsonl\.gz: broken gz file"),
         ("a.jsonl", b"", "empty: no document"),
         ("a.jsonl", b'{"text": "  "}\n', "empty: no document"),
+    ],
+    ids=[
+        "no JSON",
+        "a list",
+        "not UTF-8",
+        "another field",
+        "not gzip",
+        "gzip cut off",
+        "no byte",
+        "only blanks",
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path, name, content, said):

@@ -29,11 +29,24 @@ def flushed_but_not_ended(data: bytes) -> bytes:
         ("a.jsonl", b"\n  \r\n" + LINES.replace(b"\n", b"\n\n") + b"\t\n"),
         ("a.jsonl", b"\xef\xbb\xbf" + LINES),
         ("a.jsonl", b"\xef\xbb\xbf\n" + LINES),
-        ("a.jsonl.gz", gzip.compress(LINES[:9_000]) + gzip.compress(LINES[9_000:])),
-        ("a.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES)),
+        ("a.jsonl.gz", gzip.compress(LINES[:9_000], mtime=0) + gzip.compress(LINES[9_000:], mtime=0)),
+        ("a.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES, mtime=0)),
         ("a.jsonl.zst", zstandard.compress(LINES)),
         ("a.jsonl.zst", zstandard.compress(LINES.rstrip(b"\n"))),
         ("a.jsonl.zst", SKIPPABLE + zstandard.compress(LINES[:9_000]) + zstandard.compress(LINES[9_000:])),
+    ],
+    ids=[
+        "plain",
+        "last line without end",
+        "carriage returns",
+        "blank lines",
+        "byte order mark",
+        "byte order mark alone in its line",
+        "gz of two members",
+        "gz with a byte order mark",
+        "zst",
+        "zst, last line without end",
+        "zst of three frames",
     ],
 )
 def test_every_row_is_read_in_every_form(tmp_path, name, content):
@@ -76,6 +89,15 @@ def test_lines_of_a_zst_file_are_those_of_the_plain_one(tmp_path):
             r"a\.jsonl:2: JSON that cannot be read: .*digit",
         ),
         ("a.jsonl", b'{"text": 1}\n\xef\xbb\xbf{"text": 1}\n', r"a\.jsonl:2: not JSON"),
+    ],
+    ids=[
+        "zst not ended",
+        "zst cut off",
+        "more after zst",
+        "not zst",
+        "too deep",
+        "too long a number",
+        "byte order mark in the middle",
     ],
 )
 def test_what_cannot_be_read_whole_is_named(tmp_path, name, content, said):

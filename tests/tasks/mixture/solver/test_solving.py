@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tasks.mixture.solver.active_set import pivoted
-from tasks.mixture.solver.capped_simplex import project
+from tasks.mixture.solver.capped_simplex import fill, project
 from tasks.mixture.solver.problem import Problem
+from tasks.mixture.solver.soft_epochs import Repetition, solve_soft
 from tasks.mixture.solver.solving import solve
 
 
@@ -63,3 +64,29 @@ def test_without_a_risk_a_target_within_reach_is_reached(seed):
     found = solve(utility, np.ones(d), 0.0, target)
     assert found.norm <= 1e-13
     assert found.gap <= 1e-13
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_without_a_risk_one_of_many_best_mixtures_is_found(seed):
+    generator = np.random.default_rng(seed)
+    utility = np.round(generator.random((10, 5)))
+    found = solve(utility, np.minimum(generator.dirichlet(np.full(10, 0.5)) * 4, 1) + 1e-3, 0.0)
+    assert found.gap <= 1e-10 * found.objective
+
+
+@pytest.mark.parametrize(("seed", "risk"), [(4, 1e-2), (10, 1e-2)])
+def test_soft_epochs_are_solved_where_little_but_the_risk_is_left(seed, risk):
+    generator = np.random.default_rng(seed)
+    d, num_tasks = int(generator.integers(1, 12)), int(generator.integers(1, 6))
+    share = 10.0 ** generator.uniform(-4, 1, d)
+    found = solve_soft(np.ones((d, num_tasks)), np.full(d, risk), Repetition(share))
+    assert found.gap <= 1e-13
+    assert found.norm + risk * found.w @ found.w == pytest.approx(found.objective)
+
+
+def test_bounds_that_sum_to_one_but_for_rounding_are_filled():
+    generator = np.random.default_rng(0)
+    for _ in range(3_000):
+        upper = generator.dirichlet(np.full(9, 0.5))
+        upper /= upper.sum()
+        np.testing.assert_allclose(fill(generator.dirichlet(np.full(9, 0.5)), upper), upper, atol=1e-12)

@@ -60,18 +60,57 @@ def test_two_models_with_ties_in_closed_form() -> None:
     assert none[0] == -np.inf
 
 
-def test_planted_strengths_come_back_and_weightings_are_independent() -> None:
+TRUTH = np.array([1.0, 0.3, -0.2, -1.1])
+PAIRS = np.array([[a, b] for a in range(4) for b in range(a + 1, 4)])
+
+
+def planted_counts() -> np.ndarray:
+    """20,000 votes on each of PAIRS by models of strengths TRUTH."""
     rng = np.random.default_rng(0)
-    truth = np.array([1.0, 0.3, -0.2, -1.1])
-    pairs = np.array([[a, b] for a in range(4) for b in range(a + 1, 4)])
-    counts = np.array(
-        [rng.multinomial(20_000, expected_outcomes(truth, -0.5, a, b)) for a, b in pairs], float
-    )
-    found, tie = fit_strengths(pairs, np.array([counts, 2 * counts, counts[:, [1, 0, 2]]]), 4)
-    np.testing.assert_allclose(found[0], truth - truth.mean(), atol=0.03)
+    drawn = [rng.multinomial(20_000, expected_outcomes(TRUTH, -0.5, a, b)) for a, b in PAIRS]
+    return np.array(drawn, float)
+
+
+def test_planted_strengths_come_back_and_weightings_are_independent() -> None:
+    counts = planted_counts()
+    found, tie = fit_strengths(PAIRS, np.array([counts, 2 * counts, counts[:, [1, 0, 2]]]), 4)
+    np.testing.assert_allclose(found[0], TRUTH - TRUTH.mean(), atol=0.03)
     assert tie[0] == pytest.approx(-0.5, abs=0.03)
     np.testing.assert_allclose(found[1], found[0], atol=1e-4)
     np.testing.assert_allclose(found[2], -found[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("ties", [True, False])
+@pytest.mark.parametrize("times", [1e-9, 1e-3, 1e3, 1e6, 1e9])
+def test_strengths_are_found_for_few_votes_and_for_many(times: float, ties: bool) -> None:
+    counts = planted_counts() * [1, 1, ties]
+    found, _ = fit_strengths(PAIRS, np.array([counts, times * counts]), 4)
+    assert (np.diff(found[1]) < 0).all()
+    if times > 1:
+        np.testing.assert_allclose(found[1], found[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("votes", [3.0, 1e5, 1e10])
+def test_a_model_that_all_but_never_lost_settles_at_the_penalised_odds(votes: float) -> None:
+    for lost in (0.0, 1e-4):
+        found, _ = fit_strengths(np.array([[0, 1]]), np.array([[[votes, lost, 0.0]]]), 2)
+        s, apart = found[0, 0], found[0, 0] - found[0, 1]
+        # Where the posterior is highest, the votes pull as hard as the prior.
+        assert (votes - lost * math.exp(apart)) / (1 + math.exp(apart)) == pytest.approx(s / 100, rel=1e-6)
+
+
+@pytest.mark.parametrize("votes", [2e5, 2e10])
+def test_groups_that_never_met_are_told_apart_by_the_prior_alone(votes: float) -> None:
+    pairs = np.array([[0, 1], [2, 3]])
+    found, _ = fit_strengths(pairs, np.array([[[votes, votes / 3, 0.0], [votes / 7, votes, 0.0]]]), 4)
+    np.testing.assert_allclose(found[0, :2].sum(), 0, atol=1e-3)
+    np.testing.assert_allclose(found[0, 0] - found[0, 1], math.log(3), atol=1e-3)
+    np.testing.assert_allclose(found[0, 2] - found[0, 3], -math.log(7), atol=1e-3)
+
+
+def test_counts_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="the counts are not finite"):
+        fit_strengths(np.array([[0, 1]]), np.array([[[1.0, np.inf, 0.0]]]), 2)
 
 
 def test_models_that_never_lost_are_named_and_stay_finite() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeCV
 
-from tasks.preference.engine.linear import ALPHAS
+from tasks.preference.engine.linear import ALPHAS, pls_path
 from tasks.preference.engine.predicting import Training, predict
 from tasks.preference.engine.resampled_errors import rmse_interval
 
@@ -114,3 +114,12 @@ def test_rmse_and_its_interval() -> None:
     assert 3 <= found[1] <= found[0] <= found[2] <= 4
     one = rmse_interval(np.array([3.0, -4]), np.zeros(2, int), 0.9, 100, 0)
     np.testing.assert_allclose(one, np.sqrt(12.5))
+
+
+def test_partial_least_squares_do_not_depend_on_the_unit_of_the_ratings() -> None:
+    rng = np.random.default_rng(17)
+    z, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
+    z, y = z - z.mean(0), y - y.mean(0)
+    path = pls_path(z, y, 3)
+    for unit in (1e-13, 1e9):
+        np.testing.assert_allclose(pls_path(z, unit * y, 3) / unit, path, atol=1e-9)

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from tasks.preference.engine.exact_loo import min_norm_errors, ridge_errors
 from tasks.preference.engine.gaussian import Normal, Shrinkage, fit_normal
 from tasks.preference.engine.intervals import intervals, models_needed
-from tasks.preference.engine.level import completed, fit_level, general_levels
+from tasks.preference.engine.level import completed, fit_level, general_levels, scores_normal
 from tasks.preference.engine.linear import coefficients, inner_folds, pcr_path, pls_path, standardise
 from tasks.preference.engine.predicting import Predicted, Training, mixing_weights, predict, simplex_weights
 from tasks.preference.engine.resampled_ridge import left_out_predictions
@@ -141,6 +141,23 @@ def test_levels_are_as_many_as_categories_need() -> None:
     assert general_levels(one).shape[1] == 1
     assert general_levels(three).shape[1] >= 2
     assert abs(np.corrcoef(general_levels(one)[:, 0], one[:, 0])[0, 1]) > 0.99
+
+
+def test_a_category_that_varies_by_rounding_alone_is_no_level() -> None:
+    _, ratings = leveled(9, 40, 3, 6, factors=1, noise=0.1)
+    wide = 1e7 * np.column_stack([ratings, np.full(40, 0.1)])
+    wide[::2, -1] *= 1 + 2e-16
+    np.testing.assert_allclose(general_levels(wide), general_levels(ratings), atol=1e-9)
+
+
+def test_levels_join_benchmarks_that_say_the_same() -> None:
+    rng = np.random.default_rng(16)
+    level = rng.normal(size=400)
+    scores = np.column_stack([level] * 3)
+    ratings = np.column_stack([level, level]) + 0.1 * rng.normal(size=(400, 2))
+    weak = Shrinkage(0.1, 0.005)
+    model = fit_level(scores, ratings, scores[:0], weak, scores_normal(scores, scores[:0], weak))
+    assert np.corrcoef(model.predict(scores)[:, 0], level)[0, 1] > 0.99
 
 
 def test_missing_ratings_follow_the_level() -> None:
