@@ -13,6 +13,7 @@ from tasks.mixture.methods import (
     proportional,
     skill_it,
     swarm_law,
+    temperature,
     uniform,
     unimax,
     utilimax,
