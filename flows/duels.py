@@ -32,7 +32,7 @@ from tasks.training.training_run import Training, TrainingData
 
 def mixture_duel(run: AnyRun, e: Experiment, duel: DuelSettings) -> None:
     """Every contender's mixture in every regime and at every budget, trained from new weights, scored alike."""
-    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     counts = token_counts(corpus.facts)
     largest = e.budget.tokens
     utilities: dict[str, Artifact] = {}
@@ -51,23 +51,25 @@ def mixture_duel(run: AnyRun, e: Experiment, duel: DuelSettings) -> None:
                     run, name, contender.mixture, corpus, utility, tokens, limits=limits, learnt=learnt
                 )
                 read = first_like(mixture, plans)
-                for seed in range(e.seed, e.seed + duel.seeds):
+                for random_seed in range(e.random_seed, e.random_seed + duel.seeds):
                     model = train_seed(
-                        run, e.model, e.training, corpus, read, seed, f"{regime.name}-{tokens}", limits
+                        run, e.model, e.training, corpus, read, random_seed, f"{regime.name}-{tokens}", limits
                     )
-                    scores = evaluate_model(run, f"{read.name}-seed{seed}", model, corpus, e.evaluation)
-                    trained.append(Trained(regime.name, contender.name, tokens, seed, mixture, scores))
+                    scores = evaluate_model(
+                        run, f"{read.name}-seed{random_seed}", model, corpus, e.evaluation
+                    )
+                    trained.append(Trained(regime.name, contender.name, tokens, random_seed, mixture, scores))
     judge_duel(run, e.name, duel, corpus, utilities, trained)
 
 
 def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     """For every seed: the seed model, its experts, and every variant of them; then who keeps what."""
-    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
     most = max([v.stitch.num_stitches for v in duel.variants if v.stitch is not None], default=1)
-    budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.seed)
-    probes = prepare_probes(run, duel, corpus, e.seed)
+    budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.random_seed)
+    probes = prepare_probes(run, duel, corpus, e.random_seed)
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
     own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
 
@@ -91,27 +93,27 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     text = DuelText(corpus, joint, summed, probes)
 
     evaluated: list[Evaluated] = []
-    for seed in range(e.seed, e.seed + duel.seeds):
-        suffix = f"-seed{seed}"
-        hub = train_seed(run, e.model, e.training, corpus, behind[SEED], seed, f"duel{suffix}")
-        experts = train_experts(run, e, corpus, own, hub, seed, suffix)
+    for random_seed in range(e.random_seed, e.random_seed + duel.seeds):
+        suffix = f"-seed{random_seed}"
+        hub = train_seed(run, e.model, e.training, corpus, behind[SEED], random_seed, f"duel{suffix}")
+        experts = train_experts(run, e, corpus, own, hub, random_seed, suffix)
         models: dict[str, Artifact] = {SEED: hub, **experts}
-        training, lineage = Training(e.training, seed), Lineage(hub, experts)
+        training, lineage = Training(e.training, random_seed), Lineage(hub, experts)
         for variant in duel.variants:
-            if seed == e.seed or not variant.side:
+            if random_seed == e.random_seed or not variant.side:
                 models[variant.name] = _combined(
                     run, variant, training, text, lineage, f"{variant.name}{suffix}"
                 )
-        if seed == e.seed and duel.changes_of is not None:
+        if random_seed == e.random_seed and duel.changes_of is not None:
             (changed,) = [v for v in duel.variants if v.name == duel.changes_of]
             data = TrainingData(corpus, joint)
             models |= _changed(run, changed, training, data, lineage, models[changed.name])
         for name, model in models.items():
             scores = evaluate_model(run, f"{name}{suffix}", model, corpus, e.evaluation, probes)
             length, batch_size = e.training.sequence_length, e.evaluation.batch_size
-            is_measured = duel.costs and seed == e.seed
+            is_measured = duel.costs and random_seed == e.random_seed
             cost = measure_cost(run, name, model, length, batch_size) if is_measured else None
-            evaluated.append(Evaluated(name, seed, model, scores, cost))
+            evaluated.append(Evaluated(name, random_seed, model, scores, cost))
     judge_stitch_duel(run, e.name, duel, corpus, tuple(own_tasks), evaluated)
 
 
@@ -136,7 +138,7 @@ def _combined(
         stitch_share = text.joint.facts["budget"] / text.summed.facts["budget"]
         extra = in_domain_text(text.probes, variant.in_domain_share * stitch_share)
         return train_expert(
-            run, "dense", settings, text.corpus, text.summed, lineage.hub, training.seed, label, extra
+            run, "dense", settings, text.corpus, text.summed, lineage.hub, training.random_seed, label, extra
         )
     data = TrainingData(text.corpus, text.joint, in_domain_text(text.probes, variant.in_domain_share))
     if variant.stitch is None:

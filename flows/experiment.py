@@ -57,11 +57,11 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     """Every stage in its order; each is skipped where its result is there already."""
     e = experiment
     check_preference(e.preference)
-    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
     budget = plan_budget(
-        run, e.budget, e.model, e.training, corpus, num_experts, e.stitching.num_stitches, e.seed
+        run, e.budget, e.model, e.training, corpus, num_experts, e.stitching.num_stitches, e.random_seed
     )
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
 
@@ -88,18 +88,19 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     )
 
     seed: Artifact = train_seed(
-        run, e.model, e.training, corpus, mixtures["seed"], e.seed, keep_snapshots=True
+        run, e.model, e.training, corpus, mixtures["seed"], e.random_seed, keep_snapshots=True
     )
     experts = train_experts(
-        run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.seed, keep_snapshots=True
+        run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.random_seed, keep_snapshots=True
     )
     models = {"seed": seed, **experts}
     scores: dict[str, Artifact] = {
         name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
     }
-    gate = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, e.experts.gate)
+    check = e.experts.specialisation_check
+    specialisation = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, check)
 
-    training, lineage = Training(e.training, e.seed), Lineage(seed, experts)
+    training, lineage = Training(e.training, e.random_seed), Lineage(seed, experts)
     data = TrainingData(corpus, mixtures["stitched"])
     combined: dict[str, Artifact] = {
         settings.called: compose_models(run, settings, training, data, lineage)
@@ -123,7 +124,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         mixtures=mixtures,
         models=models,
         scores=scores,
-        gate=gate,
+        specialisation=specialisation,
         forecast=forecast,
         snapshots=snapshots,
         responses=responses,

@@ -28,7 +28,7 @@ def train_experts(
     corpus: Artifact,
     mixtures: dict[str, Artifact],
     seed: Artifact,
-    run_seed: int,
+    random_seed: int,
     suffix: str = "",
     keep_snapshots: bool = False,
 ) -> dict[str, Artifact]:
@@ -44,7 +44,7 @@ def train_experts(
             corpus,
             mixture,
             seed,
-            run_seed,
+            random_seed,
             f"{name}{suffix}",
             None,
             keep_snapshots,
@@ -118,7 +118,7 @@ def utility_of(
     if method != "ablation":
         return estimate_utility(run, e.utility.model_copy(update={"method": method}), corpus)
     ablation = e.utility.ablation
-    plans: list[ProxyPlan] = proxy_plans(corpus.facts["sources"], ablation, e.seed)
+    plans: list[ProxyPlan] = proxy_plans(corpus.facts["sources"], ablation, e.random_seed)
     calls = {
         plan.name: (run, plan, ablation, e.training, e.evaluation, corpus, target_tokens, data_share)
         for plan in plans
@@ -138,7 +138,7 @@ def weights_learnt(
     if not isinstance(settings, LearntMixture):
         return None
     return learn_weights(
-        run, settings.method, settings.online, e.training, corpus, target_tokens, e.seed, data_share
+        run, settings.method, settings.online, e.training, corpus, target_tokens, e.random_seed, data_share
     )
 
 

@@ -92,6 +92,8 @@ def _explain(detail: Any) -> str:
     """One sentence for one thing that pydantic refuses."""
     location = _without_tags([str(part) for part in detail["loc"]])
     where = ".".join(location) or "experiment"
+    if detail["type"] == "extra_forbidden" and (renamed := _renamed(location)):
+        return f"{where}: is called {renamed} now"
     if detail["type"] == "extra_forbidden":
         allowed = _fields_at(location[:-1])
         near = difflib.get_close_matches(location[-1], allowed, n=1)
@@ -104,6 +106,13 @@ def _explain(detail: Any) -> str:
         f" (given: {given!r})" if isinstance(given, str | int | float | bool | None) and not is_secret else ""
     )
     return f"{where}: {message}{shown}"
+
+
+def _renamed(location: list[str]) -> str | None:
+    """The name that a setting of earlier versions has now."""
+    if location[-1:] == ["seed"]:
+        return "random_seed"
+    return "specialisation_check" if location == ["experts", "gate"] else None
 
 
 def _without_tags(location: list[str]) -> list[str]:

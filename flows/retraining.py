@@ -78,8 +78,8 @@ def retraining_flow(
     """  # Prefect shows these in the form
     home = Home.from_environment()
     runs = [r for r in read_records(home) if r["name"] == experiment.name and r["status"] == COMPLETED]
-    seed = max([experiment.seed, *(r["experiment"]["seed"] for r in runs[-1:])])
-    corpus = prepare_sources(UnrecordedRun(home), experiment.sources, experiment.evaluation, seed)
+    random_seed = max([experiment.random_seed, *(r["experiment"].get("random_seed", 0) for r in runs[-1:])])
+    corpus = prepare_sources(UnrecordedRun(home), experiment.sources, experiment.evaluation, random_seed)
     scores = [summarise(home, record).scores for record in runs[-2:]]
     fallen = fallen_scores(scores[0], scores[1], score_drop) if len(scores) == 2 else []
     known_digest = _sources_digest(home, runs[-1]) if runs else None
@@ -92,9 +92,9 @@ def retraining_flow(
     else:
         get_run_logger().info("training %s again: %s", experiment.name, reason)
         if known_digest == corpus.digest:
-            seed += 1
-        run_id = experiment_flow(experiment.model_copy(update={"seed": seed}))
-        decision = f"Trained again as run {run_id} with seed {seed}: {reason}."
+            random_seed += 1
+        run_id = experiment_flow(experiment.model_copy(update={"random_seed": random_seed}))
+        decision = f"Trained again as run {run_id} with random seed {random_seed}: {reason}."
     create_markdown_artifact(
         decision, key="retraining", description=f"What was decided for {experiment.name}"
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
-from tasks.evaluation.settings import EvaluationSettings, GateSettings
+from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
 from tasks.mixture.methods import MixtureChoice, check_evidence
 from tasks.mixture.methods.utilimax import UtilimaxMixture
 from tasks.preference.settings import PreferenceSettings
@@ -46,7 +46,7 @@ class ExpertsSettings(BaseModel):
     count: int = Field(
         3, ge=1, le=16, description="Experts to make where none are listed, at most one a task."
     )
-    gate: GateSettings | None = Field(
+    specialisation_check: SpecialisationSettings | None = Field(
         None, description="Checked before stitching; empty: reported, not enforced."
     )
 
@@ -95,7 +95,7 @@ class Experiment(BaseModel):
         description="Name of the experiment.",
         json_schema_extra={"position": 0},
     )
-    seed: int = Field(
+    random_seed: int = Field(
         0,
         ge=0,
         lt=2**31,
@@ -185,10 +185,12 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"model.pretrained={pretrained!r} needs its own tokenizer: set sources.tokenizer.pretrained"
             )
-        gate, names = self.experts.gate, [source.name for source in self.sources.listed]
-        if gate is not None and self.sources.folder is None and not set(gate.junk_sources) <= set(names):
-            unknown = sorted(set(gate.junk_sources) - set(names))
-            raise ValueError(f"experts.gate.junk_sources: no sources {unknown}; allowed: {', '.join(names)}")
+        check, names = self.experts.specialisation_check, [source.name for source in self.sources.listed]
+        if check is not None and self.sources.folder is None and not set(check.junk_sources) <= set(names):
+            unknown = sorted(set(check.junk_sources) - set(names))
+            raise ValueError(
+                f"experts.specialisation_check.junk_sources: no sources {unknown}; allowed: {', '.join(names)}"
+            )
         if self.duel is not None and self.budget.minutes is not None:
             raise ValueError(
                 f"budget.minutes={self.budget.minutes:g} with a duel: its budgets are shares of budget.tokens; "

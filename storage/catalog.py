@@ -37,7 +37,7 @@ create table if not exists mixtures (
     recorded double);
 create table if not exists utility (
     key varchar, source varchar, task varchar, value double, stderr double, recorded double);
-create table if not exists gate (
+create table if not exists specialisation (
     key varchar, "check" varchar, subject varchar, value double, bound double, holds boolean, recorded double);
 create table if not exists forecast (
     key varchar, model varchar, target varchar, rating double, low double, high double, extrapolates boolean,
@@ -61,8 +61,8 @@ create or replace view latest_mixtures as
 create or replace view latest_utility as
     select * from utility
     qualify row_number() over (partition by key, source, task order by recorded desc) = 1;
-create or replace view latest_gate as
-    select * from gate
+create or replace view latest_specialisation as
+    select * from specialisation
     qualify row_number() over (partition by key, "check", subject order by recorded desc) = 1;
 create or replace view latest_forecast as
     select * from forecast
@@ -210,7 +210,7 @@ def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> 
             {"mixture": mixture["name"], "source": source, **share}
             for source, share in mixture["sources"].items()
         ],
-        **{table: facts.get(table, []) for table in ("scores", "utility", "gate", "forecast")},
+        **{table: facts.get(table, []) for table in ("scores", "utility", "specialisation", "forecast")},
     }
     for table, found in rows.items():
         if found:

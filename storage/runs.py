@@ -134,7 +134,7 @@ class RunSummary:
     scores: list[dict] = field(default_factory=list)
     mixtures: dict[str, dict] = field(default_factory=dict)
     utility: list[dict] = field(default_factory=list)
-    gate: list[dict] = field(default_factory=list)
+    specialisation: list[dict] = field(default_factory=list)
     forecast: list[dict] = field(default_factory=list)
     duel: list[dict] = field(default_factory=list)
     stitch_duel: list[dict] = field(default_factory=list)
@@ -147,7 +147,7 @@ class RunSummary:
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
     store = ArtifactStore(home)
-    lists = ("scores", "utility", "gate", "forecast", "duel", "stitch_duel")
+    lists = ("scores", "utility", "specialisation", "forecast", "duel", "stitch_duel")
     collected: dict = {"mixtures": {}, **{name: [] for name in lists}}
     report = None
     for entry in record["stages"]:

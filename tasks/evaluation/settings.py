@@ -17,7 +17,7 @@ class EvaluationSettings(BenchmarkSettings):
     )
 
 
-class GateSettings(BaseModel):
+class SpecialisationSettings(BaseModel):
     """What experts and mixtures must show before anything is stitched."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

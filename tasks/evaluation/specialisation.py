@@ -42,7 +42,8 @@ def specialisation(
     unknown = sorted(set(junk_sources) - set(mixtures["seed"]))
     if unknown:
         raise ValueError(
-            f"experts.gate.junk_sources: no sources {unknown}; allowed: {', '.join(sorted(mixtures['seed']))}"
+            f"experts.specialisation_check.junk_sources: no sources {unknown}; allowed: "
+            + ", ".join(sorted(mixtures["seed"]))
         )
     rows = []
     for name, own_tasks in experts.items():

@@ -12,7 +12,7 @@ from storage.stage import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline
 from tasks.evaluation.scoring_cost import scoring_cost
-from tasks.evaluation.settings import EvaluationSettings, GateSettings
+from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
@@ -92,14 +92,14 @@ def check_specialisation(
     utility: Artifact,
     mixtures: Mapping[str, Artifact],
     scores: Mapping[str, Artifact],
-    gate: GateSettings | None,
+    settings: SpecialisationSettings | None,
 ) -> Artifact:
     """What experts and mixtures must show before anything is stitched.
 
     mixtures: of seed, experts and stitches. scores: of seed and experts. Raises ValueError where a bound is
-    broken and a gate is given.
+    broken and settings are given.
     """
-    bounds = (gate or GateSettings()).model_dump(mode="json")
+    bounds = (settings or SpecialisationSettings()).model_dump(mode="json")
     inputs = {"sources": corpus.digest, "utility": utility.digest}
     inputs |= {f"mixture {name}": artifact.digest for name, artifact in mixtures.items()}
     inputs |= {f"scores {name}": artifact.digest for name, artifact in scores.items()}
@@ -118,8 +118,8 @@ def check_specialisation(
             {name: bits_per_byte_by_source(artifact.facts["scores"]) for name, artifact in scores.items()},
             **bounds,
         )
-        (folder / "gate.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        return {"gate": rows}
+        (folder / "specialisation.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        return {"specialisation": rows}
 
     identity = {"experts": {name: list(tasks) for name, tasks in experts.items()}, **bounds}
     artifact = run.stage(
@@ -129,21 +129,21 @@ def check_specialisation(
             identity=identity,
             inputs=inputs,
             build=build,
-            expected=lambda: {"gate": []},
+            expected=lambda: {"specialisation": []},
             headline=lambda facts: (
-                f"{sum(row['holds'] for row in facts['gate'])} of {len(facts['gate'])} bounds hold"
+                f"{sum(row['holds'] for row in facts['specialisation'])} of {len(facts['specialisation'])} bounds hold"
             ),
         )
     )
     show_table(
-        lambda: artifact.facts["gate"],
+        lambda: artifact.facts["specialisation"],
         key="specialisation",
         description="What experts and mixtures must show before stitching",
     )
-    broken = [row for row in artifact.facts["gate"] if not row["holds"]]
-    if broken and gate is not None:
+    broken = [row for row in artifact.facts["specialisation"] if not row["holds"]]
+    if broken and settings is not None:
         raise ValueError(
-            "experts.gate: not stitched, as "
+            "experts.specialisation_check: not stitched, as "
             + "; ".join(
                 f"{r['subject']}: {r['check']} is {r['value']:.3f}, bound {r['bound']:.3f}" for r in broken
             )

@@ -91,7 +91,7 @@ class PreferenceSettings(BaseModel):
         le=100_000,
         description="Permutations of the models for p-values; all orders are gone through where there are few.",
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the permutations and resamples.")
+    random_seed: int = Field(default=0, ge=0, description="Seed of the permutations and resamples.")
     names: dict[str, str] = Field(
         default={},
         description="Task name in the run -> benchmark in the table, where the usual names do not match.",

@@ -69,7 +69,7 @@ def study(
     A left-out model's ratings are hidden in every category (see `validating`). about: what else the report tells. new:
     as `data` but for its unrated models, which are forecast and never learned from.
     """
-    method, confidence, seed = settings.method, settings.confidence, settings.seed
+    method, confidence, seed = settings.method, settings.confidence, settings.random_seed
     correlations = correlate_pair(data, settings.permutations, confidence, LEVEL, None, seed)
     fits = fit_pair(data, [method], schemes_possible(data), confidence, seed)
     forecast = forecast_pair(new, method, confidence, data) if new is not None and new.unrated else None

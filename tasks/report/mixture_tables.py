@@ -112,7 +112,9 @@ def certificate_rows(mixtures: Mapping[str, Artifact], certificates: Mapping[str
     return rows
 
 
-def gate_rows(gate: list[dict], scores: Mapping[str, Mapping[tuple[str, str], Score]]) -> list[dict]:
+def specialisation_rows(
+    rows: list[dict], scores: Mapping[str, Mapping[tuple[str, str], Score]]
+) -> list[dict]:
     """One row a check; a value or bound that is a score of the run is shown with its error."""
     return [
         {
@@ -122,7 +124,7 @@ def gate_rows(gate: list[dict], scores: Mapping[str, Mapping[tuple[str, str], Sc
             "bound": _checked(row["bound"], scores.get("seed", {})),
             "holds": bool(row["holds"]),
         }
-        for row in gate
+        for row in rows
     ]
 
 

@@ -48,7 +48,7 @@ class ReportData:
     mixtures: Mapping[str, Artifact]
     models: Mapping[str, Artifact]
     scores: Mapping[str, Artifact]
-    gate: Artifact
+    specialisation: Artifact
     forecast: Artifact
     snapshots: Mapping[str, Artifact] = field(default_factory=dict)
     responses: Mapping[str, Artifact] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class ReportData:
             *self.mixtures.values(),
             *self.models.values(),
             *self.scores.values(),
-            self.gate,
+            self.specialisation,
             *self.snapshots.values(),
             self.forecast,
             *self.responses.values(),
@@ -163,7 +163,7 @@ def _headline(
         "answer": [
             words.on_benchmarks(means),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
-            words.on_specialisation(data.gate.facts.get("gate", []), kept),
+            words.on_specialisation(data.specialisation.facts["specialisation"], kept),
             words.on_preference(data.forecast.facts["forecast"], forecast.about["confidence"]),
         ],
         "figures": [
@@ -212,7 +212,9 @@ def _mixtures(data: ReportData, scores: Scores) -> dict[str, Any]:
             data.mixtures, certificates, data.looks, data.corpus.facts["sources"]
         ),
         "certificates": mixture_tables.certificate_rows(data.mixtures, certificates),
-        "gate": mixture_tables.gate_rows(data.gate.facts.get("gate", []), scores),
+        "specialisation": mixture_tables.specialisation_rows(
+            data.specialisation.facts["specialisation"], scores
+        ),
     }
 
 

@@ -23,7 +23,7 @@ def write_report(
     mixtures: Mapping[str, Artifact],
     models: Mapping[str, Artifact],
     scores: Mapping[str, Artifact],
-    gate: Artifact,
+    specialisation: Artifact,
     forecast: Artifact,
     snapshots: Mapping[str, Artifact],
     responses: Mapping[str, Artifact],
@@ -37,7 +37,7 @@ def write_report(
     inputs = {
         "sources": corpus.digest,
         "utility": utility.digest,
-        "gate": gate.digest,
+        "specialisation": specialisation.digest,
         "forecast": forecast.digest,
     }
     if programmatic is not None:
@@ -63,7 +63,7 @@ def write_report(
             mixtures,
             models,
             scores,
-            gate,
+            specialisation,
             forecast,
             snapshots,
             responses,

@@ -95,15 +95,15 @@ def on_stitching(together: Kept | None, num_domains: int) -> str:
     return f"{where}{change}: it keeps {kept_text(together, words=True)} of what the experts gained."
 
 
-def on_specialisation(gate: Sequence[Mapping[str, Any]], kept: Sequence[Kept]) -> str:
+def on_specialisation(rows: Sequence[Mapping[str, Any]], kept: Sequence[Kept]) -> str:
     """How many checks hold, which fail, and which experts' gains are within their errors."""
-    if not gate:
+    if not rows:
         return "No check of specialisation was made."
-    broken = [f"{row['subject']}: {row['check']}" for row in gate if not row["holds"]]
+    broken = [f"{row['subject']}: {row['check']}" for row in rows if not row["holds"]]
     if broken:
-        told = f"{len(broken)} of {_number(len(gate), 'check')} of specialisation fail ({listed(broken, 3)})"
+        told = f"{len(broken)} of {_number(len(rows), 'check')} of specialisation fail ({listed(broken, 3)})"
     else:
-        told = f"All {_number(len(gate), 'check')} of specialisation hold"
+        told = f"All {_number(len(rows), 'check')} of specialisation hold"
     doubtful = list(
         dict.fromkeys(f"{part.expert} on {part.source}" for part in kept if not part.gain.is_distinguishable)
     )

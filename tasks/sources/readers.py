@@ -117,9 +117,9 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
         case "python-docs":
             yield from python_docs()
         case "arithmetic":
-            yield from arithmetic_problems(source.seed)
+            yield from arithmetic_problems(source.random_seed)
         case "noise":
-            yield from junk_documents(source.seed)
+            yield from junk_documents(source.random_seed)
 
 
 def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[str]:

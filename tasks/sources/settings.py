@@ -36,7 +36,7 @@ class SourceSettings(BaseModel):
     )
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
-    seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
+    random_seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
 
     @model_validator(mode="after")
     def _reader_has_what_it_reads(self) -> "SourceSettings":

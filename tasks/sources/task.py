@@ -124,13 +124,16 @@ def _digest(path: Path, setting: str) -> str:
 
 
 def sources_identity(
-    sources: tuple[SourceSettings, ...], settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
+    sources: tuple[SourceSettings, ...],
+    settings: SourcesSettings,
+    evaluation: BenchmarkSettings,
+    random_seed: int,
 ) -> tuple[dict, dict]:
     """(settings, inputs) that identify the prepared corpus; where files lie does not count, what they hold does."""
     kept = settings.model_dump(mode="json", exclude={"listed", "folder"})
     kept["sources"] = [source.model_dump(mode="json", exclude={"path"}) for source in sources]
     kept["evaluation"] = evaluation.model_dump(mode="json", include=ITEM_FIELDS)
-    kept["seed"] = seed
+    kept["random_seed"] = random_seed
     inputs = {**source_inputs(sources), **benchmark_inputs(evaluation)}
     if (pretrained := kept["tokenizer"].pop("pretrained")) is not None:
         inputs["tokenizer"] = digest_pretrained(pretrained)
@@ -139,12 +142,12 @@ def sources_identity(
 
 @stage_task(name="sources", task_run_name="sources")
 def prepare_sources(
-    run: AnyRun, settings: SourcesSettings, evaluation: BenchmarkSettings, seed: int
+    run: AnyRun, settings: SourcesSettings, evaluation: BenchmarkSettings, random_seed: int
 ) -> Artifact:
     """Read, split, decontaminate and tokenise all sources."""
     progress = Progress(run, "sources")
     sources = sources_to_read(settings, evaluation, run.not_known)
-    identity, inputs = sources_identity(sources, settings, evaluation, seed)
+    identity, inputs = sources_identity(sources, settings, evaluation, random_seed)
 
     def build(folder: Path) -> dict:
         from tasks.benchmarks.collecting import collect_benchmarks, harness_texts
@@ -153,7 +156,9 @@ def prepare_sources(
         return prepare(
             sources=sources,
             settings=settings,
-            make_benchmarks=lambda heldout: collect_benchmarks(heldout, evaluation, seed, progress.warn),
+            make_benchmarks=lambda heldout: collect_benchmarks(
+                heldout, evaluation, random_seed, progress.warn
+            ),
             harness_texts=harness_texts(evaluation),
             dev_share=evaluation.dev_share,
             folder=folder,

@@ -46,7 +46,7 @@ class TrainingJob:
     used: dict[str, int]
     learning_rate: float
     name: str
-    seed: int
+    random_seed: int
     settings: dict
     limits: dict[str, int] = field(default_factory=dict)
     rate_scales: dict[str, float] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         used={source: tokens // settings.sequence_length for source, tokens in job.used.items()},
         length=settings.sequence_length,
         name=job.name,
-        seed=job.seed,
+        seed=job.random_seed,
         limits=job.limits,
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
@@ -106,7 +106,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
     progress = Path(job.progress)
     steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
-        model, order, settings, job.learning_rate, job.seed, progress, report, job.rate_scales, steps
+        model, order, settings, job.learning_rate, job.random_seed, progress, report, job.rate_scales, steps
     )
     if PartialState().is_main_process:
         model.save_pretrained(job.out)

@@ -47,7 +47,7 @@ def plan_budget(
     corpus: Artifact,
     num_experts: int,
     num_stitches: int,
-    seed: int,
+    random_seed: int,
 ) -> Budget:
     """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once."""
     if model.pretrained is not None:
@@ -67,7 +67,7 @@ def plan_budget(
 
     def build(folder: Path) -> dict:
         progress.say("measuring training tokens/s")
-        speeds = measure_speeds(model, training, vocab_size, num_experts, num_stitches, seed)
+        speeds = measure_speeds(model, training, vocab_size, num_experts, num_stitches, random_seed)
         progress.say(", ".join(f"{name} {speed:,.0f} tokens/s" for name, speed in speeds.items()))
         (folder / "logs").mkdir()
         (folder / "logs" / "speeds.json").write_text(json.dumps(speeds), encoding="utf-8")
@@ -111,7 +111,7 @@ def train_seed(
     settings: TrainingSettings,
     corpus: Artifact,
     mixture: Artifact,
-    seed: int,
+    random_seed: int,
     name: str = "",
     limits: Mapping[str, int] | None = None,
     keep_snapshots: bool = False,
@@ -122,7 +122,10 @@ def train_seed(
     the settings ask for.
     """
     progress = Progress(run, label_of("seed", name))
-    training, data = Training(settings, seed, keep_snapshots), TrainingData(corpus, mixture, limits=limits)
+    training, data = (
+        Training(settings, random_seed, keep_snapshots),
+        TrainingData(corpus, mixture, limits=limits),
+    )
     identity = {
         "model": model.model_dump(mode="json", exclude={"pretrained"}),
         **training.identity(settings.learning_rate),
@@ -131,7 +134,7 @@ def train_seed(
 
     def build(folder: Path) -> dict:
         start = model.pretrained or new_model(
-            model, settings, corpus.path, seed, folder / "progress" / "start"
+            model, settings, corpus.path, random_seed, folder / "progress" / "start"
         )
         return run_training(
             folder, progress.step, start, "seed", training, Rates(settings.learning_rate), data
@@ -167,7 +170,7 @@ def train_expert(
     corpus: Artifact,
     mixture: Artifact,
     seed_model: Artifact,
-    seed: int,
+    random_seed: int,
     label: str = "",
     extra: ExtraText | None = None,
     keep_snapshots: bool = False,
@@ -179,7 +182,7 @@ def train_expert(
     """
     label = label or name
     progress = Progress(run, f"expert/{label}")
-    training, data = Training(settings, seed, keep_snapshots), TrainingData(corpus, mixture, extra)
+    training, data = Training(settings, random_seed, keep_snapshots), TrainingData(corpus, mixture, extra)
     rates = Rates(settings.expert_learning_rate, freeze_embeddings=settings.freeze_expert_embeddings)
     identity = {"name": name, **training.identity(rates.learning_rate), **data.extra_identity}
     if rates.freeze_embeddings:

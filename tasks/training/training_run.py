@@ -85,14 +85,14 @@ class Training:
     """
 
     settings: TrainingSettings
-    seed: int
+    random_seed: int
     keep_snapshots: bool = False
 
     def identity(self, learning_rate: float) -> dict[str, Any]:
         """What decides the result of a run with this peak learning rate."""
         return {
             "training": training_identity(self.settings, learning_rate, self.keep_snapshots),
-            "seed": self.seed,
+            "random_seed": self.random_seed,
         }
 
 
@@ -140,7 +140,7 @@ def run_training(
             used=lineage.used,
             learning_rate=rates.learning_rate,
             name=name,
-            seed=training.seed,
+            random_seed=training.random_seed,
             settings=training.settings.model_dump(mode="json"),
             limits=dict(data.limits or {}),
             rate_scales=dict(rates.scales),
@@ -152,7 +152,7 @@ def run_training(
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
     metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
     provenance = {
-        "seed": training.seed,
+        "seed": training.random_seed,
         "resumed_at": outcome["resumed_at"],
         "tokens": outcome["tokens"],
         "flops": outcome["flops"],

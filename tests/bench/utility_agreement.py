@@ -26,7 +26,7 @@ def measure() -> Iterator[str]:
 
     e = load_recipe("pocket", [f"utility.ablation.tokens={TOKENS}", "utility.ablation.seeds=2"])
     run = Unfollowed(Home.from_environment())
-    corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     found = {
         method: UtilityMatrix.load(utility_of(run, e, corpus, method, e.budget.tokens).path)
         for method in ("ngram", "ablation")

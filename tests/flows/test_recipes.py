@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from flows.recipes import load_recipe, shipped_recipes
 from flows.settings import Experiment
-from tasks.evaluation.settings import GateSettings
+from tasks.evaluation.settings import SpecialisationSettings
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -21,11 +23,16 @@ def test_there_are_the_recipes_that_the_readme_names():
 
 
 def test_overrides_are_read_as_yaml_at_any_depth():
-    changes = ["mixture.epoch_cap=2", "sources.listed.0.max_bytes=1000000", "experts.gate=null", "name=other"]
+    changes = [
+        "mixture.epoch_cap=2",
+        "sources.listed.0.max_bytes=1000000",
+        "experts.specialisation_check=null",
+        "name=other",
+    ]
     experiment = load_recipe("pocket", [*changes, "stitching.compositions=[]"])
     assert experiment.mixture.epoch_cap == 2
     assert experiment.sources.listed[0].max_bytes == 1_000_000
-    assert experiment.experts.gate is None
+    assert experiment.experts.specialisation_check is None
     assert (experiment.name, experiment.stitching.compositions) == ("other", ())
 
 
@@ -50,7 +57,7 @@ def test_overrides_are_read_as_yaml_at_any_depth():
         ("experts.listed.0.name=seed", "none of seed, hub"),
         ("model.pretrained=some/model", r"set sources\.tokenizer\.pretrained"),
         ("utility.medu.base_url=http://me:word@host/v1", r"utility\.medu\.base_url: [^w]*pattern"),
-        ("experts.gate.junk_sources=[nosie]", r"no sources \['nosie'\]"),
+        ("experts.specialisation_check.junk_sources=[nosie]", r"no sources \['nosie'\]"),
         ("mixture={method: unimax, risk: 2}", "has no effect with method 'unimax'"),
         ("evaluation.max_length=4096", r"more than the 128 tokens \(training\.sequence_length\)"),
         ("budget.minutes=.inf", r"budget\.minutes"),
@@ -86,6 +93,19 @@ def test_a_recipe_that_is_not_there_says_which_are():
 
 def test_a_gate_names_junk_only_where_the_recipe_does():
     """Sources of one's own need none that is called noise."""
-    assert GateSettings().junk_sources == ()
-    assert load_recipe("pocket").experts.gate.junk_sources == ("noise",)
-    assert load_recipe("local-text").experts.gate is None
+    assert SpecialisationSettings().junk_sources == ()
+    assert load_recipe("pocket").experts.specialisation_check.junk_sources == ("noise",)
+    assert load_recipe("local-text").experts.specialisation_check is None
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=3", "seed: is called random_seed now"),
+        ("experts.gate={own_share: 0.5}", "experts.gate: is called specialisation_check now"),
+        ("sources.listed.0.seed=1", "sources.listed.0.seed: is called random_seed now"),
+    ],
+)
+def test_settings_of_earlier_versions_are_refused_with_their_new_names(override, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        load_recipe("pocket", [override])

@@ -13,7 +13,7 @@ FACTS: dict[str, Any] = {
     "scores": [SCORE],
     "mixture": {"name": "seed", "sources": {"a": {"weight": 0.6, "tokens": 60, "epochs": 0.1}}},
     "utility": [{"source": "a", "task": "quiz", "value": 0.7, "stderr": 0.02}],
-    "gate": [
+    "specialisation": [
         {"check": "own task", "subject": "math", "value": 0.1, "bound": 0.0, "holds": True},
         {"check": "weights differ", "subject": "docs", "value": None, "bound": 0.2, "holds": False},
     ],
@@ -41,7 +41,7 @@ FACTS: dict[str, Any] = {
 
 
 def make_run(home, facts=FACTS, settings=None, status="completed") -> Run:
-    run = Run(home, "trial", {"seed": 0, **(settings or {})})
+    run = Run(home, "trial", {"random_seed": 0, **(settings or {})})
 
     def build(folder):
         (folder / "x").write_text(str(settings))

@@ -14,7 +14,7 @@ from storage.catalog import Catalog
 from storage.runs import Run, find_record, read_records
 from tests.storage.recorded import FACTS, make_run
 
-FACTS_OF_RESULTS = ("metrics", "scores", "mixtures", "utility", "gate", "forecast")
+FACTS_OF_RESULTS = ("metrics", "scores", "mixtures", "utility", "specialisation", "forecast")
 VIEWS = ("runs", "run_stages", "run_scores", "artifacts", *(f"latest_{fact}" for fact in FACTS_OF_RESULTS))
 
 
@@ -50,12 +50,12 @@ def test_the_catalog_has_every_fact_and_can_be_rebuilt(home, run):
 
 def test_the_catalog_has_the_rows_of_gate_and_forecast(home, run):
     query = Catalog(home).query
-    gate = query('select subject, "check", "value", bound, holds from latest_gate order by subject')
+    gate = query('select subject, "check", "value", bound, holds from latest_specialisation order by subject')
     assert gate["subject"].tolist() == ["docs", "math"]
     assert gate["check"].tolist() == ["weights differ", "own task"]
     assert gate["holds"].tolist() == [False, True]
     assert gate["bound"].tolist() == [0.2, 0.0]
-    assert len(query('select * from gate where "value" is null')) == 1
+    assert len(query('select * from specialisation where "value" is null')) == 1
     seed, soup = query("select * from latest_forecast order by model").to_dict("records")
     assert (seed["rating"], seed["low"], seed["high"], seed["extrapolates"]) == (3.5, 3.0, 4.0, True)
     assert (list(seed["missing"]), list(soup["missing"])) == ([], ["mmlu", "arc"])

@@ -10,6 +10,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.comparison import compare_runs
 from storage.runs import Run, find_record, read_records, summarise
+from storage.stage import Stage
 from tests.storage.recorded import FACTS, SCORE, make_run
 
 
@@ -64,7 +65,8 @@ def test_threads_of_one_run_lose_nothing(home):
         return FACTS | {"scores": []}
 
     threads = [
-        threading.Thread(target=run.stage, args=("expert", 1, {"n": n}, {}, build, f"e{n}")) for n in range(8)
+        threading.Thread(target=run.stage, args=(Stage("expert", 1, {"n": n}, {}, build, f"e{n}"),))
+        for n in range(8)
     ]
     for thread in threads:
         thread.start()

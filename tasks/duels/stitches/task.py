@@ -40,7 +40,7 @@ class Evaluated:
 
 
 @stage_task(name="probes", task_run_name="probes")
-def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, seed: int) -> Artifact:
+def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, random_seed: int) -> Artifact:
     """Documents that switch domain, and problems that need two experts at once."""
     domains = domain_sources(duel.domains, list(corpus.facts["sources"]))
     identity = {
@@ -48,7 +48,7 @@ def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, seed
         "documents": duel.switching_documents,
         "items": duel.cross_items,
         "tokens": duel.cross_tokens,
-        "seed": seed,
+        "random_seed": random_seed,
     }
 
     def build(folder: Path) -> dict:
@@ -61,13 +61,13 @@ def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, seed
             duel.switching_documents,
             duel.cross_items,
             duel.cross_tokens,
-            seed,
+            random_seed,
         )
 
     def expected() -> dict:
         from tasks.duels.stitches.probes import expected_probes
 
-        return expected_probes(duel.switching_documents, duel.cross_items, seed)
+        return expected_probes(duel.switching_documents, duel.cross_items, random_seed)
 
     return run.stage(
         Stage(

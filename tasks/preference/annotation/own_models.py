@@ -71,7 +71,7 @@ def study_responses(
     if answered < 2:
         told.append(f"Models that answered prompts: {answered}; at least 2 are needed to compare them.")
         return facts | {"notes": told}
-    rated = rate(responses, settings.confidence, settings.seed)
+    rated = rate(responses, settings.confidence, settings.random_seed)
     choices_table(rated.judgements).to_parquet(folder / "choices.parquet", index=False)
     facts["ratings"] = records(rated.ratings)
     paired, more = join_scores(rated.ratings, scores, tasks, settings.confidence)

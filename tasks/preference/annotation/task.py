@@ -16,7 +16,7 @@ from tasks.stage import Progress, show_table, stage_task
 from tasks.training.estimates import reading_cost
 
 VERSION = 1
-STUDY_FIELDS = {"method", "confidence", "permutations", "seed"}
+STUDY_FIELDS = {"method", "confidence", "permutations", "random_seed"}
 
 
 @stage_task(name="responses", task_run_name="respond-{name}")

@@ -52,7 +52,7 @@ def run_proxy(
             used={},
             learning_rate=training.learning_rate,
             name="proxy",
-            seed=seed,
+            random_seed=seed,
             settings=training.model_dump(mode="json"),
             limits=dict(limits),
         ),

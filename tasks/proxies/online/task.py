@@ -30,7 +30,7 @@ def learn_weights(
     training: TrainingSettings,
     corpus: Artifact,
     target_tokens: int,
-    seed: int,
+    random_seed: int,
     data_share: float = 1.0,
 ) -> Artifact:
     """The weights that `method` learns, source -> weight.
@@ -44,7 +44,7 @@ def learn_weights(
         **settings.identity(method),
         "training": training_identity(training, training.learning_rate),
         "share": share,
-        "seed": seed,
+        "random_seed": random_seed,
     }
 
     def build(folder: Path) -> dict:
@@ -65,12 +65,12 @@ def learn_weights(
         learnt = learn(
             method,
             Setting(
-                new_model(settings.model, training, corpus.path, seed, folder / "progress" / "start"),
+                new_model(settings.model, training, corpus.path, random_seed, folder / "progress" / "start"),
                 proxy_text(tokens, data_limits(sizes, share, length), length, held),
                 sizes,
                 settings,
                 training,
-                seed,
+                random_seed,
                 folder / "progress",
                 progress.step,
             ),
@@ -81,7 +81,7 @@ def learn_weights(
             "weights_are": WEIGHTS_ARE[method],
             "late_drift": late_drift(learnt.traces["proxy"].weights),
             "metrics": {"tokens": learnt.tokens, "flops": learnt.flops, "parameters": learnt.parameters},
-            "provenance": {"seed": seed, "tokens": learnt.tokens, "flops": learnt.flops},
+            "provenance": {"seed": random_seed, "tokens": learnt.tokens, "flops": learnt.flops},
         }
 
     def cost() -> Cost:

@@ -230,6 +230,6 @@ def build_run(
             "holds": False,
         },
     ]
-    gate = make_artifact(folder, "specialisation", "", {"gate": checks})
+    specialisation = make_artifact(folder, "specialisation", "", {"specialisation": checks})
     forecast = make_forecast(folder, list(models), rated)
-    return ReportData(title, corpus, utility, mixtures, models, scores, gate, forecast)
+    return ReportData(title, corpus, utility, mixtures, models, scores, specialisation, forecast)

@@ -144,8 +144,8 @@ def test_what_is_missing_is_said_to_be(make_run: MakeRun, tmp_path: Path) -> Non
         (artifact.path / "samples.parquet").unlink()
     for mixture in data.mixtures.values():
         (mixture.path / "mixture.json").unlink()
-    gate = dataclasses.replace(data.gate, facts={"gate": []})
-    page = read(dataclasses.replace(data, gate=gate), tmp_path)
+    check = dataclasses.replace(data.specialisation, facts={"specialisation": []})
+    page = read(dataclasses.replace(data, specialisation=check), tmp_path)
     assert "No use of gates was measured." in page.text
     assert "No logged losses: coder." in page.text
     assert "No checks were made." in page.text

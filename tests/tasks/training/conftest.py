@@ -60,7 +60,7 @@ def job(new_model, tokens, settings, tmp_path):
             used={},
             learning_rate=1e-2,
             name="seed",
-            seed=0,
+            random_seed=0,
             settings=settings.model_copy(update=changes).model_dump(mode="json"),
         )
 

@@ -157,7 +157,7 @@ def test_stages_hand_learnt_weights_on(home):
         e = load_recipe(TINY, [f"mixture.method={method}", *SMALL, *more])
         run = run or Run(home, e.name, e.to_json())
         run.uses_prefect = False
-        corpus = prepare_sources(run, e.sources, e.evaluation, e.seed)
+        corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
         utility = utility_of(run, e, corpus, "ngram", 12_000)
         learnt = weights_learnt(run, e, e.mixture, corpus, 12_000)
         assert learnt is not None
