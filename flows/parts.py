@@ -19,6 +19,7 @@ from tasks.proxies.ablation.task import train_proxy
 from tasks.proxies.online.task import learn_weights
 from tasks.stage import StageTask
 from tasks.training.task import train_expert
+from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.task import estimate_utility, utility_of_proxies
 
 
@@ -115,9 +116,9 @@ def utility_of(
     run: AnyRun, e: Experiment, corpus: Artifact, method: str, target_tokens: int, data_share: float = 1.0
 ) -> Artifact:
     """The utility matrix by `method`, for a mixture of `target_tokens` from `data_share` of the data."""
-    if method != "ablation":
+    if METHODS_BY_NAME[method].estimate is not None:
         return estimate_utility(run, e.utility.model_copy(update={"method": method}), corpus)
-    ablation = e.utility.ablation
+    ablation = e.utility.section("ablation")
     plans: list[ProxyPlan] = proxy_plans(corpus.facts["sources"], ablation, e.random_seed)
     calls = {
         plan.name: (run, plan, ablation, e.training, e.evaluation, corpus, target_tokens, data_share)

@@ -196,7 +196,7 @@ class Experiment(BaseModel):
                 f"budget.minutes={self.budget.minutes:g} with a duel: its budgets are shares of budget.tokens; "
                 "allowed: budget.tokens alone"
             )
-        swarm = self.utility.ablation.swarm
+        swarm = self.utility.section("ablation").swarm
         if self.duel is None:
             check_evidence(self.mixture, self.utility.method, swarm, "mixture")
         else:

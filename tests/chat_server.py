@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tasks.utility.settings import MeduSettings
+from tasks.utility.medu.settings import MeduSettings
 
 FAULTS = ("429", "500", "hang", "not json", "cut off", "unparsable", "dropped")
 DOCUMENT = re.compile(r"<document>\n(.*)\n</document>", re.DOTALL)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,12 @@ FORBIDDEN = {
     "flows": {"deploy", "mlflow", "duckdb"},
     "deploy": set(),
 }
+# Stages in the order in which they may import each other: a stage those before it.
+STAGES = (
+    "tables", "benchmarks", "sources", "training", "evaluation", "proxies", "utility", "mixture", "stitching",
+    "preference", "report", "duels",
+)  # fmt: skip
+MAY_IMPORT_PREFECT = ("task.py", "stage.py")
 MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -37,13 +45,64 @@ def test_imports_run_one_way(path):
     folder = path.relative_to(ROOT).parts[0]
     imported = imports_of(path)
     assert not imported & FORBIDDEN[folder]
-    if folder == "tasks" and path.name != "task.py":
+    if folder == "tasks" and path.name not in MAY_IMPORT_PREFECT:
         assert "prefect" not in imported
     if path != ROOT / "storage" / "tracking.py":
         assert "mlflow" not in imported
     if path != ROOT / "storage" / "catalog.py":
         assert "duckdb" not in imported
     assert "pickle" not in imported
+
+
+def targets_of(path: Path) -> set[Path]:
+    """Files of ours that a file imports, in functions and for types too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            place = ROOT / name.replace(".", "/")
+            candidates = [place.with_suffix(".py"), place / "__init__.py", place.parent.with_suffix(".py")]
+            found |= set([file for file in candidates if file.is_file()][:1])
+    return found - {path}
+
+
+IMPORTS = {path: targets_of(path) for path in MODULES}
+
+
+def test_stages_import_only_those_before_them():
+    def stage_of(path: Path) -> str | None:
+        parts = path.relative_to(ROOT).parts
+        return parts[1] if parts[0] == "tasks" and len(parts) > 2 else None
+
+    assert {stage for path in MODULES if (stage := stage_of(path))} == set(STAGES)
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {target.relative_to(ROOT)}"
+        for path, targets in IMPORTS.items()
+        for target in targets
+        if (mine := stage_of(path))
+        and (other := stage_of(target))
+        and STAGES.index(other) > STAGES.index(mine)
+    ]
+    assert wrong == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports for types alone count among files of one folder: a circle of them is a class cut into pieces."""
+    sorter = graphlib.TopologicalSorter(
+        {path: targets for path, targets in IMPORTS.items() if path.name != "__init__.py"}
+    )
+    sorter.prepare()  # raises CycleError, naming the circle
+
+
+def test_a_file_name_stands_once_in_the_house():
+    names = Counter(
+        path.name for path in MODULES if path.name not in ("__init__.py", "task.py", "settings.py")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_every_module_says_in_its_first_line_what_it_is_for():

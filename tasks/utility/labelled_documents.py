@@ -75,17 +75,16 @@ def measure_agreement(
         raise ValueError(f"--judge {', '.join(unknown)}: must be ngram, {' or '.join(LANGUAGE_JUDGES)}")
     found: dict[str, Auc | None] = {}
     if "ngram" in judges:
-        judge = NgramJudge({"documents": documents.texts}, settings.ngram)
+        judge = NgramJudge({"documents": documents.texts}, settings.section("ngram"))
         found["ngram"] = judge_agreement(judge, target, documents.texts, documents.labels)
     for name in LANGUAGE_JUDGES:
         found[name] = None
         if name in judges:
-            if settings.medu.judge != name:
-                raise ValueError(
-                    f"--judge {name} with medu.judge={settings.medu.judge}: -o medu.judge={name}"
-                )
+            medu = settings.section("medu")
+            if medu.judge != name:
+                raise ValueError(f"--judge {name} with medu.judge={medu.judge}: -o medu.judge={name}")
             with AnswerFile(kept / "answers.jsonl", report) as answers:
-                asked = language_judge(settings.medu, answers, report)
+                asked = language_judge(medu, answers, report)
                 found[name] = judge_agreement(asked, target, documents.texts, documents.labels)
     found[LENGTH] = auc(documents.labels, [float(len(text)) for text in documents.texts])
     found[SUPERVISED] = auc(documents.labels, supervised_ngram_scores(documents.texts, documents.labels))

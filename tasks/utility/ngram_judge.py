@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tasks.utility.medu.verdicts import Verdict
+from tasks.utility.methods.ngram import NgramSettings
 from tasks.utility.methods.ngram_utility import (
     Array,
     Hasher,
@@ -20,7 +21,6 @@ from tasks.utility.methods.ngram_utility import (
     mean_distribution,
     probability,
 )
-from tasks.utility.settings import NgramSettings
 
 
 class NgramJudge:

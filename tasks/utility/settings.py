@@ -1,59 +1,30 @@
 """Settings of the utility stage."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
-from tasks.proxies.ablation.settings import AblationSettings
-from tasks.utility.medu.settings import LABELS, CostSettings, MeduSettings
-
-__all__ = ["LABELS", "AblationSettings", "CostSettings", "MeduSettings", "NgramSettings", "UtilitySettings"]
+from tasks.method import lines
+from tasks.utility.methods import METHODS, METHODS_BY_NAME
 
 
-class NgramSettings(BaseModel):
-    """Utility from hashed n-grams: no model, no network."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    bucket_bits: int = Field(18, ge=10, le=24, description="n-grams are hashed into 2^bucket_bits buckets.")
-    smoothing: float = Field(
-        0.1,
-        gt=0,
-        lt=1,
-        description="Share of the background in a task's distribution: an n-gram that the task never has "
-        "counts as so much rarer than in the background.",
-    )
-    groups: int = Field(
-        10,
-        ge=2,
-        le=100,
-        description="Groups of a task's items for the jackknife error; one is left out at a time.",
-    )
-    scale: Literal["minmax", "items", "none"] = Field(
-        "minmax",
-        description="minmax: each task's best source gets 1, its worst 0. items: 0 where nothing is shared "
-        "with the task, 1 where a document is as likely as the task's own items. none: a probability.",
-    )
+def known_method(name: str) -> str:
+    """The name, if it is that of a utility method; else ValueError."""
+    if name not in METHODS_BY_NAME:
+        raise ValueError(f"no such method; allowed: {', '.join(map(repr, METHODS_BY_NAME))}")
+    return name
 
 
-class UtilitySettings(BaseModel):
-    """How the utility of every source for every task is estimated."""
+MethodName = Annotated[str, AfterValidator(known_method)]
+
+
+class _UtilitySettings(BaseModel):
+    """How the utility of every source for every task is estimated; beside what follows, a section a method."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["ngram", "medu", "ablation", "table"] = Field(
-        "ngram",
-        description="ngram: hashed n-grams of the tasks' dev items. medu: labels by a language model. "
-        "ablation: a small proxy trained on each source alone. table: a CSV of your own.",
-    )
-    table: Path | None = Field(
-        None,
-        description="CSV for the method table: columns source, task, value and optionally stderr; or source "
-        "and a column for each task.",
-    )
-    ngram: NgramSettings = Field(NgramSettings(), description="Settings of the method ngram.")
-    medu: MeduSettings = Field(MeduSettings(), description="Settings of the method medu.")
+    method: MethodName = Field("ngram", description=f"{lines(METHODS)}.")
     anchors: Path | None = Field(
         None,
         description="CSV of trusted utilities (source, task, value, stderr) from ablations or people: the "
@@ -64,19 +35,23 @@ class UtilitySettings(BaseModel):
         description="Groups of sources by name, such as {web: [c4, dclm]}: each with a bias of its own. What is "
         "in none is a group together.",
     )
-    ablation: AblationSettings = Field(AblationSettings(), description="Settings of the method ablation.")
+
+    def section(self, method: str) -> Any:
+        """The settings of that method."""
+        return getattr(self, method)
 
     @model_validator(mode="after")
-    def _table_goes_with_its_file(self) -> "UtilitySettings":
-        if (self.method == "table") != (self.table is not None):
+    def _table_goes_with_its_file(self) -> "_UtilitySettings":
+        table = self.section("table")
+        if (self.method == "table") != (table is not None):
             raise ValueError(
-                f"method={self.method!r} with table={self.table}: the method 'table' needs a CSV under "
+                f"method={self.method!r} with table={table}: the method 'table' needs a CSV under "
                 "`table`, and the others take none"
             )
         return self
 
     @model_validator(mode="after")
-    def _groups_go_with_anchors(self) -> "UtilitySettings":
+    def _groups_go_with_anchors(self) -> "_UtilitySettings":
         if self.anchor_groups and self.anchors is None:
             raise ValueError("anchor_groups without anchors: groups are for calibration on anchors")
         if self.anchors is not None and self.method == "ablation":
@@ -88,3 +63,11 @@ class UtilitySettings(BaseModel):
         if twice:
             raise ValueError(f"anchor_groups: {twice} stand twice; a source is in one group at most")
         return self
+
+
+UtilitySettings = create_model(
+    "UtilitySettings",
+    __base__=_UtilitySettings,
+    __doc__=_UtilitySettings.__doc__,
+    **{m.name: (m.section, Field(m.default, description=m.describes)) for m in METHODS},  # type: ignore[call-overload]
+)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.labelling import medu_utility
-from tasks.utility.settings import MeduSettings, UtilitySettings
+from tasks.utility.medu.settings import MeduSettings
+from tasks.utility.settings import UtilitySettings
 from tests.chat_server import ChatServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +33,8 @@ ITEMS = {"t": ["item1"]}
 ASK = """
 import sys
 from pathlib import Path
-from tasks.utility import medu_utility
-from tasks.utility.settings import MeduSettings
+from tasks.utility.medu.labelling import medu_utility
+from tasks.utility.medu.settings import MeduSettings
 from tests.bench.judges import ITEMS, SAMPLES
 settings = MeduSettings(base_url=sys.argv[1], model="m", concurrency=64, documents=1000)
 medu_utility({"web": SAMPLES["web"][:1000]}, ITEMS, settings, Path(sys.argv[2]), str)

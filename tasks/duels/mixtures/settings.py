@@ -1,11 +1,10 @@
 """Settings of a duel of mixtures."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.mixture.methods import MixtureChoice, mixture_settings
 from tasks.tables.file_names import NAME_PATTERN
+from tasks.utility.settings import MethodName
 
 MEASURES = {
     "heldout": "bits per byte of held-out text",
@@ -21,7 +20,7 @@ class Contender(BaseModel):
 
     name: str = Field(pattern=NAME_PATTERN, max_length=40, description="Name in tables and pictures.")
     mixture: MixtureChoice = Field(description="Method, epoch cap and what else the method takes.")
-    utility: Literal["ngram", "medu", "ablation", "table"] = Field(
+    utility: MethodName = Field(
         "ngram", description="How utility is estimated, by the settings under `utility`."
     )
 

@@ -26,10 +26,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.utility.matrix import UNKNOWN_DEVIATION, UtilityMatrix
-from tasks.utility.settings import NgramSettings
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+    from tasks.utility.methods.ngram import NgramSettings
 
 Array = NDArray[np.float64]
 Hashes = NDArray[np.uint64]

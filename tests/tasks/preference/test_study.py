@@ -150,7 +150,7 @@ def test_order_of_the_table_s_rows_changes_nothing(tmp_path: Path) -> None:
 
 def test_naming_the_stage_loads_no_numerical_library() -> None:
     code = (
-        "import sys, tasks.preference as p; p.PreferenceSettings();"
+        "import sys, tasks.preference.settings as p; p.PreferenceSettings();"
         "print([m for m in ('sklearn', 'scipy', 'pandas', 'numpy') if m in sys.modules])"
     )
     root = Path(__file__).resolve().parents[3]

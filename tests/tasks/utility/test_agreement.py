@@ -22,10 +22,12 @@ from tasks.utility.labelled_documents import (
     read_target,
 )
 from tasks.utility.matrix import UtilityMatrix
+from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.medu.verdicts import Verdict
+from tasks.utility.methods.ngram import NgramSettings
 from tasks.utility.methods.ngram_utility import ngram_utility
 from tasks.utility.ngram_judge import NgramJudge
-from tasks.utility.settings import MeduSettings, NgramSettings, UtilitySettings
+from tasks.utility.settings import UtilitySettings
 from tests.chat_server import ChatServer
 
 KNOWLEDGE = (

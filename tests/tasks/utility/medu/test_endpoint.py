@@ -28,9 +28,9 @@ SAMPLES = {name: [f"{LABELS[i % 5]} {name} {i}" for i in range(60)] for name in 
 KILLED = """
 import sys
 from pathlib import Path
-from tasks.utility import medu_utility
-from tasks.utility.settings import MeduSettings
-from tests.tasks.utility.test_utility_endpoint import ITEMS, SAMPLES
+from tasks.utility.medu.labelling import medu_utility
+from tasks.utility.medu.settings import MeduSettings
+from tests.tasks.utility.medu.test_endpoint import ITEMS, SAMPLES
 settings = MeduSettings(base_url=sys.argv[1], model="m", concurrency=8)
 medu_utility(SAMPLES, ITEMS, settings, Path(sys.argv[2]), str)
 """

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tasks.utility.medu.prompting import Prompter
+from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.medu.templates import SHIPPED, defused, load_templates
 from tasks.utility.medu.text_lengths import BytesMeasure, TokenizerMeasure
-from tasks.utility.settings import MeduSettings
 
 
 def prompter(measure=None, **settings) -> Prompter:

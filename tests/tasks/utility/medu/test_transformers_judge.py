@@ -24,9 +24,9 @@ from transformers import (
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.labelling import medu_utility
 from tasks.utility.medu.likelihood import batches_by_length, continuation_scores
+from tasks.utility.medu.settings import LABELS, MeduSettings
 from tasks.utility.medu.templates import SHIPPED
 from tasks.utility.medu.transformers_judge import LEAD, TransformersJudge
-from tasks.utility.settings import LABELS, MeduSettings
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"

@@ -14,8 +14,8 @@ import pytest
 
 from tasks.sources.builtin import arithmetic_problems, junk_documents, python_code, python_docs
 from tasks.utility.matrix import UtilityMatrix
+from tasks.utility.methods.ngram import NgramSettings
 from tasks.utility.methods.ngram_utility import ngram_utility, words
-from tasks.utility.settings import NgramSettings
 
 SHARED = Path(__file__).resolve().parents[4].parent / "shared" / "data"
 

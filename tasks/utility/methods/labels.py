@@ -1,0 +1,49 @@
+"""The method medu: labels by a language model, see `tasks.utility.medu`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storage.fingerprint import digest_pretrained, digest_value
+from tasks.utility.medu.judging_cost import judging_cost
+from tasks.utility.medu.settings import MeduSettings
+from tasks.utility.utility_method import Given, UtilityMethod
+
+if TYPE_CHECKING:
+    from tasks.utility.matrix import UtilityMatrix
+
+
+def _estimate(settings: MeduSettings, given: Given) -> UtilityMatrix:
+    from tasks.utility.medu.labelling import medu_utility
+
+    return medu_utility(given.samples, given.dev, settings, given.kept(_who(settings)), given.report)
+
+
+def _who(settings: MeduSettings) -> str:
+    """Whose answers are kept together: those of one judge."""
+    if settings.judge == "openai":
+        from tasks.utility.medu.endpoint import answerer
+
+        return digest_value("-".join(answerer(settings)))[:16]
+    return digest_value(settings.model)[:16]
+
+
+def _inputs(settings: MeduSettings) -> dict[str, str]:
+    local = settings.model if settings.judge == "transformers" else settings.tokenizer
+    return {} if local is None else {"judge": digest_pretrained(local)}
+
+
+METHOD = UtilityMethod(
+    name="medu",
+    title="MEDU",
+    line="labels by a language model that has read descriptions of the benchmarks",
+    paper="Held et al. 2025, arXiv 2501.11747",
+    equation="U_ij = mean label value of source i's documents for task j",
+    section=MeduSettings,
+    default=MeduSettings(),
+    describes="Settings of the method medu.",
+    estimate=_estimate,
+    decides=MeduSettings.identity,
+    inputs=_inputs,
+    cost=judging_cost,
+)
