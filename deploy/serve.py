@@ -23,7 +23,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
+from deploy.child_processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
 from flows.environment import prefect_database, prepare_environment
 from storage.home import Home
 from storage.processes import this_process

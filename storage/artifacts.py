@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from storage.fingerprint import digest_file, digest_value, stage_key
 from storage.home import Home
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.writing import writing
 
 MANIFEST = "manifest.json"

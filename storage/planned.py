@@ -8,7 +8,7 @@ from typing import Any
 
 from storage.artifacts import Artifact, key_of
 from storage.home import Home
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import UnrecordedRun
 
 SUMMED = ("tokens", "read", "flops", "disk_gb", "requests", "minutes")

@@ -16,7 +16,7 @@ from storage.artifacts import Artifact, ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.processes import is_alive, this_process
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.tracking import Tracker
 from storage.unrecorded import Reached
 from storage.writing import writing

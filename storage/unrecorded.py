@@ -6,7 +6,7 @@ from typing import Protocol
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
-from storage.stage import Stage
+from storage.stages import Stage
 
 
 class Reached(Exception):  # not an error: where a run was to end

@@ -165,7 +165,7 @@ def rank(
     from dataclasses import asdict
 
     from flows.commands.printing import print_json
-    from tasks.utility.agreement import rank_agreement
+    from tasks.utility.judge_agreement import rank_agreement
     from tasks.utility.utility_files import load_utility
 
     found = rank_agreement(load_utility(utility), load_utility(against))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from storage.stage import Cost
+from storage.stages import Cost
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.sources.expecting import bytes_per_token
 from tasks.training.estimates import reading_cost

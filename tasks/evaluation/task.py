@@ -8,7 +8,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline
 from tasks.evaluation.scoring_cost import scoring_cost

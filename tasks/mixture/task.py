@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.mixture.methods import method_of
 from tasks.mixture.settings import MixtureSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.preference.settings import PreferenceSettings
 from tasks.stage import Progress, show_table, stage_task

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, show_text, stage_task
 

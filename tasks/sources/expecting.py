@@ -16,7 +16,7 @@ from typing import Any
 
 import zstandard
 
-from storage.stage import Cost
+from storage.stages import Cost
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
 from tasks.benchmarks.items import Benchmark, requests_of
 from tasks.benchmarks.settings import BenchmarkSettings

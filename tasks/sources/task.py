@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.benchmarks.benchmark_files import MAX_NAME_CHARACTERS
 from tasks.benchmarks.collecting import check_made_tasks

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
-from storage.stage import Cost
+from storage.stages import Cost
 from tasks.training.architecture import read_config, seed_architecture
 from tasks.training.settings import ModelSettings, TrainingSettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
 from storage.fingerprint import digest_pretrained
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained

@@ -9,7 +9,7 @@ from pathlib import Path
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
 from tasks.benchmarks.items import dev_texts
 from tasks.tables.json_lines import read_json_lines
-from tasks.utility.agreement import Auc, auc, judge_agreement, supervised_ngram_scores
+from tasks.utility.judge_agreement import Auc, auc, judge_agreement, supervised_ngram_scores
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.judges import language_judge
 from tasks.utility.ngram_judge import NgramJudge

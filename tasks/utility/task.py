@@ -9,7 +9,7 @@ from typing import Any
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.benchmarks.items import Benchmark, dev_texts, read_items
 from tasks.proxies.ablation.proxy_plans import ProxyPlan

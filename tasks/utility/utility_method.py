@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.stage import Cost
+from storage.stages import Cost
 
 if TYPE_CHECKING:
     from tasks.utility.matrix import UtilityMatrix

@@ -10,9 +10,9 @@ from pathlib import Path
 from tasks.mixture.laws import LAWS_BY_NAME as LAWS
 from tasks.mixture.laws.fitted_law import fit_law
 from tasks.mixture.laws.law_fit import losses_of
+from tasks.mixture.laws.law_scores import scored
 from tasks.mixture.laws.run_table import RunTable, read_runs
 from tasks.mixture.laws.sample_efficiency import efficiency
-from tasks.mixture.laws.scores import scored
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALES = ("310000000", "680000000", "937000000", "1235000000", "2718000000")

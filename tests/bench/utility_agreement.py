@@ -21,7 +21,7 @@ def measure() -> Iterator[str]:
     from flows.recipes import load_recipe
     from storage.home import Home
     from tasks.sources.task import prepare_sources
-    from tasks.utility.agreement import rank_agreement
+    from tasks.utility.judge_agreement import rank_agreement
     from tasks.utility.matrix import UtilityMatrix
 
     e = load_recipe("pocket", [f"utility.ablation.tokens={TOKENS}", "utility.ablation.seeds=2"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.processes import end_all, free_port, processes_of
+from deploy.child_processes import end_all, free_port, processes_of
 from flows.environment import ui_url
 from flows.recipes import load_recipe
 from storage.home import Home

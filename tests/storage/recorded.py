@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from storage.runs import Run
-from storage.stage import Stage
+from storage.stages import Stage
 
 SCORE = {"model": "seed", "task": "quiz", "metric": "acc", "value": 0.5, "stderr": 0.1, "n": 20}
 FACTS: dict[str, Any] = {

@@ -13,7 +13,7 @@ import storage.artifacts
 from storage.artifacts import Artifact, ArtifactStore
 from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
-from storage.stage import Stage
+from storage.stages import Stage
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from flows.commands.app import app
 from storage.cleaning import find_garbage, remove
 from storage.runs import Run, find_record, summarise
-from storage.stage import Stage
+from storage.stages import Stage
 from tests.storage.recorded import SCORE, make_run
 
 

@@ -13,7 +13,7 @@ import storage.artifacts
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.runs import Run, find_record
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.writing import writing
 
 FULL = "/dev/full"  # every write fails with "No space left on device"

@@ -10,7 +10,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.comparison import compare_runs
 from storage.runs import Run, find_record, read_records, summarise
-from storage.stage import Stage
+from storage.stages import Stage
 from tests.storage.recorded import FACTS, SCORE, make_run
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.stage import show_table, stage_task

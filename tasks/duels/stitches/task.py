@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, label_of
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING
 from tasks.duels.stitches.settings import AVERAGE, STITCHED, StitchDuelSettings, change_names

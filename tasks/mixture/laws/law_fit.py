@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
+from tasks.mixture.laws.law_scores import scored
 from tasks.mixture.laws.run_table import RunTable, columns_of, read_runs
-from tasks.mixture.laws.scores import scored
 
 
 def fit_and_score(

@@ -17,8 +17,8 @@ import pandas as pd
 from tasks.mixture.laws import LAWS_BY_NAME
 from tasks.mixture.laws.fitted_law import fit_law
 from tasks.mixture.laws.law_fit import losses_of
+from tasks.mixture.laws.law_scores import spearman
 from tasks.mixture.laws.run_table import RunTable
-from tasks.mixture.laws.scores import spearman
 
 COUNTS = (0, 8, 16, 32, 64, 128, 256, 512)
 METHODS = ("ridge", "log-linear", "power", "diminishing", "lightgbm", "gp", "diminishing+gp", "fusion")

@@ -132,7 +132,7 @@ def _told(
     losses: Array,
 ) -> dict[str, dict[str, float]]:
     """Spearman of the mean loss over the held-out runs, by kind of fold and law; over folds the mean, by size."""
-    from tasks.mixture.laws.scores import spearman
+    from tasks.mixture.laws.law_scores import spearman
 
     told: dict[str, dict[str, float]] = {}
     for kind, by_fold in held_out.items():

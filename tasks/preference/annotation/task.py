@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings

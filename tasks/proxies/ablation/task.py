@@ -12,7 +12,7 @@ from pathlib import Path
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_named
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import SCORING_FIELDS

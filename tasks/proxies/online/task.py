@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
-from storage.stage import Cost, Stage
+from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
 from tasks.sources.scarcity import data_limits, token_counts

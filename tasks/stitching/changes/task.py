@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact, label_of
-from storage.stage import Stage
+from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings

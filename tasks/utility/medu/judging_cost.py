@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.stage import Cost
+from storage.stages import Cost
 from tasks.utility.medu.settings import MeduSettings
 
 FLOPS_PER_WEIGHT = 2  # and token

@@ -15,7 +15,7 @@ from flows.parts import evaluate_snapshots
 from storage.artifacts import Artifact
 from storage.planned import NotYetKnown, PlannedRun
 from storage.runs import Run
-from storage.stage import Stage
+from storage.stages import Stage
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 

@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from storage.stages import Stage
+from storage.unrecorded import UnrecordedRun
 from tasks.preference.public_table import BUNDLED, read_table
 from tasks.preference.run_models import public_models
 from tasks.preference.settings import PreferenceSettings, ProgrammaticSettings
@@ -31,21 +33,16 @@ SCORES = [
 ]
 
 
-class PlainRun:
+class PlainRun(UnrecordedRun):
     """Keeps what a stage asks for, and builds it into a folder."""
-
-    uses_prefect = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def stage(self, name: str, version: int, identity: dict, inputs: dict, build: Any) -> Any:
+    def stage(self, stage: Stage) -> Any:
         self.folder.mkdir(exist_ok=True)
-        self.asked = {"name": name, "version": version, "identity": identity, "inputs": inputs}
-        return SimpleNamespace(facts=json.loads(json.dumps(build(self.folder))))
-
-    def log_series(self, *_: Any) -> None:
-        return None
+        self.asked = {name: getattr(stage, name) for name in ("name", "version", "identity", "inputs")}
+        return SimpleNamespace(facts=json.loads(json.dumps(stage.build(self.folder))))
 
 
 def staged(folder: Path, settings: PreferenceSettings) -> tuple[PlainRun, Any]:

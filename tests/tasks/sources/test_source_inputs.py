@@ -9,6 +9,8 @@ import huggingface_hub
 import pytest
 
 import tasks.sources.task as task
+from storage.home import Home
+from storage.unrecorded import UnrecordedRun
 from tasks.benchmarks.settings import MadeTask
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.sources.readers import read_documents
@@ -44,22 +46,24 @@ def test_a_dataset_is_read_at_the_commit_that_identifies_it(hub, monkeypatch, tm
     listed = (SourceSettings(name="h", reader="huggingface", dataset="some/data", revision=revision),)
     documents: list[str] = []
 
-    class RunThatBuilds:
-        uses_prefect = False
-
-        def stage(self, stage, version, identity, inputs, build):
-            assert inputs == {"source h": commit}
-            assert identity["sources"][0]["revision"] == commit
-            build(tmp_path)
+    class RunThatBuilds(UnrecordedRun):
+        def stage(self, stage):
+            assert stage.inputs == {"source h": commit}
+            assert stage.identity["sources"][0]["revision"] == commit
+            stage.build(tmp_path)
             return SimpleNamespace(facts={"sources": {}})
 
     def prepare(sources, **others):
         documents.extend(text for source in sources for text in read_documents(source))
 
     monkeypatch.setattr("tasks.sources.preparation.prepare", prepare)
-    task.prepare_sources(RunThatBuilds(), SourcesSettings(listed=listed), NO_TASKS, 0)
+    task.prepare_sources(RunThatBuilds(Home(tmp_path)), SourcesSettings(listed=listed), NO_TASKS, 0)
     assert documents == [f"text of {commit}"]
     assert hub == [commit]
+
+
+def refuse(error):
+    raise error
 
 
 def test_a_hub_that_does_not_answer_is_told_from_a_name_that_is_none(monkeypatch):
@@ -68,11 +72,11 @@ def test_a_hub_that_does_not_answer_is_told_from_a_name_that_is_none(monkeypatch
 
     settings = SourcesSettings(listed=(SourceSettings(name="h", reader="huggingface", dataset="a/b/c"),))
     with pytest.raises(ValueError, match=r"source 'h': .*'a/b/c'.*Repo id") as caught:
-        task.sources_to_read(settings, NO_TASKS)
+        task.sources_to_read(settings, NO_TASKS, refuse)
     assert not isinstance(caught.value, task.HubUnreachable)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", no_network)
     with pytest.raises(task.HubUnreachable, match=r"source 'h': .*ConnectionError.*a commit"):
-        task.sources_to_read(settings, NO_TASKS)
+        task.sources_to_read(settings, NO_TASKS, refuse)
 
 
 @pytest.mark.parametrize("error", [ValueError("Bad split: x"), RuntimeError("no scripts"), OSError()])
@@ -119,13 +123,11 @@ def test_a_made_task_without_its_source_is_refused_before_anything_is_read(tmp_p
     listed = (SourceSettings(name="s", reader="jsonl", path=str(tmp_path / "never-looked-at.jsonl")),)
     evaluation = EvaluationSettings(made=(MadeTask(name="t", kind="cloze", source="nowhere"),))
 
-    class RunThatBuilds:
-        uses_prefect = False
-
-        def stage(self, *args):
+    class RunThatBuilds(UnrecordedRun):
+        def stage(self, stage):
             raise AssertionError("the stage began")
 
     with pytest.raises(
         ValueError, match="task 't' is made from source 'nowhere', which is not there; allowed: s"
     ):
-        task.prepare_sources(RunThatBuilds(), SourcesSettings(listed=listed), evaluation, 0)
+        task.prepare_sources(RunThatBuilds(Home(tmp_path)), SourcesSettings(listed=listed), evaluation, 0)

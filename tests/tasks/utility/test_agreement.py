@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 from sklearn.metrics import roc_auc_score
 
-from tasks.utility.agreement import auc, judge_agreement, rank_agreement
+from tasks.utility.judge_agreement import auc, judge_agreement, rank_agreement
 from tasks.utility.labelled_documents import (
     LENGTH,
     SUPERVISED,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifacts import Artifact
 from storage.home import Home
+from storage.unrecorded import UnrecordedRun
 from tasks.utility.matrix import UtilityMatrix
 from tasks.utility.medu.templates import SHIPPED
 from tasks.utility.settings import UtilitySettings
@@ -46,10 +46,9 @@ def corpus(tmp_path: Path) -> Artifact:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UnrecordedRun:
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
-    store = ArtifactStore(Home.from_environment())
-    return SimpleNamespace(uses_prefect=False, store=store, stage=store.produce)
+    return UnrecordedRun(Home.from_environment())
 
 
 def settings_for(server: ChatServer, **changes) -> UtilitySettings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tasks.mixture.laws.fitted_law import fit_law
+from tasks.mixture.laws.law_scores import scored
 from tasks.mixture.laws.run_table import read_runs
-from tasks.mixture.laws.scores import scored
 
 
 def held_against(runs, others, law: str) -> float:

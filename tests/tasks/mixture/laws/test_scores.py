@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tasks.mixture.laws.scores import regret, scored, spearman, spearman_interval
+from tasks.mixture.laws.law_scores import regret, scored, spearman, spearman_interval
 
 
 def test_spearman_is_that_of_scipy_with_ties():

@@ -15,7 +15,7 @@ from flows.parts import evaluate_snapshots, respond_all
 from storage.artifacts import Artifact
 from storage.planned import PlannedRun
 from storage.runs import Run
-from storage.stage import Stage
+from storage.stages import Stage
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.task import evaluate_model
 from tasks.preference.annotation.aggregating import aggregate
