@@ -14,6 +14,7 @@ from tasks.mixture.laws import (
     log_linear,
     power_law,
     ridge,
+    scheffe,
 )
 from tasks.mixture.laws.law import Law
 
