@@ -1,7 +1,12 @@
 """Ways to estimate utility, one file each; the imports are the list."""
 
 from tasks.method import by_name, listed
-from tasks.utility.methods import ablation, labels, ngram, own_table
+from tasks.utility.methods import (
+    ablation,
+    labels,
+    ngram,
+    own_table,
+)
 from tasks.utility.utility_method import UtilityMethod
 
 METHODS: tuple[UtilityMethod, ...] = listed(globals(), "METHOD")
