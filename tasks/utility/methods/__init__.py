@@ -6,6 +6,7 @@ from tasks.utility.methods import (
     labels,
     ngram,
     own_table,
+    tfidf,
 )
 from tasks.utility.utility_method import UtilityMethod
 
