@@ -140,3 +140,15 @@ def test_the_pins_that_the_stack_needs_hold():
     assert importlib.metadata.version("sqlalchemy").startswith("2.0.")
     pins = (ROOT / "deploy" / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert all("==" in line for line in pins if line and not line.startswith("#"))
+
+
+def test_what_is_imported_of_ours_is_there():
+    """Also in functions, where neither an import at start nor the type checker would find it missing."""
+    missing = []
+    for path in [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FOLDERS:
+                place = ROOT / node.module.replace(".", "/")
+                if not (place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()):
+                    missing.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module}")
+    assert missing == []

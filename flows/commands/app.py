@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.console import print_json
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -45,8 +46,8 @@ def run(
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
+    from flows.commands.console import readable_logs
     from flows.commands.printing import print_summary
-    from flows.commands.terminal import readable_logs
 
     readable_logs()
     from flows.experiment import run_experiment
@@ -77,7 +78,7 @@ def runs(json: AsJson = False) -> None:
 @app.command()
 def show(run: RunName = "latest", json: AsJson = False) -> None:
     """Show what came of a run."""
-    from flows.commands.printing import print_json, print_summary
+    from flows.commands.printing import print_summary
     from storage.home import Home
     from storage.runs import find_record, summarise
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.console import keep, print_json
 from flows.commands.mix_solve import path, read_utility, solve, whole
 from tasks.method import lines
 from tasks.mixture.laws import LAWS
@@ -75,12 +76,12 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a law to the runs of a table, and predict (and score) the mixtures of another."""
-    from flows.commands.mix_printing import print_fit, print_object
+    from flows.commands.mix_printing import print_fit
     from tasks.mixture.laws.law_fit import fit_and_score, read_both
 
     table, others = read_both(runs, predict, weights, losses, where or [], predict_where or [], last)
     told = fit_and_score(table, others, law, read_utility(utility).values if utility else None)
-    print_object(told) if json else print_fit(told)
+    print_json(told) if json else print_fit(told)
 
 
 Out = Annotated[str | None, typer.Option("--out", help="Folder for the picture (.svg) and the JSON.")]
@@ -124,7 +125,7 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare methods: how well laws predict held-out runs, and the mixture that each method would train."""
-    from flows.commands.mix_printing import keep, print_compared, print_object
+    from flows.commands.mix_printing import print_compared
     from tasks.mixture.comparing import compare as compare_methods
     from tasks.mixture.comparing import planned_budget
     from tasks.mixture.laws.law_fit import names_in, read_both
@@ -147,8 +148,8 @@ def compare(
     if out:
         from tasks.report.pictures.law_pictures import draw_comparison
 
-        told["written"] = keep(out, "comparison", told, draw_comparison(told))
-    print_object(told) if json else print_compared(told)
+        told["written"] = keep(out, "comparison", told, {"comparison": draw_comparison(told)})
+    print_json(told) if json else print_compared(told)
 
 
 @mix_app.command()
@@ -167,7 +168,7 @@ def efficiency(
     json: Json = False,
 ) -> None:
     """Where a swarm begins to pay: Spearman on held-out runs against the number of runs a law was fitted to."""
-    from flows.commands.mix_printing import keep, print_efficiency, print_object
+    from flows.commands.mix_printing import print_efficiency
     from tasks.mixture.laws.law_fit import names_in, read_both
     from tasks.mixture.laws.sample_efficiency import METHODS
     from tasks.mixture.laws.sample_efficiency import efficiency as measure_efficiency
@@ -184,5 +185,5 @@ def efficiency(
         seeds=seeds,
         utility=read_utility(utility).values if utility else None,
     )
-    told["written"] = keep(out, "efficiency", told, draw_efficiency(told))
-    print_object(told) if json else print_efficiency(told)
+    told["written"] = keep(out, "efficiency", told, {"efficiency": draw_efficiency(told)})
+    print_json(told) if json else print_efficiency(told)

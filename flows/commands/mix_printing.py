@@ -1,61 +1,45 @@
-"""What `mixstitch mix` prints: tables for people, one JSON object for programs."""
+"""What `mixstitch mix` prints: tables for people."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.commands.console import interval, number, say, say_written, show
+
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from tasks.mixture.mixture import Mixture
-
-WIDTH_WITHOUT_TERMINAL = 140
-
-
-def print_object(told: Any) -> None:
-    print(json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def new_console() -> Console:
-    return Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL)
 
 
 def print_fit(told: dict[str, Any]) -> None:
     """Scores by loss, regret, the stack of `auto`, and one prediction a row."""
-    console = new_console()
     about = told["about"]
-    console.print(
+    say(
         f"law {told['law']}: {about['runs']} runs, {len(about['sources'])} sources, {len(about['losses'])} losses, "
-        f"fitted in {told['seconds']['fit']:.1f} s",
-        highlight=False,
+        f"fitted in {told['seconds']['fit']:.1f} s"
     )
     if "stack" in about:
         shares = ", ".join(f"{law} {weight:.2f}" for law, weight in about["stack"].items())
-        console.print(f"stack: {shares}", highlight=False)
+        say(f"stack: {shares}")
     for kind, scores in about.get("held_out", {}).items():
-        console.print(
+        say(
             f"inside the runs, {HELD_OUT[kind]}: Spearman of the mean loss {scores['auto']:.4f} (auto); "
-            + ", ".join(f"{law} {value:.3f}" for law, value in scores.items() if law != "auto"),
-            highlight=False,
+            + ", ".join(f"{law} {value:.3f}" for law, value in scores.items() if law != "auto")
         )
     if told["spearman"]:
-        _print_scores(console, told)
+        _print_scores(told)
     elif told["predict"]:
-        console.print("no losses in the table of --predict: predictions only", highlight=False)
+        say("no losses in the table of --predict: predictions only")
     if told["not_scored"]:
-        console.print(f"not in both tables, so not scored: {', '.join(told['not_scored'])}", highlight=False)
-    _print_predictions(console, told)
+        say(f"not in both tables, so not scored: {', '.join(told['not_scored'])}")
+    _print_predictions(told)
 
 
 HELD_OUT = {"random": "random runs held out", "far": "whole groups of like mixtures held out"}
 
 
-def _print_scores(console: Console, told: dict[str, Any]) -> None:
+def _print_scores(told: dict[str, Any]) -> None:
     table = Table(title=f"held against {told['predict']['file']}, {told['predict']['rows']} mixtures")
     table.add_column("loss", overflow="fold")
     table.add_column("Spearman", justify="right")
@@ -66,16 +50,15 @@ def _print_scores(console: Console, told: dict[str, Any]) -> None:
     table.add_row(
         "mean of the losses", number(told["spearman_mean"]), interval(told["spearman_mean_interval"])
     )
-    console.print(table)
+    show(table)
     for name, value in told["regret"].items():
-        console.print(
+        say(
             f"regret {name.replace('_', '-')}: {value:.4f} (mean loss of the best of the predicted "
-            f"{name.removeprefix('top_')}, less that of the best of all)",
-            highlight=False,
+            f"{name.removeprefix('top_')}, less that of the best of all)"
         )
 
 
-def _print_predictions(console: Console, told: dict[str, Any]) -> None:
+def _print_predictions(told: dict[str, Any]) -> None:
     names = told["about"]["losses"]
     shown = names if len(names) <= 10 else []
     table = Table(title="predicted losses" + ("" if shown else " (each loss: --json)"))
@@ -87,31 +70,11 @@ def _print_predictions(console: Console, told: dict[str, Any]) -> None:
         table.add_row(
             str(row["index"]), f"{row['mean']:.4f}", *(f"{row['losses'][name]:.4f}" for name in shown)
         )
-    console.print(table)
-
-
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def interval(pair: list | None) -> str:
-    return "–" if pair is None or pair[0] is None else f"{pair[0]:.4f} to {pair[1]:.4f}"
-
-
-def keep(folder: str, name: str, told: dict[str, Any], figure: Figure) -> list[str]:
-    """Writes NAME.svg and NAME.json into the folder, which is made where it is not there; their paths."""
-    from tasks.report.pictures.drawing import write_svg
-
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    write_svg(figure, path / f"{name}.svg")
-    (path / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-    return [str(path / f"{name}.svg"), str(path / f"{name}.json")]
+    show(table)
 
 
 def print_compared(told: dict[str, Any]) -> None:
     """One row a method, the weights of each proposal, and what must be known to read them."""
-    console = new_console()
     title = "methods" if told["held_out"] is None else f"methods, scored on {told['held_out']} held-out runs"
     table = Table(title=title)
     table.add_column("method", no_wrap=True)
@@ -139,22 +102,20 @@ def print_compared(told: dict[str, Any]) -> None:
             f"{entry['effective_sources']:.1f}" + ("*" if entry["breaks_cap"] else ""),
             "–" if entry["seconds"] is None else f"{entry['seconds']:.1f}",
         )
-    console.print(table)
+    show(table)
     shares = Table(title="weights, %")
     shares.add_column("source", no_wrap=True)
     for entry in told["methods"]:
         shares.add_column(entry["title"], justify="right", overflow="fold")
     for source in told["sources"]:
         shares.add_row(source, *(f"{100 * entry['weights'][source]:.1f}" for entry in told["methods"]))
-    console.print(shares)
+    show(shares)
     for note in told["notes"]:
-        console.print(f"note: {note}", highlight=False)
+        say(f"note: {note}")
     for entry in told["methods"]:
         if entry["breaks_cap"]:
-            console.print(
-                f"* {entry['title']} breaks the cap of {', '.join(entry['breaks_cap'])}", highlight=False
-            )
-    _print_written(told)
+            say(f"* {entry['title']} breaks the cap of {', '.join(entry['breaks_cap'])}")
+    say_written(told.get("written", []))
 
 
 def print_solved(mixture: Mixture) -> None:
@@ -178,22 +139,17 @@ def print_solved(mixture: Mixture) -> None:
         if prices:
             cells.append(f"{prices[source]:.3g}")
         table.add_row(source, *cells)
-    console = new_console()
-    console.print(table)
+    show(table)
     if prices:
-        console.print(
-            "shadow price: what the objective falls by for a billion more tokens of the source",
-            highlight=False,
-        )
+        say("shadow price: what the objective falls by for a billion more tokens of the source")
     if "objective" in facts:
-        console.print(
+        say(
             f"objective {facts['objective']:.8g}, duality gap {facts['gap']:.1e}, "
-            f"KKT residual {facts['kkt_residual']:.1e}",
-            highlight=False,
+            f"KKT residual {facts['kkt_residual']:.1e}"
         )
-    console.print(f"effective sources {facts['effective_sources']:.2f}", highlight=False)
+    say(f"effective sources {facts['effective_sources']:.2f}")
     if facts["binding"]:
-        console.print(f"at their cap: {', '.join(facts['binding'])}", highlight=False)
+        say(f"at their cap: {', '.join(facts['binding'])}")
 
 
 def print_path(told: dict[str, Any]) -> None:
@@ -212,15 +168,11 @@ def print_path(told: dict[str, Any]) -> None:
             f"{100 * point['weights'][name]:.1f}{'*' if name in point['binding'] else ''}" for name in sources
         ]
         table.add_row(*place, f"{point['objective']:.5g}", *cells)
-    console = new_console()
-    console.print(table)
+    show(table)
     for point in points:
         if "infeasible" in point:
-            console.print(
-                f"cap {cap_text(point)}, {point['budget']:,} tokens: {point['infeasible']}",
-                highlight=False,
-            )
-    _print_written(told)
+            say(f"cap {cap_text(point)}, {point['budget']:,} tokens: {point['infeasible']}")
+    say_written(told.get("written", []))
 
 
 def cap_text(point: dict[str, Any]) -> str:
@@ -241,12 +193,6 @@ def print_efficiency(told: dict[str, Any]) -> None:
             method,
             *("–" if p is None else f"{p['mean']:.3f} ({p['low']:.2f}-{p['high']:.2f})" for p in found),
         )
-    console = new_console()
-    console.print(table)
-    console.print(told["words"], highlight=False)
-    _print_written(told)
-
-
-def _print_written(told: dict[str, Any]) -> None:
-    for path in told.get("written", []):
-        print(f"written: {path}")
+    show(table)
+    say(told["words"])
+    say_written(told.get("written", []))

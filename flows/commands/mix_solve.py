@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from flows.commands.console import keep, print_json
 from flows.recipes import apply_override
 from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
@@ -92,7 +93,7 @@ def solve(
     json: Json = False,
 ) -> None:
     """The mixture of a budget, with its certificate."""
-    from flows.commands.mix_printing import print_object, print_solved
+    from flows.commands.mix_printing import print_solved
     from tasks.mixture.laws.named_tables import read_tokens
 
     sizes = read_tokens(tokens)
@@ -113,7 +114,7 @@ def solve(
     else:
         _refuse(method, given, {"--runs"})
         mixture = _by_law(method, runs, utility, sizes, budget, cap)
-    print_object(mixture.to_json()) if json else print_solved(mixture)
+    print_json(mixture.to_json()) if json else print_solved(mixture)
 
 
 def path(
@@ -129,7 +130,7 @@ def path(
     json: Json = False,
 ) -> None:
     """UtiliMax over budgets and epoch caps, as a table and a picture."""
-    from flows.commands.mix_printing import keep, print_object, print_path
+    from flows.commands.mix_printing import print_path
     from tasks.mixture.laws.named_tables import read_tokens
     from tasks.mixture.path import mixture_path
 
@@ -146,8 +147,8 @@ def path(
     if out:
         from tasks.report.pictures.mixture_path import draw_path
 
-        told["written"] = keep(out, "path", told, draw_path(points))
-    print_object(told) if json else print_path(told)
+        told["written"] = keep(out, "path", told, {"path": draw_path(points)})
+    print_json(told) if json else print_path(told)
 
 
 def _utilimax(

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.commands.console import print_json, with_options_of
+
 preference_app = typer.Typer(
     no_args_is_help=True,
     help="Human ratings from tables: correlate benchmarks with them, fit and validate, forecast, aggregate votes.",
@@ -51,8 +53,10 @@ Out = Annotated[str | None, typer.Option("--out", help="Folder for the pictures 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@preference_app.command()
-def correlate(
+Tables = dict[str, Any]
+
+
+def tables_of(
     scores: Scores,
     ratings: Ratings,
     models: Models = None,
@@ -63,6 +67,26 @@ def correlate(
     model: OnlyModels = None,
     score_model: ScoreModel = None,
     rating_model: RatingModel = None,
+) -> Tables:
+    """Which tables are read, and how: what all commands on scores and ratings share."""
+    return {
+        "scores": scores,
+        "ratings": ratings,
+        "models": models,
+        "join": join,
+        "ignore": [name for text in ignore or [] for name in _names(text)],
+        "benchmarks": _names(benchmarks),
+        "targets": _names(targets),
+        "only_models": model or [],
+        "score_model": score_model,
+        "rating_model": rating_model,
+    }
+
+
+@preference_app.command()
+@with_options_of(tables_of)
+def correlate(
+    tables: Tables,
     permutations: Annotated[int, typer.Option("--permutations", help="Random orders for p-values.")] = 2000,
     confidence: Confidence = 0.9,
     level: Annotated[float, typer.Option("--level", help="Level of tests over all pairs.")] = 0.05,
@@ -75,31 +99,27 @@ def correlate(
     json: Json = False,
 ) -> None:
     """Correlate every benchmark with every category, beside what chance gives and what must not be claimed."""
-    from flows.commands.preference_printing import keep_correlations, print_correlations, print_object
+    from flows.commands.preference_printing import keep_correlations, print_correlations
     from tasks.preference.correlating import correlate as correlate_tables
 
     found = correlate_tables(
-        scores,
-        ratings,
-        models,
+        **tables,
         permutations=permutations,
         confidence=confidence,
         level=level,
         overall=overall,
         seed=seed,
-        **_reading(join, ignore, benchmarks, targets, model, score_model, rating_model),
     )
     told = found.to_json()
     if out:
         told["written"] = keep_correlations(out, found, told)
-    print_object(told) if json else print_correlations(found, told.get("written", []))
+    print_json(told) if json else print_correlations(found, told.get("written", []))
 
 
 @preference_app.command()
+@with_options_of(tables_of)
 def fit(
-    scores: Scores,
-    ratings: Ratings,
-    models: Models = None,
+    tables: Tables,
     method: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,101 +134,69 @@ def fit(
             help="leave-one-model-out, leave-one-family-out, forward-in-time; several times; empty: all possible.",
         ),
     ] = None,
-    join: Join = "exact",
-    ignore: Ignore = None,
-    benchmarks: Benchmarks = "",
-    targets: Targets = "",
-    model: OnlyModels = None,
-    score_model: ScoreModel = None,
-    rating_model: RatingModel = None,
     confidence: Confidence = 0.9,
     seed: Seed = 0,
     out: Out = None,
     json: Json = False,
 ) -> None:
     """Fit ratings on benchmarks, and try the fit on models it has not seen, beside three baselines."""
-    from flows.commands.preference_printing import keep_fits, print_fits, print_object
+    from flows.commands.preference_printing import keep_fits, print_fits
     from tasks.preference.rating_fit import fit_tables
 
     found = fit_tables(
-        scores,
-        ratings,
-        models,
+        **tables,
         methods=method or ["auto"],
         schemes=scheme or [],
         confidence=confidence,
         seed=seed,
-        **_reading(join, ignore, benchmarks, targets, model, score_model, rating_model),
     )
     told = found.to_json()
     if out:
         told["written"] = keep_fits(out, found, told)
-    print_object(told) if json else print_fits(found, told.get("written", []))
+    print_json(told) if json else print_fits(found, told.get("written", []))
 
 
 @preference_app.command()
+@with_options_of(tables_of)
 def forecast(
-    scores: Scores,
-    ratings: Ratings,
-    models: Models = None,
+    tables: Tables,
     method: Annotated[str, typer.Option("--method", help="As of `preference fit`.")] = "auto",
-    join: Join = "exact",
-    ignore: Ignore = None,
-    benchmarks: Benchmarks = "",
-    targets: Targets = "",
-    model: OnlyModels = None,
-    score_model: ScoreModel = None,
-    rating_model: RatingModel = None,
     confidence: Confidence = 0.9,
     json: Json = False,
 ) -> None:
     """Forecast the ratings of the models that have scores and no rating."""
-    from flows.commands.preference_printing import print_forecast, print_object
+    from flows.commands.preference_printing import print_forecast
     from tasks.preference.table_forecast import forecast as forecast_tables
 
     found = forecast_tables(
-        scores,
-        ratings,
-        models,
+        **tables,
         method=method,
         confidence=confidence,
-        **_reading(join, ignore, benchmarks, targets, model, score_model, rating_model),
     )
-    print_object(found.to_json()) if json else print_forecast(found)
+    print_json(found.to_json()) if json else print_forecast(found)
 
 
 @preference_app.command("next")
+@with_options_of(tables_of)
 def measure_next(
-    scores: Scores,
-    ratings: Ratings,
-    models: Models = None,
+    tables: Tables,
     costs: Annotated[
         str | None,
         typer.Option(
             "--costs", help="Table of name and cost: of a benchmark on one model, of rating a model."
         ),
     ] = None,
-    join: Join = "exact",
-    ignore: Ignore = None,
-    benchmarks: Benchmarks = "",
-    targets: Targets = "",
-    model: OnlyModels = None,
-    score_model: ScoreModel = None,
-    rating_model: RatingModel = None,
     json: Json = False,
 ) -> None:
     """Rank benchmarks to measure and models to rate by how much they would cut the forecast's error for their cost."""
-    from flows.commands.preference_printing import print_next, print_object
+    from flows.commands.preference_printing import print_next
     from tasks.preference.measuring_next import measure_next as rank_measurements
 
     found = rank_measurements(
-        scores,
-        ratings,
-        models,
+        **tables,
         costs=costs,
-        **_reading(join, ignore, benchmarks, targets, model, score_model, rating_model),
     )
-    print_object(found.to_json()) if json else print_next(found)
+    print_json(found.to_json()) if json else print_next(found)
 
 
 @preference_app.command()
@@ -239,7 +227,7 @@ def aggregate(
     json: Json = False,
 ) -> None:
     """Ratings of models from what annotators said, by category, with agreement and clustered intervals."""
-    from flows.commands.preference_printing import print_aggregate, print_object
+    from flows.commands.preference_printing import print_aggregate
     from tasks.preference.annotation.aggregating import aggregate as aggregate_judgements
 
     found = aggregate_judgements(
@@ -252,7 +240,7 @@ def aggregate(
     )
     if out:
         found.table(rating).to_csv(out, index=False)
-    print_object(found.to_json()) if json else print_aggregate(found, out)
+    print_json(found.to_json()) if json else print_aggregate(found, out)
 
 
 @preference_app.command()
@@ -270,26 +258,6 @@ def annotate(
     found = choices_table(annotate_responses(responses))
     found.to_csv(out, index=False)
     print(f"written: {out} ({len(found)} programmatic choices)")
-
-
-def _reading(
-    join: str,
-    ignore: list[str] | None,
-    benchmarks: str,
-    targets: str,
-    only_models: list[str] | None,
-    score_model: str | None,
-    rating_model: str | None,
-) -> dict[str, Any]:
-    return {
-        "join": join,
-        "ignore": [name for text in ignore or [] for name in _names(text)],
-        "benchmarks": _names(benchmarks),
-        "targets": _names(targets),
-        "only_models": only_models or [],
-        "score_model": score_model,
-        "rating_model": rating_model,
-    }
 
 
 def _names(text: str) -> list[str]:

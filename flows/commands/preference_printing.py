@@ -1,48 +1,31 @@
-"""What `mixstitch preference` prints: tables for people, one JSON object for programs."""
+"""What `mixstitch preference` prints: tables for people."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from flows.commands.mix_printing import new_console, print_object
+from flows.commands.console import interval, keep, number, say, say_written, show
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from tasks.preference.annotation.aggregating import Aggregate
     from tasks.preference.correlating import Correlations
     from tasks.preference.measuring_next import NextMeasurements
     from tasks.preference.rating_fit import Fits
     from tasks.preference.table_forecast import TableForecast
 
-__all__ = [
-    "keep_correlations",
-    "keep_fits",
-    "print_aggregate",
-    "print_correlations",
-    "print_fits",
-    "print_forecast",
-    "print_next",
-    "print_object",
-]
-
 MOST_ROWS = 30
 
 
 def print_correlations(found: Correlations, written: list[str]) -> None:
     """Benchmarks by what they tell, the pairs that hold over all of them, structure, and refused claims."""
-    console = new_console()
     told = found.limits
-    console.print(
+    say(
         f"{told['models']} models, {told['benchmarks']} benchmarks, {told['targets']} categories; unrelated figures "
         f"reach |r| = {told['null_abs_r_quantiles']['0.95']:.2f} once in 20 pairs and "
-        f"{told['abs_r_needed_for_all_pairs']:.2f} once in 20 such tables",
-        highlight=False,
+        f"{told['abs_r_needed_for_all_pairs']:.2f} once in 20 such tables"
     )
     table = Table(title="benchmarks by mean Pearson r over the categories")
     table.add_column("benchmark", overflow="fold")
@@ -58,7 +41,7 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
             f"{row.rank_low:.0f}",
             f"{row.rank_high:.0f}",
         )
-    console.print(table)
+    show(table)
     for removed, words in (
         ("", "as they are"),
         *((r, f"without {r}") for r in ("log parameters", "general factor")),
@@ -67,10 +50,9 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
         if len(part):
             held = int((part["p_family_wise"] <= told["level"]).sum())
             lower = int((part["q"] <= told["level"]).sum())
-            console.print(
+            say(
                 f"Pearson r {words}: {held} of {len(part)} pairs hold over all pairs together, {lower} at a false "
-                f"discovery rate of {told['level']:g}",
-                highlight=False,
+                f"discovery rate of {told['level']:g}"
             )
     signs = Table(title="categories: sign of their correlations")
     signs.add_column("category", overflow="fold")
@@ -81,31 +63,28 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
             str(category["target"]),
             str(category["models"]),
             f"{category['share_positive']:.0%}",
-            _shown(category["mean_r"], 2),
-            _shown(category["p_sign"], 3),
+            number(category["mean_r"], 2),
+            number(category["p_sign"], 3),
         )
-    console.print(signs)
+    show(signs)
     spectrum = found.spectrum
-    console.print(
+    say(
         f"components of the correlations above chance: {spectrum['above_chance']} (rank at most "
-        f"{spectrum['rank_ceiling']})",
-        highlight=False,
+        f"{spectrum['rank_ceiling']})"
     )
     if found.communities is not None:
         sizes: dict[int, int] = {}
         for label in found.communities.labels.values():
             sizes[label] = sizes.get(label, 0) + 1
-        console.print(
+        say(
             f"communities ({found.communities.method}): sizes {sorted(sizes.values(), reverse=True)}; "
-            f"stability {found.communities.stability:.2f} (1 the same in resamples, 0 chance)",
-            highlight=False,
+            f"stability {found.communities.stability:.2f} (1 the same in resamples, 0 chance)"
         )
-    _print_words(console, found.refused, found.notes, written)
+    _print_words(found.refused, found.notes, written)
 
 
 def print_fits(found: Fits, written: list[str]) -> None:
     """By scheme the methods' summary, and each category of the first method."""
-    console = new_console()
     for scheme, validation in found.validations.items():
         table = Table(
             title=f"{scheme}: {len(found.data.models)} models, {len(found.data.benchmarks)} benchmarks"
@@ -123,7 +102,7 @@ def print_fits(found: Fits, written: list[str]) -> None:
                 f"{row['worst_ratio']:.2f} ({row['worst_target']})",
                 cover,
             )
-        console.print(table)
+        show(table)
         first = validation.table["method"].iloc[0]
         part = validation.table[validation.table["method"] == first]
         detail = Table(title=f"{scheme}, {first} by category")
@@ -141,13 +120,12 @@ def print_fits(found: Fits, written: list[str]) -> None:
                 f"{row.ratio:.2f}",
                 "–" if row.coverage != row.coverage else f"{row.coverage:.0%}",
             )
-        console.print(detail)
-    _print_words(console, found.refused, found.notes, written)
+        show(detail)
+    _print_words(found.refused, found.notes, written)
 
 
 def print_forecast(found: TableForecast) -> None:
     """One row a model and category."""
-    console = new_console()
     table = Table(title=f"{found.method}, {found.confidence:.0%} intervals")
     for name in ("model", "category"):
         table.add_column(name, overflow="fold")
@@ -157,15 +135,14 @@ def print_forecast(found: TableForecast) -> None:
         table.add_row(
             str(row.model), str(row.target), f"{row.predicted:.4g}", f"{row.low:.4g} to {row.high:.4g}"
         )
-    console.print(table)
+    show(table)
     if len(found.rows) > MOST_ROWS:
-        console.print(f"{len(found.rows) - MOST_ROWS} more rows: --json", highlight=False)
-    _print_words(console, found.refused, found.notes)
+        say(f"{len(found.rows) - MOST_ROWS} more rows: --json")
+    _print_words(found.refused, found.notes)
 
 
 def print_next(found: NextMeasurements) -> None:
     """Benchmarks and models by what they would cut for their cost, and how such promises held before."""
-    console = new_console()
     for title, frame, first in (
         ("measure on the models to forecast", found.benchmarks, "benchmark"),
         ("rate", found.models, "model"),
@@ -177,25 +154,21 @@ def print_next(found: NextMeasurements) -> None:
             )
         for row in frame.head(MOST_ROWS).to_dict("records"):
             table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row.values()))
-        console.print(table)
+        show(table)
     told = found.backwards
     if told is None:
-        console.print(
-            "not tried backwards: fewer than eight rated models are older than another", highlight=False
-        )
+        say("not tried backwards: fewer than eight rated models are older than another")
     else:
-        console.print(
+        say(
             f"backwards on {told['models']} models of {told['dates']} dates: squared error fell by "
             f"{told['brought_by_promised_best']:.4g} with the benchmark promised best, {told['brought_by_lot']:.4g} "
-            f"with one drawn by lot, {told['brought_by_best_in_hindsight']:.4g} with the best in hindsight",
-            highlight=False,
+            f"with one drawn by lot, {told['brought_by_best_in_hindsight']:.4g} with the best in hindsight"
         )
-    _print_words(console, [], found.notes)
+    _print_words([], found.notes)
 
 
 def print_aggregate(found: Aggregate, out: str | None) -> None:
     """Ratings over all judgements, then counts and agreement of each place."""
-    console = new_console()
     table = Table(title=f"{found.kind}, {found.origin}: all judgements, {found.confidence:.0%} intervals")
     table.add_column("model", overflow="fold")
     for name in ("items", "judgements", "score", "interval", "Elo", "interval"):
@@ -206,12 +179,12 @@ def print_aggregate(found: Aggregate, out: str | None) -> None:
             row["model"],
             str(row["items"]),
             str(row["judgements"]),
-            _shown(row["score"], 3),
-            f"{_shown(row['score_low'], 3)} to {_shown(row['score_high'], 3)}",
-            _shown(row["elo"], 1) if elo else "–",
-            f"{_shown(row['elo_low'], 1)} to {_shown(row['elo_high'], 1)}" if elo else "–",
+            number(row["score"], 3),
+            interval((row["score_low"], row["score_high"]), 3),
+            number(row["elo"], 1) if elo else "–",
+            interval((row["elo_low"], row["elo_high"]), 1) if elo else "–",
         )
-    console.print(table)
+    show(table)
     places = Table(title="places of the taxonomy")
     places.add_column("place", overflow="fold")
     for name in ("models", "items", "annotators", "judgements", "alpha", "interval", "first named chosen"):
@@ -220,25 +193,20 @@ def print_aggregate(found: Aggregate, out: str | None) -> None:
         agreement, order = row["alpha"], row["order"]
         places.add_row(
             " > ".join(part for part in (row["area"], row["category"], row["subcategory"]) if part) or "all",
-            *(_shown(row[name], 0) for name in ("models", "items", "annotators", "judgements")),
-            _shown(agreement["alpha"], 2) if agreement else "–",
-            f"{_shown(agreement['low'], 2)} to {_shown(agreement['high'], 2)}" if agreement else "–",
+            *(number(row[name], 0) for name in ("models", "items", "annotators", "judgements")),
+            number(agreement["alpha"], 2) if agreement else "–",
+            interval((agreement["low"], agreement["high"]), 2) if agreement else "–",
             f"{order['share_first']:.0%}" if order else "–",
         )
-    console.print(places)
+    show(places)
     for note in found.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    if out:
-        print(f"written: {out}")
-
-
-def _shown(value: float | None, digits: int) -> str:
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+        say(f"note: {note}")
+    say_written([out] if out else [])
 
 
 def keep_correlations(folder: str, found: Correlations, told: dict[str, Any]) -> list[str]:
     """Writes correlations.json and a heat map for each part removed; their paths."""
-    from tasks.report.pictures.preference import draw_correlations
+    from tasks.report.pictures.preference_pictures import draw_correlations
 
     pictures = {
         f"correlations{'-without-' if removed else ''}{str(removed).replace(' ', '-')}": draw_correlations(
@@ -246,12 +214,12 @@ def keep_correlations(folder: str, found: Correlations, told: dict[str, Any]) ->
         )
         for removed in dict.fromkeys(found.pairs["removed"])
     }
-    return _kept(folder, "correlations", told, pictures)
+    return keep(folder, "correlations", told, pictures)
 
 
 def keep_fits(folder: str, found: Fits, told: dict[str, Any]) -> list[str]:
     """Writes fit.json, and by scheme the forecasts against the ratings and, where intervals are finite, calibration."""
-    from tasks.report.pictures.preference import draw_calibration, draw_forecasts
+    from tasks.report.pictures.preference_pictures import draw_calibration, draw_forecasts
 
     pictures = {}
     for scheme, validation in found.validations.items():
@@ -260,28 +228,14 @@ def keep_fits(folder: str, found: Fits, told: dict[str, Any]) -> list[str]:
         pictures[f"{scheme}-forecasts"] = draw_forecasts(cells)
         if (cells["half_width"] < float("inf")).any():
             pictures[f"{scheme}-calibration"] = draw_calibration(cells, validation.confidence)
-    return _kept(folder, "fit", told, pictures)
+    return keep(folder, "fit", told, pictures)
 
 
-def _kept(folder: str, name: str, told: dict[str, Any], pictures: dict[str, Figure]) -> list[str]:
-    from tasks.report.pictures.drawing import write_svg
-
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    for title, figure in pictures.items():
-        write_svg(figure, path / f"{title}.svg")
-    (path / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False), encoding="utf-8")
-    return [*(str(path / f"{title}.svg") for title in pictures), str(path / f"{name}.json")]
-
-
-def _print_words(
-    console: Any, refused: list[dict[str, Any]], notes: list[str], written: Sequence[str] = ()
-) -> None:
+def _print_words(refused: list[dict[str, Any]], notes: list[str], written: Sequence[str] = ()) -> None:
     from tasks.preference.association.guard import in_words
 
     for claim in refused:
-        console.print(in_words(claim), highlight=False, markup=False)
+        say(in_words(claim))
     for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    for path in written:
-        print(f"written: {path}")
+        say(f"note: {note}")
+    say_written(written)

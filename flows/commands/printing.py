@@ -1,14 +1,13 @@
-"""What the commands print: tables for people, JSON for programs."""
+"""What the commands about runs print: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from flows.commands.console import print_json, say, show, show_rows
 from storage.planned import grouped, totals
 from storage.runs import STOPPED, RunSummary
 from tasks.duels.mixtures.settings import MEASURES
@@ -20,19 +19,14 @@ from tasks.report.formatting import with_interval
 GROUPED_FROM = 16  # results of a stage that a plan lists one by one
 
 
-def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
-
-
 def print_summary(summary: RunSummary) -> None:
     """The headline table, the forecast, and where the report is."""
-    console = Console(width=None if Console().is_terminal else 140)
     models = without_snapshots(score["model"] for score in summary.scores)
     if summary.stitch_duel:
-        console.print(stitch_duel_table(summary.name, summary.stitch_duel))
+        show(stitch_duel_table(summary.name, summary.stitch_duel))
     elif summary.duel:
         for regime in dict.fromkeys(row["regime"] for row in summary.duel):
-            console.print(duel_table(summary.name, regime, summary.duel))
+            show(duel_table(summary.name, regime, summary.duel))
     elif models:
         table = Table(
             title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
@@ -45,9 +39,9 @@ def print_summary(summary: RunSummary) -> None:
         for (task, metric), by_model in headline(shown).items():
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
-        console.print(table)
+        show(table)
     for line in forecast_lines(summary.forecast):
-        console.print(line, highlight=False)
+        say(line)
     hits = sum(stage["cache_hit"] for stage in summary.stages)
     took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
     print(
@@ -145,7 +139,7 @@ def print_runs(records: list[dict], as_json: bool) -> None:
         }
         for record in records
     ]
-    print_json(rows) if as_json else _print_rows("runs", rows)
+    print_json(rows) if as_json else show_rows("runs", rows)
 
 
 def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
@@ -154,7 +148,7 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
         return
     print(f"first  {compared['first']}\nsecond {compared['second']}")
     for part in ("settings", "scores", "weights"):
-        _print_rows(part, compared[part])
+        show_rows(part, compared[part])
 
 
 def print_plan(planned: dict[str, Any], as_json: bool) -> None:
@@ -163,9 +157,7 @@ def print_plan(planned: dict[str, Any], as_json: bool) -> None:
         return
     rows = grouped(planned["stages"], GROUPED_FROM)
     everything = {"stage": "in all", "name": "what is not there yet", "cached": "", "memory_gb": ""}
-    _print_rows(
-        f"plan of {planned['name']}", [*map(_without_zeros, rows), rows[0] | everything | totals(rows)]
-    )
+    show_rows(f"plan of {planned['name']}", [*map(_without_zeros, rows), rows[0] | everything | totals(rows)])
     print(
         "Figures are estimates or upper bounds, except where a stage is there; ? is not known before it runs."
     )
@@ -178,25 +170,3 @@ def _without_zeros(row: dict[str, Any]) -> dict[str, Any]:
     return {
         name: "" if value == 0 and not isinstance(value, bool) else value for name, value in shown.items()
     }
-
-
-def _print_rows(title: str, rows: list[dict]) -> None:
-    if not rows:
-        print(f"{title}: none")
-        return
-    table = Table(title=title)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "))
-    for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    Console(width=None if Console().is_terminal else 160).print(table)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.commands.console import print_json
+
 utility_app = typer.Typer(
     no_args_is_help=True,
     help="Utilities: where the next labels are worth most, calibration on anchors, agreement of judges.",
@@ -63,7 +65,6 @@ def label_next(
     json: AsJson = False,
 ) -> None:
     """Rank where further labels make UtiliMax's mixture most certain."""
-    from flows.commands.printing import print_json
     from tasks.mixture.laws.named_tables import read_tokens
     from tasks.mixture.portfolio import utilimax
     from tasks.utility.medu.allocation import label_gains
@@ -98,7 +99,6 @@ def calibrate(
     utility: UtilityFile, anchors: AnchorsFile, group: Groups = None, out: Out = None, json: AsJson = False
 ) -> None:
     """Measure the bias of an estimate against anchors, and calibrate it on them, errors included."""
-    from flows.commands.printing import print_json
     from tasks.utility.anchors import calibrated, read_anchors
     from tasks.utility.utility_files import load_utility, write_utility
 
@@ -134,7 +134,6 @@ def agreement(
     """AUC of each judge on documents with binary quality labels, which no judge sees."""
     from dataclasses import asdict
 
-    from flows.commands.printing import print_json
     from storage.home import Home
     from tasks.utility.labelled_documents import (
         agreement_lines,
@@ -164,7 +163,6 @@ def rank(
     """Rank correlation of two utilities over sources, with its interval and the ratio of their costs."""
     from dataclasses import asdict
 
-    from flows.commands.printing import print_json
     from tasks.utility.judge_agreement import rank_agreement
     from tasks.utility.utility_files import load_utility
 
