@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tasks.preference.engine.resampled_ridge import left_out_predictions
+from tests.bench.resampled_ridge import left_out_predictions
 
 TARGETS, MODELS, BENCHMARKS, RESAMPLES = 29, 150, 60, 1000
 ALPHA = 3.0

@@ -139,13 +139,6 @@ def _newton_step(posterior: _Posterior, theta: Array) -> tuple[Array, NDArray[np
     return theta + step, settled
 
 
-def expected_outcomes(strengths: Array, tie: float, a: int, b: int) -> Array:
-    """Probability that a wins, b wins, they tie (3,)."""
-    logits = np.array([strengths[a], strengths[b], tie + (strengths[a] + strengths[b]) / 2])
-    chances = np.exp(logits - logits.max())
-    return chances / chances.sum()
-
-
 def unlinked(pairs: NDArray[np.intp], counts: Array, models: int) -> list[list[int]]:
     """Groups of models that do not all beat, or tie with, one another through others; one group: all are linked.
 

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.preference.annotation.aggregating import Aggregate, aggregate
 from tasks.preference.annotation.agreement import alpha, order_effect
-from tasks.preference.annotation.bradley_terry import ELO, expected_outcomes, fit_strengths, unlinked
+from tasks.preference.annotation.bradley_terry import ELO, fit_strengths, unlinked
 from tasks.preference.annotation.judgements import read_judgements
 from tasks.preference.sheets.figures import read_figures
 
@@ -35,6 +35,13 @@ def of(found: Aggregate, model: str, **place: str) -> pd.Series:
         rows = rows[rows[column] == name]
     assert len(rows) == 1
     return rows.iloc[0]
+
+
+def expected_outcomes(strengths: np.ndarray, tie: float, a: int, b: int) -> np.ndarray:
+    """Probability that a wins, b wins, they tie (3,)."""
+    logits = np.array([strengths[a], strengths[b], tie + (strengths[a] + strengths[b]) / 2])
+    chances = np.exp(logits - logits.max())
+    return chances / chances.sum()
 
 
 def test_the_paper_s_means_by_hand() -> None:

@@ -7,33 +7,14 @@ import pytest
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 
-from tasks.preference.engine.exact_loo import min_norm_errors, ridge_errors
 from tasks.preference.engine.gaussian import Normal, Shrinkage, fit_normal
 from tasks.preference.engine.intervals import intervals, models_needed
 from tasks.preference.engine.level import completed, fit_level, general_levels, scores_normal
 from tasks.preference.engine.linear import coefficients, inner_folds, pcr_path, pls_path, standardise
 from tasks.preference.engine.predicting import Predicted, Training, mixing_weights, predict, simplex_weights
-from tasks.preference.engine.resampled_ridge import left_out_predictions
 from tests.bench.preference_speed import instance, looped
+from tests.bench.resampled_ridge import left_out_predictions
 from tests.tasks.preference.tables_at_hand import leveled
-
-
-@pytest.mark.parametrize(("n", "p"), [(14, 3), (9, 8), (8, 20)])
-def test_exact_left_out_errors_equal_the_loop_for_targets_and_permutations(n: int, p: int) -> None:
-    rng = np.random.default_rng(0)
-    scores, ratings = rng.normal(size=(n, p)), rng.normal(size=(n, 2))
-    columns = np.hstack([ratings, *(ratings[rng.permutation(n)] for _ in range(3))])
-    expected = np.empty((2, *columns.shape))
-    for i in range(n):
-        rest = np.delete(np.arange(n), i)
-        centre = scores[rest].mean(0)
-        z, y = scores[rest] - centre, columns[rest] - columns[rest].mean(0)
-        least = np.linalg.lstsq(z, y, rcond=None)[0]
-        shrunk = np.linalg.solve(z.T @ z + 2.5 * np.eye(p), z.T @ y)
-        for kind, b in enumerate((least, shrunk)):
-            expected[kind, i] = columns[i] - columns[rest].mean(0) - (scores[i] - centre) @ b
-    np.testing.assert_allclose(min_norm_errors(scores, columns), expected[0], rtol=1e-8, atol=1e-10)
-    np.testing.assert_allclose(ridge_errors(scores, columns, 2.5), expected[1], rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize(("alpha", "benchmarks"), [(3.0, 12), (1e-3, 12), (1e4, 5), (0.5, 40)])
