@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, Protocol, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 
@@ -45,7 +45,17 @@ class Method:
         return self.settings.model_validate(given)
 
 
-AnyMethod = TypeVar("AnyMethod", bound=Method)
+class Declared(Protocol):
+    """What stands in a list of declarations, a method or another: it has a name and a line."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def line(self) -> str: ...
+
+
+AnyDeclared = TypeVar("AnyDeclared", bound=Declared)
 
 
 def listed(namespace: Mapping[str, Any], attribute: str) -> tuple[Any, ...]:
@@ -56,14 +66,14 @@ def listed(namespace: Mapping[str, Any], attribute: str) -> tuple[Any, ...]:
     return tuple(getattr(value, attribute) for value in namespace.values() if hasattr(value, attribute))
 
 
-def by_name(methods: Sequence[AnyMethod]) -> dict[str, AnyMethod]:
+def by_name(methods: Sequence[AnyDeclared]) -> dict[str, AnyDeclared]:
     """The methods by name, in their order; AssertionError where a name stands twice."""
     named = {method.name: method for method in methods}
     assert len(named) == len(methods), f"a name stands twice among {[m.name for m in methods]}"
     return named
 
 
-def lines(methods: Sequence[Method]) -> str:
+def lines(methods: Sequence[Declared]) -> str:
     """The methods as help texts list them: name and line of each."""
     return "; ".join(f"{method.name}: {method.line}" for method in methods)
 
