@@ -8,6 +8,7 @@ from tasks.benchmarks.row_shapes import (  # isort: skip
     cloze_sentence,
     minimal_pair,
     question_answer,
+    lettered_choices,
     yes_no,
     next_words,
 )
