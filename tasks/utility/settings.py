@@ -45,18 +45,18 @@ class UtilitySettings(BaseModel):
     method: Literal["ngram", "medu", "ablation", "table"] = Field(
         "ngram",
         description="ngram: hashed n-grams of the tasks' dev items. medu: labels by a language model. "
-        "ablation: a small proxy trained on each source alone. table: a CSV of your own.",
+        "ablation: a small proxy trained on each source alone. table: one of your own.",
     )
     table: Path | None = Field(
         None,
-        description="CSV for the method table: columns source, task, value and optionally stderr; or source "
-        "and a column for each task.",
+        description="Table (CSV, TSV, JSONL or Parquet) for the method table: columns source, task, value and "
+        "optionally stderr; or source and a column for each task.",
     )
     ngram: NgramSettings = Field(NgramSettings(), description="Settings of the method ngram.")
     medu: MeduSettings = Field(MeduSettings(), description="Settings of the method medu.")
     anchors: Path | None = Field(
         None,
-        description="CSV of trusted utilities (source, task, value, stderr) from ablations or people: the "
+        description="Table of trusted utilities (source, task, value, stderr) from ablations or people: the "
         "estimate is calibrated on them, its errors with it.",
     )
     anchor_groups: dict[str, list[str]] = Field(

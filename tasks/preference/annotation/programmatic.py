@@ -28,7 +28,7 @@ from typing import Any
 import pandas as pd
 
 from tasks.preference.annotation.judgements import Judgements
-from tasks.preference.sheets.reading import Source, column_named, read_sheet, text
+from tasks.tables.reading import Source, as_text, column_named, not_empty, table_of, text
 
 PREFIX = "programmatic:"
 HUMAN, PROGRAMMATIC = "human", "programmatic"
@@ -76,7 +76,7 @@ def annotate(responses: Source) -> Judgements:
     subcategory, and document, of which the item is a part: items of one document and category are one cluster for
     `aggregating`. Raises ValueError naming the row of an unknown rule, a missing argument, or a repeated answer.
     """
-    sheet = read_sheet(responses, "responses")
+    sheet = not_empty(table_of(responses, "responses"))
     columns = {
         name: column_named(sheet, (name,)) for name in ("item", "model", "response", "rule", "argument")
     }
@@ -144,11 +144,8 @@ def origin(judgements: Judgements) -> str:
 
 
 def _cell(row: Mapping[str, Any], column: str | None) -> str:
-    """The cell as text, '' where there is none; 3.0 is '3', as a table with an empty cell turns whole numbers to it."""
-    cell = None if column is None else row[column]
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell)
+    """The cell as text, '' where there is none."""
+    return "" if column is None else as_text(row[column])
 
 
 def _check_rule(place: str, rule: str, argument: str) -> None:
