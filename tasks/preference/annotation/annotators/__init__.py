@@ -5,6 +5,7 @@ from tasks.preference.annotation.annotators import (
     contains,
     ends_with,
     equals,
+    excludes,
     first_word,
     json_value,
     last_number,
