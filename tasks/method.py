@@ -45,8 +45,8 @@ class Method:
         return self.settings.model_validate(given)
 
 
-class Told(Protocol):
-    """What all that is listed has: a name and a line."""
+class Declared(Protocol):
+    """What stands in a list of declarations, a method or another: it has a name and a line."""
 
     @property
     def name(self) -> str: ...
@@ -55,7 +55,7 @@ class Told(Protocol):
     def line(self) -> str: ...
 
 
-Named = TypeVar("Named", bound=Told)
+AnyDeclared = TypeVar("AnyDeclared", bound=Declared)
 
 
 def listed(namespace: Mapping[str, Any], attribute: str) -> tuple[Any, ...]:
@@ -66,14 +66,14 @@ def listed(namespace: Mapping[str, Any], attribute: str) -> tuple[Any, ...]:
     return tuple(getattr(value, attribute) for value in namespace.values() if hasattr(value, attribute))
 
 
-def by_name(methods: Sequence[Named]) -> dict[str, Named]:
+def by_name(methods: Sequence[AnyDeclared]) -> dict[str, AnyDeclared]:
     """The methods by name, in their order; AssertionError where a name stands twice."""
     named = {method.name: method for method in methods}
     assert len(named) == len(methods), f"a name stands twice among {[m.name for m in methods]}"
     return named
 
 
-def lines(methods: Sequence[Told]) -> str:
+def lines(methods: Sequence[Declared]) -> str:
     """The methods as help texts list them: name and line of each."""
     return "; ".join(f"{method.name}: {method.line}" for method in methods)
 

@@ -20,7 +20,7 @@ from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from tasks.benchmarks.items import lowest_by_content, split_by_content
+from tasks.benchmarks.by_content import lowest_by_content, split_by_content
 from tasks.benchmarks.quiet_harness import quiet_harness
 
 EXPECTED = (

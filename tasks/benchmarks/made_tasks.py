@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.benchmarks.items import Benchmark, Item, content_id
+from tasks.benchmarks.by_content import content_id
+from tasks.benchmarks.items import Benchmark
+from tasks.benchmarks.kinds.item_kind import Item
 
 MadeKind = Literal["next-line", "cloze", "arithmetic-answer"]
 NUM_CHOICES = 4

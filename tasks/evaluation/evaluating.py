@@ -14,7 +14,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate as run_harness
 
-from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of
+from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of, kind_of
 from tasks.benchmarks.harness_tasks import LoadedTasks, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
@@ -178,15 +178,12 @@ def _answers(task: Task, metric: str, sample: dict[str, Any]) -> tuple[str, str]
         return str(outputs[0]), str(target)
     if task.OUTPUT_TYPE != "multiple_choice":
         return "", str(target)
+    if (kind := kind_of(task)) is not None:
+        return kind.answered(sample["doc"], outputs, metric)
     choices = task.doc_to_choice(sample["doc"])
     nats = np.array([nats for nats, _ in outputs[: len(choices)]])
-    if "answers" in sample["doc"] and task.config.custom_dataset is not None:
-        return next(
-            (text for text, (_, greedy) in zip(choices, outputs, strict=True) if greedy), ""
-        ), choices[0]
     if metric == "acc_norm":
-        measure = (lambda c: len(c.encode())) if task.config.custom_dataset is not None else len
-        nats = nats / [measure(choice) for choice in choices]
+        nats = nats / [len(choice) for choice in choices]
     chosen = choices[int(np.argmax(nats))]
     gold = task.doc_to_text(sample["doc"]) if getattr(task, "multiple_input", 0) else target
     gold = gold[0] if isinstance(gold, list) and gold else gold

@@ -20,7 +20,7 @@ from tasks.preference.association.structure import (
 )
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source
+from tasks.tables.reading import Source
 
 
 @dataclass(frozen=True)

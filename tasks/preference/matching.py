@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from tasks.preference.sheets.reading import normalised
+from tasks.preference.sheets.model_names import normalised
 
 SCORE_COLUMNS = ("model", "task", "metric", "value", "stderr")
 _SPLIT = r"(_(val|valid|validation|test))?"

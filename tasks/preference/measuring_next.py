@@ -25,7 +25,7 @@ from tasks.preference.engine.gaussian import Normal, standardised
 from tasks.preference.engine.level import STRENGTHS, LevelModel, completed, fit_level
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source, column_named, number, read_sheet, text
+from tasks.tables.reading import Source, column_named, not_empty, number, table_of, text
 
 Array = NDArray[np.float64]
 MIN_PAST = 8
@@ -74,7 +74,7 @@ def measure_next(
 
 def read_costs(source: Source) -> dict[str, float]:
     """Name and cost, above 0, of each row."""
-    sheet = read_sheet(source, "costs")
+    sheet = not_empty(table_of(source, "costs"))
     name, cost = column_named(sheet, ("name", "benchmark", "model")), column_named(sheet, ("cost",))
     if name is None or cost is None:
         raise ValueError(f"{sheet.name}: columns name and cost are needed; columns are {sheet.columns}")

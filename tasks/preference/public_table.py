@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.preference.sheets.figures import Figures, read_figures
-from tasks.preference.sheets.reading import Sheet, normalised, read_sheet
+from tasks.preference.sheets.model_names import normalised
+from tasks.tables.reading import Table, not_empty, table_of
 
 BUNDLED = Path(__file__).with_name("public_models.csv")
 PROMPTS = (
@@ -51,7 +52,7 @@ def read_table(path: Path | None = None) -> PublicTable:
     or punctuation.
     """
     source = BUNDLED if path is None else path
-    sheet = read_sheet(source, "preference.table")
+    sheet = not_empty(table_of(source, "preference.table"))
     about = [name for name in ("unit", *PROVENANCE) if name in sheet.columns]
     figures = read_figures(source, "preference.table", ignore=about)
     _refuse_names_alike(figures)
@@ -60,7 +61,7 @@ def read_table(path: Path | None = None) -> PublicTable:
     )
 
 
-def _units(sheet: Sheet, figures: Figures) -> dict[str, str]:
+def _units(sheet: Table, figures: Figures) -> dict[str, str]:
     found: dict[str, set[str]] = defaultdict(set)
     if "unit" in sheet.columns:
         for _, row in sheet.rows:
@@ -70,7 +71,7 @@ def _units(sheet: Sheet, figures: Figures) -> dict[str, str]:
     return {quantity: "; ".join(sorted(units - {""})) for quantity, units in found.items()}
 
 
-def _sources(sheet: Sheet) -> list[dict[str, str]]:
+def _sources(sheet: Table) -> list[dict[str, str]]:
     rows = [{name: row.get(name) or "" for name in PROVENANCE} for _, row in sheet.rows]
     told = {tuple(row.values()): row for row in rows if any(row.values())}
     return [told[key] for key in sorted(told)]

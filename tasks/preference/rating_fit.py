@@ -10,8 +10,8 @@ from tasks.preference.association.guard import in_words, limits, refused_claims
 from tasks.preference.engine.folds import scheme_named, schemes_possible
 from tasks.preference.records import plain_value, records
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source
 from tasks.preference.validating import Validation, validate_pair
+from tasks.tables.reading import Source
 
 WORST_ALLOWED = 1.1
 

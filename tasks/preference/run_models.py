@@ -15,7 +15,8 @@ from tasks.preference.public_table import PublicTable
 from tasks.preference.records import records
 from tasks.preference.settings import PreferenceSettings
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source, normalised
+from tasks.preference.sheets.model_names import normalised
+from tasks.tables.reading import Source
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from tasks.preference.engine.level import STRENGTHS
 from tasks.preference.engine.predicting import METHODS, Array, predict
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source
 from tasks.preference.validating import training
+from tasks.tables.reading import Source
 
 ROW_COLUMNS = ["model", "target", "predicted", "low", "high"]
 MODEL_COLUMNS = ["model", "benchmarks", "of", "leverage", "leverage_rated", "outside", "extrapolates"]

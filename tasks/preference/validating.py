@@ -18,7 +18,7 @@ from tasks.preference.engine.intervals import intervals
 from tasks.preference.engine.predicting import BASELINES, METHODS, Array, Groups, Training, predict
 from tasks.preference.engine.resampled_errors import rmse_interval, rmse_ratio_interval
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.preference.sheets.reading import Source
+from tasks.tables.reading import Source
 
 BOOTSTRAPS = 1000
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.benchmarks.kinds import KINDS_BY_NAME
 from tasks.evaluation.metrics import HELDOUT
 from tasks.report.formatting import is_number
 
@@ -192,8 +193,11 @@ def chance_levels(folder: Path, tasks: Mapping[str, dict]) -> dict[str, float]:
     import pandas as pd
 
     frame = pd.read_parquet(path, columns=["task", "outputs"], filters=[("metric", "==", "acc")])
-    return {
-        str(task): float(np.mean([1 / len(json.loads(text)) for text in part["outputs"]]))
-        for task, part in frame.groupby("task", sort=False)
-        if tasks.get(str(task), {}).get("kind") in ("choice", "cloze")
-    }
+    levels = {}
+    for task, part in frame.groupby("task", sort=False):
+        kind = KINDS_BY_NAME.get(tasks.get(str(task), {}).get("kind", ""))
+        if kind is not None and kind.guess is not None:
+            levels[str(task)] = float(
+                np.mean([kind.guess(len(json.loads(text))) for text in part["outputs"]])
+            )
+    return levels

@@ -16,10 +16,9 @@ is not estimated: b = 1, offsets alone. A calibrated cell's variance is
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.tables.reading import as_text, table_of
 from tasks.utility.matrix import UtilityMatrix
 from tasks.utility.medu.labelling import label_error
+from tasks.utility.methods.table_utility import WORDING as UTILITY_WORDING
 from tasks.utility.methods.table_utility import number
 
 Array = NDArray[np.float64]
 OTHERS = "others"
+WORDING = replace(UTILITY_WORDING, ragged="not as many cells as there are columns ({columns})")
 BEYOND_GROUPS = 4
 LEAST_ERROR = 1e-4
 STEEPEST = math.atan(20.0)
@@ -60,31 +62,24 @@ class Line:
 
 
 def read_anchors(path: Path) -> pd.DataFrame:
-    """The anchors of a CSV as source, task, value, stderr, documents; one row a cell.
+    """The anchors of a table as source, task, value, stderr, documents; one row a cell.
 
     Columns source, task, value and optionally stderr (left out: exact). A cell that stands more than once is one
     of anchor documents, a row each without stderr: it has their mean, with the error of a mean of so many labels.
     Raises ValueError naming file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ValueError(f"utility.anchors={path}: cannot be read ({reason})") from error
-    reader = csv.DictReader(text.splitlines())
-    columns = [name.strip() for name in reader.fieldnames or []]
+    table = table_of(path, "utility.anchors", WORDING)
+    columns = table.columns
     if not {"source", "task", "value"} <= set(columns) <= {"source", "task", "value", "stderr"}:
         raise ValueError(f"{path}:1: columns {columns}: must be source, task, value and optionally stderr")
-    reader.fieldnames = columns
     cells: dict[tuple[str, str], list[tuple[float, float | None]]] = {}
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if None in row or None in row.values():
-            raise ValueError(f"{where}: not as many cells as there are columns ({len(columns)})")
+    for line, (_, given) in zip(table.numbers, table.rows, strict=True):
+        where = f"{path}:{line}"
+        row = {column: as_text(cell) for column, cell in given.items()}
         value = number(where, "value", row["value"], 1.0)
-        stated = (row.get("stderr") or "").strip()
+        stated = row.get("stderr", "")
         stderr = number(where, "stderr", stated, math.inf) if stated else None
-        cell = (row["source"].strip(), row["task"].strip())
+        cell = (row["source"], row["task"])
         cells.setdefault(cell, []).append((value, stderr))
         if len(cells[cell]) > 1 and any(one is not None for _, one in cells[cell]):
             raise ValueError(

@@ -27,7 +27,7 @@ class _UtilitySettings(BaseModel):
     method: MethodName = Field("ngram", description=f"{lines(METHODS)}.")
     anchors: Path | None = Field(
         None,
-        description="CSV of trusted utilities (source, task, value, stderr) from ablations or people: the "
+        description="Table of trusted utilities (source, task, value, stderr) from ablations or people: the "
         "estimate is calibrated on them, its errors with it.",
     )
     anchor_groups: dict[str, list[str]] = Field(

@@ -10,14 +10,14 @@ from tasks.utility.methods.table_utility import table_utility
 
 
 def load_utility(path: Path) -> UtilityMatrix:
-    """A utility from a CSV (source, task, value and optionally stderr and n; or wide), or from a stage's folder.
+    """A utility from a table (source, task, value and optionally stderr and n; or wide), or from a stage's folder.
 
     Raises ValueError naming the file for what cannot be read.
     """
     if path.is_dir():
         if not (path / "utility.parquet").is_file():
             raise ValueError(
-                f"{path}: holds no utility.parquet; allowed: the folder of a run's utility, or a CSV"
+                f"{path}: holds no utility.parquet; allowed: the folder of a run's utility, or a table"
             )
         return UtilityMatrix.load(path)
     return table_utility(path)

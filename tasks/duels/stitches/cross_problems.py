@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from tasks.benchmarks.items import Benchmark, content_id
+from tasks.benchmarks.by_content import content_id
+from tasks.benchmarks.items import Benchmark
 
 Question = Callable[[str, str, str, int, int], str]
 NAMES = ("Alma Bruno Clara Dario Elsa Felix Greta Henri Irma Jonas Lena Marco Nora Otto Pia Remy").split()

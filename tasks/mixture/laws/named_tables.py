@@ -16,6 +16,7 @@ from tasks.mixture.laws.run_table import (
     numbers,
     read_table,
 )
+from tasks.tables.reading import as_text
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:
@@ -27,7 +28,6 @@ def read_tokens(path: str | Path) -> dict[str, int]:
     if table.shape[1] > 1 and "tokens" not in table.columns:
         raise ValueError(f"{path}: columns {list(table.columns)}: the counts must stand in a column `tokens`")
     column = "tokens" if "tokens" in table.columns else str(table.columns[0])
-    table[column] = [cell.replace("_", "") if isinstance(cell, str) else cell for cell in table[column]]
     counts = numbers(path, table, {column: column})[column]
     wrong = counts[(counts < 1) | (counts != np.floor(counts))]
     if len(wrong):
@@ -51,7 +51,7 @@ def read_weights(path: str | Path) -> dict[str, float]:
 def read_mixtures(path: str | Path) -> pd.DataFrame:
     """Named mixtures, names x sources, rows divided by their sums.
 
-    CSV or Parquet: the first column is the mixture's name, the others are sources (w_NAME and the like, or
+    A table: the first column is the mixture's name, the others are sources (w_NAME and the like, or
     NAME). JSON: {"name": {"source": weight}}; a source left out has weight 0.
     """
     if Path(path).suffix.lower() == ".json":
@@ -77,10 +77,13 @@ def _from_json(path: str | Path) -> pd.DataFrame:
 def _named(path: str | Path, what: str, others: str) -> pd.DataFrame:
     """The table with its first column as the index; ValueError where a name repeats or nothing stands beside it."""
     table = read_table(path)
-    table.columns = pd.Index(list(map(str, table.columns)))
     if table.shape[1] < 2:
         raise ValueError(f"{path}: one column; it needs the name of the {what} and {others}")
-    names = table.iloc[:, 0].astype(str)
+    names = table.iloc[:, 0].map(as_text)
+    if (unnamed := names.index[names == ""]).size:
+        raise ValueError(
+            f"{path}: column {table.columns[0]!r}, row {unnamed[0]}: empty; the {what} needs a name"
+        )
     repeated = sorted(set(names[names.duplicated()]))
     if repeated:
         raise ValueError(f"{path}: {what} {repeated[:5]} stands twice; each may stand once")

@@ -1,6 +1,6 @@
 """Reads tables of runs: one row a trained mixture, with a weight for each source and a loss for each target.
 
-CSV or Parquet, compressed or not. Weight columns are called w_NAME, weight_NAME, NAME_w or NAME_weight, loss
+Any table (`tables.reading`). Weight columns are called w_NAME, weight_NAME, NAME_w or NAME_weight, loss
 columns loss_NAME or NAME_loss, unless they are named. Every error names the file, the column and the row.
 """
 
@@ -10,14 +10,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.tables.reading import FORMATS, Wording, as_number, as_numbers, as_text, table_of
+
 WEIGHT_PREFIXES, WEIGHT_SUFFIXES = ("weight_", "w_"), ("_weight", "_w")
 LOSS_PREFIXES, LOSS_SUFFIXES = ("loss_",), ("_loss",)
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
 INDEX_COLUMNS = ("index", "run", "id", "name")
+WORDING = Wording(
+    missing=f"{{name}}: no such file; it must be a table: {FORMATS}",
+    names="columns {repeated} stand twice; each may stand once, and none may be empty",
+)
 
 
 @dataclass(frozen=True)
@@ -34,45 +40,18 @@ class RunTable:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV or Parquet file as it stands. ValueError for a file that is not there, unreadable or empty."""
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; it must be a CSV or Parquet table")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    kind = suffixes[-1] if suffixes else ""
-    try:
-        if kind in (".parquet", ".pq"):
-            table = pd.read_parquet(path)
-        elif kind in (".csv", ".tsv", ".txt"):
-            table = _read_csv(path, "\t" if kind == ".tsv" else ",")
-        else:
-            raise ValueError(
-                f"the ending {kind!r} is none of .csv, .tsv, .parquet (also .csv.gz and the like)"
-            )
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read as a table: {error}") from error
-    if table.empty:
+    """A table's cells as they stand, rows numbered from 1. ValueError for a file that is not there, broken or empty."""
+    table = table_of(path, "runs", WORDING)
+    if not table.columns:
+        raise ValueError(f"{path}: cannot be read as a table: it is empty")
+    if not len(table.numbers):
         raise ValueError(f"{path}: holds no rows; it needs a header and one row a run")
-    return table
+    return table.frame()
 
 
 def columns_of(path: str | Path) -> list[str]:
     """The names of the columns of a table."""
     return list(map(str, read_table(path).columns))
-
-
-def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    """The file with its header checked: pandas would rename a column that stands twice."""
-    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, encoding="utf-8-sig")
-    names = [str(name).strip() for name in header.iloc[0]]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"columns {repeated} stand twice; each may stand once")
-    table = pd.read_csv(path, sep=separator, encoding="utf-8-sig")
-    table.columns = pd.Index(names[: table.shape[1]])
-    return table
 
 
 def read_runs(
@@ -91,7 +70,6 @@ def read_runs(
     `where`), only the one with the largest value in this column: the last checkpoint of each run.
     """
     table = read_table(path)
-    table.index = pd.RangeIndex(1, len(table) + 1)
     table = _selected(path, table, where)
     marked_weights = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES)
     marked_losses = marked(path, table, LOSS_PREFIXES, LOSS_SUFFIXES)
@@ -178,11 +156,11 @@ def numbers(path: str | Path, table: pd.DataFrame, columns: dict[str, str]) -> p
     """The columns as finite numbers under their names; ValueError naming the first row that holds none."""
     chosen = {}
     for name, column in columns.items():
-        values = pd.to_numeric(table[column], errors="coerce").to_numpy(float)
+        values = np.array(as_numbers(table[column].tolist()))
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
             cell = table[column].iloc[wrong[0]]
-            shown = repr(cell) if isinstance(cell, str) else str(cell)
+            shown = "nan" if cell is None else repr(cell) if math.isnan(as_number(cell)) else str(cell)
             raise ValueError(
                 f"{path}: column {column!r}, row {table.index[wrong[0]]}: {shown} is not a finite number"
                 + (f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else "")
@@ -220,16 +198,21 @@ def _selected(path: str | Path, table: pd.DataFrame, where: Sequence[str]) -> pd
                 f"{path}: --where {condition!r}: must be COLUMN=VALUE with a column of the table "
                 f"({', '.join(map(str, table.columns))})"
             )
-        wanted = (
-            pd.to_numeric(value, errors="coerce") if pd.api.types.is_numeric_dtype(table[column]) else value
-        )
-        kept = table[table[column] == wanted]
+        kept = table[_equal(table[column].tolist(), value)]
         if kept.empty:
-            present = table[column].drop_duplicates().tolist()
-            shown = ", ".join(str(one) for one in present[:10]) + (", …" if len(present) > 10 else "")
+            present = list(dict.fromkeys(map(as_text, table[column])))
+            shown = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
             raise ValueError(f"{path}: --where {condition!r}: no row; {column} is one of {shown}")
         table = kept
     return table
+
+
+def _equal(cells: list[Any], value: str) -> list[bool]:
+    """Which cells are that text, or that number in a column of numbers."""
+    number, numbers_there = as_number(value), as_numbers(cells)
+    if all(cell is None or not math.isnan(there) for cell, there in zip(cells, numbers_there, strict=True)):
+        return [there == number for there in numbers_there]
+    return [as_text(cell) == value for cell in cells]
 
 
 def _last_of_each(path: str | Path, table: pd.DataFrame, shares: pd.DataFrame, column: str) -> pd.Index:
@@ -246,5 +229,15 @@ def _last_of_each(path: str | Path, table: pd.DataFrame, shares: pd.DataFrame, c
 def _index(table: pd.DataFrame) -> pd.Index:
     for column in INDEX_COLUMNS:
         if column in table.columns and table[column].is_unique and table[column].notna().all():
-            return pd.Index(table[column].tolist(), name="index")
+            return pd.Index(_named(table[column].tolist()), name="index")
     return pd.Index(table.index.tolist(), name="index")
+
+
+def _named(cells: list[Any]) -> list[Any]:
+    """Whole numbers where all cells are written as such, else the cells."""
+    return [int(cell) for cell in cells] if all(str(cell) == _whole(cell) for cell in cells) else cells
+
+
+def _whole(cell: Any) -> str:
+    value = as_number(cell)
+    return str(int(value)) if math.isfinite(value) else ""

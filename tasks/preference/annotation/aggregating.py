@@ -24,7 +24,7 @@ from tasks.preference.annotation.judgements import Judgements, read_judgements
 from tasks.preference.annotation.programmatic import HUMAN, origin
 from tasks.preference.records import plain_value, records
 from tasks.preference.sheets.figures import standard_error
-from tasks.preference.sheets.reading import Source
+from tasks.tables.reading import Source
 
 Array = NDArray[np.float64]
 LEVELS = ("all", "area", "category", "subcategory")

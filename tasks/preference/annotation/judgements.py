@@ -17,10 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from tasks.preference.sheets.reading import Sheet, Source, column_named, plain, read_sheet
+from tasks.tables.reading import (
+    Source,
+    Table,
+    as_number,
+    as_text,
+    column_named,
+    not_empty,
+    plain,
+    table_of,
+)
 
 KINDS = ("likert", "choice", "absolute", "wins")
 FIRST, SECOND = ("model_a", "model_1", "first"), ("model_b", "model_2", "second")
@@ -55,7 +63,7 @@ def read_judgements(
     category_column: the column that is the category where it has another name. Raises ValueError naming the
     columns that are missing, or every bad row (the first ten) with its column and what is allowed.
     """
-    sheet = read_sheet(source, "judgements")
+    sheet = not_empty(table_of(source, "judgements"))
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind={kind!r}: allowed are {list(KINDS)}")
     if category_column is not None and category_column not in sheet.columns:
@@ -72,7 +80,7 @@ def read_judgements(
     return Judgements(frame.drop(columns="place"), kind, sheet.name)
 
 
-def _kind_of(sheet: Sheet) -> str:
+def _kind_of(sheet: Table) -> str:
     pair = column_named(sheet, FIRST) and column_named(sheet, SECOND)
     if pair and column_named(sheet, ("wins_a", "wins_1")):
         return "wins"
@@ -89,21 +97,21 @@ def _kind_of(sheet: Sheet) -> str:
     )
 
 
-def _places(sheet: Sheet, category_column: str | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _places(sheet: Table, category_column: str | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
     columns = {name: column_named(sheet, (name,)) for name in PLACES}
     if category_column is not None:
         columns["category"] = category_column
     turns = column_named(sheet, ("turns", "turn_count", "n_turns"))
 
     def of(row: dict[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {name: _text(row[c]) if c else "" for name, c in columns.items()}
+        told: dict[str, Any] = {name: as_text(row[c]) if c else "" for name, c in columns.items()}
         cell = row[turns] if turns else None
-        return {**told, "turns": math.nan if cell is None else _float(cell)}
+        return {**told, "turns": math.nan if cell is None else as_number(cell)}
 
     return of
 
 
-def _needed(sheet: Sheet, **aliases: tuple[str, ...]) -> dict[str, str]:
+def _needed(sheet: Table, **aliases: tuple[str, ...]) -> dict[str, str]:
     found = {name: column_named(sheet, names) for name, names in aliases.items()}
     lacking = [aliases[name][0] for name, column in found.items() if column is None]
     if lacking:
@@ -114,19 +122,19 @@ def _needed(sheet: Sheet, **aliases: tuple[str, ...]) -> dict[str, str]:
 def _names(
     place: str, row: dict[str, Any], columns: dict[str, str], names: tuple[str, ...], bad: list[str]
 ) -> dict[str, str]:
-    told = {name: _text(row[columns[name]]) for name in names}
+    told = {name: as_text(row[columns[name]]) for name in names}
     bad += [f"{place}, column {columns[name]!r}: empty" for name, cell in told.items() if not cell]
     return told
 
 
-def _likert(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]]:
+def _likert(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, Any]]:
     columns = _needed(
         sheet, item=("item",), first=("model",), second=("reference",), annotator=("annotator",), score=SCORE
     )
     rows = []
     for place, row in sheet.rows:
         told = _names(place, row, columns, ("item", "first", "second", "annotator"), bad)
-        score = _float(row[columns["score"]])
+        score = as_number(row[columns["score"]])
         if score not in range(LIKERT[0], LIKERT[1] + 1):
             bad.append(f"{place}, column {columns['score']!r}: {row[columns['score']]!r} must be 1, 2, ... 7")
         _refuse_itself(place, told, bad)
@@ -135,7 +143,7 @@ def _likert(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, An
     return rows
 
 
-def _choices(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]]:
+def _choices(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, Any]]:
     wide = _annotator_columns(sheet) if column_named(sheet, CHOICE) is None else []
     aliases = {"item": ("item", "id"), "first": FIRST, "second": SECOND}
     if not wide:
@@ -149,7 +157,7 @@ def _choices(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, A
         for annotator, column in votes:
             if wide and row[column] is None:
                 continue
-            who = annotator or _text(row[columns["annotator"]])
+            who = annotator or as_text(row[columns["annotator"]])
             if not who:
                 bad.append(f"{place}, column {columns['annotator']!r}: empty")
             value = _outcome(row[column], known)
@@ -163,7 +171,7 @@ def _choices(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, A
 
 
 def _outcome(cell: Any, names: dict[str, str]) -> float | None:
-    word = plain(_text(cell))
+    word = plain(as_text(cell))
     if word in A_WORDS or (word and word == plain(names["first"])):
         return 1.0
     if word in B_WORDS or (word and word == plain(names["second"])):
@@ -171,19 +179,19 @@ def _outcome(cell: Any, names: dict[str, str]) -> float | None:
     return 0.5 if word in TIE_WORDS else None
 
 
-def _absolute(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]]:
+def _absolute(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, Any]]:
     columns = _needed(sheet, item=("item",), first=("model",), annotator=("annotator",), score=SCORE)
     rows = []
     for place, row in sheet.rows:
         told = _names(place, row, columns, ("item", "first", "annotator"), bad)
-        value = _float(row[columns["score"]])
+        value = as_number(row[columns["score"]])
         if not math.isfinite(value):
             bad.append(f"{place}, column {columns['score']!r}: {row[columns['score']]!r} must be a number")
         rows.append({"place": place, **told, "second": "", **places(row), "value": value, "weight": 1.0})
     return rows
 
 
-def _wins(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]]:
+def _wins(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, Any]]:
     columns = _needed(sheet, first=FIRST, second=SECOND, a=("wins_a", "wins_1"), b=("wins_b", "wins_2"))
     ties = column_named(sheet, ("ties", "draws"))
     counted = [(columns["a"], 1.0), (columns["b"], 0.0), *([(ties, 0.5)] if ties else [])]
@@ -192,7 +200,7 @@ def _wins(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]
         told = _names(place, row, columns, ("first", "second"), bad)
         _refuse_itself(place, told, bad)
         for column, value in counted:
-            count = 0.0 if row[column] is None else _float(row[column])
+            count = 0.0 if row[column] is None else as_number(row[column])
             if not (count >= 0 and count == math.floor(count)):
                 bad.append(f"{place}, column {column!r}: {row[column]!r} must be a whole number, 0 or more")
             elif count:
@@ -212,7 +220,7 @@ def _wins(sheet: Sheet, bad: list[str], places: Callable) -> list[dict[str, Any]
     return rows
 
 
-def _annotator_columns(sheet: Sheet) -> list[str]:
+def _annotator_columns(sheet: Table) -> list[str]:
     return [
         name for name in sheet.columns if plain(name).startswith("annotator") and plain(name)[9:].isdigit()
     ]
@@ -223,7 +231,7 @@ def _refuse_itself(place: str, told: dict[str, str], bad: list[str]) -> None:
         bad.append(f"{place}: {told['first']!r} is compared with itself")
 
 
-def _refuse_repeats(sheet: Sheet, frame: pd.DataFrame, kind: str) -> None:
+def _refuse_repeats(sheet: Table, frame: pd.DataFrame, kind: str) -> None:
     if kind == "wins":
         return
     keys = ["item", "annotator", "area", "category", "subcategory", "first", "second"]
@@ -234,18 +242,3 @@ def _refuse_repeats(sheet: Sheet, frame: pd.DataFrame, kind: str) -> None:
             f"{sheet.name} {row['place']}: annotator {row['annotator']!r} judged item {row['item']!r} of "
             f"{row['first']!r} twice ({len(again)} such rows)"
         )
-
-
-def _text(cell: Any) -> str:
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell).strip()
-
-
-def _float(cell: Any) -> float:
-    if isinstance(cell, bool | np.bool_) or cell is None:
-        return math.nan
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return math.nan

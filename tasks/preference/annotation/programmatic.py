@@ -3,70 +3,25 @@
 A rule says of a response whether it holds: its answer is known without a person. Two models' responses to one item
 give a choice: the one whose response holds, or a tie. The annotator of every such row is 'programmatic:RULE', and
 what comes of them is called programmatic throughout; a table that mixes them with people is refused
-(`origin`).
-
-    contains       the argument stands in the response (case does not count)
-    equals         the response is the argument, blanks around it apart
-    answer         the last number of the response is the argument
-    words_at_most  no more words than the argument
-    words_exactly  as many words as the argument
-    starts_with, ends_with   with the argument
-    first_word     the first word, up to a blank, is the argument
-    json           the response is a JSON value
-    no_repeat      no run of as many words as the argument comes twice
+(`origin`). The rules stand in `annotators`.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
+from tasks.preference.annotation.annotators import RULES_BY_NAME
 from tasks.preference.annotation.judgements import Judgements
-from tasks.preference.sheets.reading import Source, column_named, read_sheet, text
+from tasks.tables.reading import Source, as_text, column_named, not_empty, table_of, text
 
 PREFIX = "programmatic:"
 HUMAN, PROGRAMMATIC = "human", "programmatic"
-NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-
-
-def _is_json(response: str, argument: str) -> bool:
-    try:
-        json.loads(response)
-    except json.JSONDecodeError:
-        return False
-    return True
-
-
-def _last_number(response: str, argument: str) -> bool:
-    found = NUMBER.findall(response)
-    return bool(found) and math.isclose(float(found[-1].replace(",", "")), float(argument))
-
-
-def _no_repeat(response: str, argument: str) -> bool:
-    words, size = response.lower().split(), int(argument)
-    runs = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
-    return bool(words) and len(runs) == len(set(runs))
-
-
-RULES: dict[str, Callable[[str, str], bool]] = {
-    "contains": lambda response, argument: argument.lower() in response.lower(),
-    "equals": lambda response, argument: response.strip() == argument.strip(),
-    "answer": _last_number,
-    "words_at_most": lambda response, argument: 0 < len(response.split()) <= int(argument),
-    "words_exactly": lambda response, argument: len(response.split()) == int(argument),
-    "starts_with": lambda response, argument: response.lstrip().startswith(argument),
-    "ends_with": lambda response, argument: response.rstrip().endswith(argument),
-    "first_word": lambda response, argument: response.split()[:1] == [argument],
-    "json": _is_json,
-    "no_repeat": _no_repeat,
-}
-NUMERIC = ("answer", "words_at_most", "words_exactly", "no_repeat")
+RULES: dict[str, Callable[[str, str], bool]] = {name: rule.holds for name, rule in RULES_BY_NAME.items()}
 
 
 def annotate(responses: Source) -> Judgements:
@@ -76,7 +31,7 @@ def annotate(responses: Source) -> Judgements:
     subcategory, and document, of which the item is a part: items of one document and category are one cluster for
     `aggregating`. Raises ValueError naming the row of an unknown rule, a missing argument, or a repeated answer.
     """
-    sheet = read_sheet(responses, "responses")
+    sheet = not_empty(table_of(responses, "responses"))
     columns = {
         name: column_named(sheet, (name,)) for name in ("item", "model", "response", "rule", "argument")
     }
@@ -144,22 +99,14 @@ def origin(judgements: Judgements) -> str:
 
 
 def _cell(row: Mapping[str, Any], column: str | None) -> str:
-    """The cell as text, '' where there is none; 3.0 is '3', as a table with an empty cell turns whole numbers to it."""
-    cell = None if column is None else row[column]
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell)
+    """The cell as text, '' where there is none."""
+    return "" if column is None else as_text(row[column])
 
 
 def _check_rule(place: str, rule: str, argument: str) -> None:
-    if rule not in RULES:
-        raise ValueError(f"{place}, column 'rule': {rule!r} must be one of {list(RULES)}")
-    if rule != "json" and not argument:
-        raise ValueError(f"{place}, column 'argument': empty; the rule {rule!r} needs one")
-    if rule in NUMERIC:
-        try:
-            value = float(argument)
-        except ValueError as error:
-            raise ValueError(f"{place}, column 'argument': {argument!r} must be a number") from error
-        if rule != "answer" and (value < 1 or value != int(value)):
-            raise ValueError(f"{place}, column 'argument': {argument!r} must be a whole number above 0")
+    if rule not in RULES_BY_NAME:
+        raise ValueError(f"{place}, column 'rule': {rule!r} must be one of {list(RULES_BY_NAME)}")
+    try:
+        RULES_BY_NAME[rule].check(argument)
+    except ValueError as error:
+        raise ValueError(f"{place}, column 'argument': {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.preference.sheets.reading import Sheet, Source, column_named, number, plain, read_sheet, text
+from tasks.tables.reading import Source, Table, column_named, not_empty, number, plain, table_of, text
 
 MODEL = ("model", "model_name", "name")
 QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")
@@ -64,7 +64,7 @@ def read_figures(
     ValueError for cells that are no numbers, a model or figure that stands twice, and intervals that do not hold their
     figure.
     """
-    sheet = read_sheet(source, what)
+    sheet = not_empty(table_of(source, what))
     _check_columns(sheet, [*([model_column] if model_column else [])])
     model = model_column or column_named(sheet, MODEL)
     if model is None:
@@ -101,7 +101,7 @@ def standard_error(low: Any, high: Any, confidence: float) -> Any:
 
 def read_about(source: Source, what: str = "models", model_column: str | None = None) -> Figures:
     """Family, parameters and date by model; needs the column `model` and at least one of those."""
-    sheet = read_sheet(source, what)
+    sheet = not_empty(table_of(source, what))
     model = model_column or column_named(sheet, MODEL)
     if model is None or model not in sheet.columns:
         raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
@@ -120,13 +120,13 @@ def read_about(source: Source, what: str = "models", model_column: str | None = 
     return Figures(sheet.name, empty, empty, about)
 
 
-def _check_columns(sheet: Sheet, wanted: Sequence[str]) -> None:
+def _check_columns(sheet: Table, wanted: Sequence[str]) -> None:
     unknown = [column for column in wanted if column not in sheet.columns]
     if unknown:
         raise ValueError(f"{sheet.name}: no column {unknown}; columns are {sheet.columns}")
 
 
-def _about(sheet: Sheet, model: str, ignore: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def _about(sheet: Table, model: str, ignore: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
     found = {
         kind: column
         for kind, names in (("family", FAMILY), ("params_b", PARAMS), ("date", DATE))
@@ -150,7 +150,7 @@ def _about(sheet: Sheet, model: str, ignore: Sequence[str]) -> tuple[pd.DataFram
     return frame, list(found.values())
 
 
-def _params_or_day(sheet: Sheet, place: str, kind: str, column: str, cell: Any) -> float:
+def _params_or_day(sheet: Table, place: str, kind: str, column: str, cell: Any) -> float:
     if kind == "params_b":
         params = number(sheet, place, column, cell, "a number of parameters in billions")
         if params <= 0:
@@ -168,7 +168,7 @@ def _params_or_day(sheet: Sheet, place: str, kind: str, column: str, cell: Any) 
 
 
 def _wide(
-    sheet: Sheet, model: str, apart: Sequence[str], only: Sequence[str]
+    sheet: Table, model: str, apart: Sequence[str], only: Sequence[str]
 ) -> tuple[list[_Cell], list[str]]:
     ends = {
         column: found
@@ -199,7 +199,7 @@ def _wide(
 
 
 def _long(
-    sheet: Sheet, model: str, label: str, value: str, apart: Sequence[str]
+    sheet: Table, model: str, label: str, value: str, apart: Sequence[str]
 ) -> tuple[list[_Cell], list[str]]:
     pairs = [(value + a, value + b) for a, b in ENDS] + list(PLAIN_ENDS)
     ends = _ends_of(sheet, value, pairs, ERROR, value) or _ends_of(sheet, value, [], PLAIN_ERROR, "")
@@ -217,7 +217,7 @@ def _long(
 
 
 def _ends_of(
-    sheet: Sheet, column: str, pairs: Sequence[tuple[str, str]], errors: Sequence[str], stem: str
+    sheet: Table, column: str, pairs: Sequence[tuple[str, str]], errors: Sequence[str], stem: str
 ) -> tuple[str, ...]:
     """The columns that tell the uncertainty of `column`: (low, high), (standard error,) or none."""
     known = {plain(name): name for name in sheet.columns if name != column}
@@ -231,7 +231,7 @@ def _ends_of(
 
 
 def _standard_error(
-    sheet: Sheet, place: str, row: dict[str, Any], value: float, ends: tuple[str, ...]
+    sheet: Table, place: str, row: dict[str, Any], value: float, ends: tuple[str, ...]
 ) -> float:
     if not ends or all(row[end] is None for end in ends):
         return math.nan
@@ -249,7 +249,7 @@ def _standard_error(
     return standard_error(low, high, PUBLISHED)
 
 
-def _refuse_repeats(sheet: Sheet, cells: list[_Cell]) -> None:
+def _refuse_repeats(sheet: Table, cells: list[_Cell]) -> None:
     seen: dict[tuple[str, str], str] = {}
     for cell in cells:
         key = (cell.model, cell.quantity)

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.preference.sheets.figures import Figures, read_about, read_figures
-from tasks.preference.sheets.reading import Source, normalised
+from tasks.preference.sheets.model_names import normalised
+from tasks.tables.reading import Source, not_empty, table_of
 
 Array = NDArray[np.float64]
 MIN_MODELS = 3
@@ -117,9 +118,7 @@ def _only(scored: pd.DataFrame, rated: Figures, names: Sequence[str]) -> tuple[p
 def _read(
     source: Source, what: str, column: str | None, ignore: Sequence[str], only: Sequence[str]
 ) -> Figures:
-    from tasks.preference.sheets.reading import read_sheet
-
-    sheet = read_sheet(source, what)
+    sheet = not_empty(table_of(source, what))
     here = [name for name in ignore if name in sheet.columns]
     found = read_figures(source, what, column, here, only)
     gone = [name for name in ignore if name in found.values.columns]

@@ -30,8 +30,8 @@ METHOD = UtilityMethod(
     line="a table of your own",
     section=Path | None,
     default=None,
-    describes="Table for the method table: columns source, task, value and optionally stderr; or source and a column "
-    "for each task.",
+    describes="Table (CSV, TSV, JSONL or Parquet) for the method table: columns source, task, value and optionally "
+    "stderr; or source and a column for each task.",
     estimate=_estimate,
     decides=lambda table: {},
     inputs=_inputs,

@@ -1,17 +1,23 @@
-"""The user's own utility: CSV or Parquet, long (source, task, value[, stderr[, n]]) or wide (sources, then tasks)."""
+"""The user's own utility: a table, long (source, task, value[, stderr[, n]]) or wide (sources, then tasks)."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from tasks.tables.reading import Wording, as_number, as_text, table_of
 from tasks.utility.matrix import UtilityMatrix
 
 LONG = ["source", "task", "value"]
+WORDING = Wording(
+    place="{name}:{number}",
+    missing="{name}: cannot be read: no such file",
+    ragged="{cells} cells under {columns} columns",
+    names="columns {repeated} are repeated or empty: each must have a name of its own",
+)
 
 
 def table_utility(
@@ -78,46 +84,19 @@ def table_utility(
 
 
 def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    if path.suffix == ".parquet":
-        return _read_parquet(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 (byte {error.start})") from error
-    reader = csv.reader(text.splitlines())
-    header = [name.strip() for name in next(reader, [])]
-    if len(header) < 2 or len(set(header)) < len(header):
+    """Columns, and the rows as text with the numbers of their lines."""
+    table = table_of(path, "utility", WORDING)
+    if len(table.columns) < 2:
         raise ValueError(
-            f"{path}:1: columns {header}: there must be at least two, each with a name of its own"
+            f"{path}:1: columns {table.columns}: there must be at least two, each with a name of its own"
         )
-    rows = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(header):
-            raise ValueError(f"{path}:{reader.line_num}: {len(cells)} cells under {len(header)} columns")
-        stripped = [cell.strip() for cell in cells]
-        rows.append((reader.line_num, dict(zip(header, stripped, strict=True))))
+    rows = [
+        (line, {column: as_text(cell) for column, cell in row.items()})
+        for line, (_, row) in zip(table.numbers, table.rows, strict=True)
+    ]
     if not rows:
         raise ValueError(f"{path}: no row below the header")
-    return header, rows
-
-
-def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """As text, as a CSV would hold it: row numbers stand for lines."""
-    try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0]}") from error
-    header = [str(name) for name in table.columns]
-    if len(header) < 2 or table.empty:
-        raise ValueError(
-            f"{path}: columns {header}, {len(table)} rows: at least two columns and a row are needed"
-        )
-    cells = table.astype(object).map(lambda cell: "" if pd.isna(cell) else str(cell)).to_numpy()
-    return header, [(number, dict(zip(header, row, strict=True))) for number, row in enumerate(cells, 1)]
+    return table.columns, rows
 
 
 def _first_is_source(
@@ -138,10 +117,7 @@ def _wide_cells(header: list[str], row: dict[str, str]) -> Iterator[tuple[str, s
 
 def number(where: str, what: str, cell: str, highest: float) -> float:
     """The cell as a number from 0 to `highest`, 1 or inf; ValueError naming place, value and what is allowed."""
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
+    value = as_number(cell)
     if not (0 <= value <= highest and math.isfinite(value)):
         limits = "from 0 to 1" if highest == 1 else "finite and at least 0"
         raise ValueError(f"{where}: {what} is {cell!r}: must be a number {limits}")

@@ -1,0 +1,19 @@
+"""Shapes of a user's benchmark rows, one file each, in the order in which a row is tried.
+
+To add one: its file, and its line here.
+"""
+
+from tasks.benchmarks.row_shapes import (  # isort: skip
+    choices,
+    cloze_sentence,
+    minimal_pair,
+    question_answer,
+    lettered_choices,
+    yes_no,
+    next_words,
+)
+from tasks.benchmarks.row_shapes.row_shape import NarrowerShape, RowShape
+from tasks.method import by_name, listed
+
+SHAPES: tuple[RowShape | NarrowerShape, ...] = listed(globals(), "SHAPE")
+SHAPES_BY_NAME = by_name(SHAPES)

@@ -1,0 +1,153 @@
+"""Tables of a user: the same cells from every format, as they stand there, and what is wrong named by its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import zstandard
+
+from tasks.mixture.laws.named_tables import read_mixtures, read_tokens, read_weights
+from tasks.mixture.laws.run_table import read_runs
+from tasks.preference.annotation.judgements import read_judgements
+from tasks.preference.sheets.figures import read_figures
+from tasks.tables.reading import as_number, as_numbers, as_text, number, table_of, text
+from tasks.utility.anchors import read_anchors
+from tasks.utility.utility_files import load_utility
+
+FORMS = ("csv", "tsv", "jsonl", "csv.gz", "tsv.zst", "jsonl.gz", "jsonl.zst", "parquet", "CSV")
+
+
+def written(folder: Path, form: str, rows: list[dict]) -> Path:
+    """The rows in that form; a cell of a CSV is the text of the value."""
+    path = folder / f"table.{form}"
+    kind, *compressed = form.lower().split(".")
+    frame = pd.DataFrame(rows)
+    if kind == "parquet":
+        frame.to_parquet(path, index=False)
+        return path
+    if kind == "jsonl":
+        content = "".join(json.dumps(row) + "\n\n" for row in rows)
+    else:
+        content = "\ufeff" + frame.to_csv(index=False, sep="\t" if kind == "tsv" else ",")
+    raw = content.encode()
+    path.write_bytes(
+        {"gz": gzip.compress, "zst": zstandard.compress}[compressed[0]](raw) if compressed else raw
+    )
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_reader_takes_every_form(tmp_path: Path, form: str) -> None:
+    def given(*rows: dict) -> Path:
+        return written(tmp_path, form, list(rows))
+
+    assert read_tokens(given({"source": "00", "tokens": 1000}, {"source": "NA", "tokens": 20})) == {
+        "00": 1000,
+        "NA": 20,
+    }
+    assert read_weights(given({"source": "NA", "weight": 0.5})) == {"NA": 0.5}
+    assert read_mixtures(given({"name": "m", "w_a": 3, "w_b": 1})).loc["m"].to_dict() == {
+        "a": 0.75,
+        "b": 0.25,
+    }
+    runs = read_runs(given({"run": "007", "w_a": 1, "w_b": 1, "loss_x": 2.5}))
+    assert (list(runs.weights.index), runs.losses["x"].tolist()) == (["007"], [2.5])
+    long = load_utility(given({"source": "NA", "task": "t", "value": 0.5, "stderr": 0.1, "n": 4}))
+    assert (long.values.loc["NA", "t"], long.errors.loc["NA", "t"], long.about["labels"]) == (
+        0.5,
+        0.1,
+        {"NA": {"t": 4}},
+    )
+    assert load_utility(given({"corpus": "web", "t": 1, "s": 0.25})).values.loc["web"].to_dict() == {
+        "t": 1,
+        "s": 0.25,
+    }
+    assert read_anchors(given({"source": "None", "task": "t", "value": 0.5}))["source"].tolist() == ["None"]
+    figures = read_figures(given({"model": "1e3", "acc": 0.5, "elo": 1000}), "scores").values
+    assert figures.to_dict("index") == {"1e3": {"acc": 0.5, "elo": 1000.0}}
+    judged = read_judgements(
+        given({"item": 1, "model_a": "m", "model_b": "n", "annotator": "p", "choice": "A"})
+    )
+    assert judged.rows[["item", "value"]].to_numpy().tolist() == [["1", 1.0]]
+
+
+def test_cells_are_text_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('name,x\n NA ,00\n\n"a\n""b""",1e3\nTrue,\n')
+    table = table_of(tmp_path / "t.csv", "things")
+    assert table.columns == ["name", "x"]
+    assert table.rows == [
+        ("line 2", {"name": "NA", "x": "00"}),
+        ("line 5", {"name": 'a\n"b"', "x": "1e3"}),
+        ("line 6", {"name": "True", "x": None}),
+    ]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_lines_may_end_in_any_way(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(end.join([b"a,b", b"1,2", b"3,4"]))
+    assert [row for _, row in table_of(tmp_path / "t.csv", "things").rows] == [
+        {"a": "1", "b": "2"},
+        {"a": "3", "b": "4"},
+    ]
+
+
+def test_whole_numbers_beside_an_empty_cell_stay_whole() -> None:
+    frame = pd.DataFrame({"a": [1.0, math.nan], "b": pd.array([2**60 + 1, None], dtype="Int64")})
+    (_, first), (_, second) = table_of(frame, "things").rows
+    assert (first, second) == ({"a": 1.0, "b": 2**60 + 1}, {"a": None, "b": None})
+    assert as_text(first["a"]) == "1"
+
+
+def test_an_index_with_names_is_a_column_and_one_of_places_is_none() -> None:
+    frame = pd.DataFrame({"x": [1, 2]}, index=["m", "n"])
+    assert table_of(frame, "things").columns == ["model", "x"]
+    assert table_of(frame.rename_axis("source"), "things").columns == ["source", "x"]
+    assert table_of(pd.DataFrame({"x": [1, 2]}, index=[4, 9]), "things").columns == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", b"a,b\n1,2\n\n1\n", r"t\.csv line 4: 1 cells, the header has 2"),
+        ("t.tsv", b"a\tb\n1\t2\t3\n", r"t\.tsv line 2: 3 cells, the header has 2"),
+        (
+            "t.csv",
+            b"a,b,a\n1,2,3\n",
+            r"t\.csv: column names must be given and differ; repeated or empty: \['a'\]",
+        ),
+        ("t.csv", b"a,,b\n1,2,3\n", r"repeated or empty: \[''\]"),
+        ("t.csv", b'a,b\n1,"2\n3,4\n', r"t\.csv line 3: broken cells: unexpected end of data"),
+        ("t.csv", b"a,b\n1,2\n1,\xff\n", r"t\.csv: byte 10 is not UTF-8 \(line 3\)"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-6], r"t\.csv\.gz: broken gz file"),
+        ("t.tsv.zst", b"a\tb\n", r"t\.tsv\.zst: broken zst file"),
+        ("t.jsonl", b'{"a": 1}\n{"a": \n', r"t\.jsonl:2: not JSON"),
+        ("t.jsonl", b"[1]\n", r"t\.jsonl:1: not a JSON object but list"),
+        ("t.parquet", b"PAR1", r"t\.parquet: cannot be read as a table: no Parquet"),
+        ("t.xlsx", b"PK", r"things: .*t\.xlsx: the ending '\.xlsx' is none of \.csv, .*\.parquet"),
+        ("t.json.gz", b"", r"the ending '\.json\.gz' is none of"),
+        ("t.parquet.gz", b"", r"the ending '\.parquet\.gz' is none of"),
+        ("t.gz", b"", r"the ending '\.gz' is none of"),
+        ("t", b"", r"the ending '' is none of"),
+    ],
+)
+def test_what_is_broken_is_named_by_its_place(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        table_of(tmp_path / name, "things")
+
+
+def test_numbers_are_parsed_where_one_is_asked_for() -> None:
+    assert as_numbers(["1e3", " 2 ", 3, "1_000"]) == [1000.0, 2.0, 3.0, 1000.0]
+    assert [math.isnan(as_number(cell)) for cell in (True, None, "", "x", [1], "nan", "0x10")] == [True] * 7
+    assert [math.isnan(value) for value in as_numbers([True, 1])] == [True, False]
+    table = table_of(pd.DataFrame({"x": ["many"], "y": [["a"]]}), "things")
+    ((place, row),) = table.rows
+    with pytest.raises(ValueError, match=r"things row 0, column 'x': 'many' is not a finite number"):
+        number(table, place, "x", row["x"])
+    with pytest.raises(ValueError, match=r"things row 0, column 'y': \['a'\] is no text"):
+        text(table, place, row, "y")
