@@ -19,31 +19,10 @@ from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.runs import COMPLETED, read_records, summarise
 from storage.unrecorded import UnrecordedRun
-from tasks.evaluation.metrics import headline, lower_is_better
+from tasks.evaluation.falling import fallen_scores
 from tasks.sources.task import prepare_sources
 
 MODEL = "stitched"  # whose scores decide: the model that the experiment is for
-
-
-def fallen_scores(before: list[dict], last: list[dict], score_drop: float) -> list[str]:
-    """What fell from one run to the next, in words: headline scores of the stitched model that got worse by
-    more than `score_drop` standard errors.
-
-    before, last: rows with model, task, metric, value, stderr. The error of a difference is
-    sqrt(stderr_before^2 + stderr_last^2), as for independent scores; a score without error cannot be said to
-    have fallen.
-    """
-    earlier = headline([score for score in before if score["model"] == MODEL])
-    found = []
-    for (task, metric), scores in headline([score for score in last if score["model"] == MODEL]).items():
-        new, old = scores[MODEL], earlier.get((task, metric), {}).get(MODEL)
-        if old is None or new["stderr"] is None or old["stderr"] is None:
-            continue
-        worse = new["value"] - old["value"] if lower_is_better(metric) else old["value"] - new["value"]
-        error = (new["stderr"] ** 2 + old["stderr"] ** 2) ** 0.5
-        if worse > score_drop * error:
-            found.append(f"{task} {metric} from {old['value']:.3f} to {new['value']:.3f} (± {error:.3f})")
-    return found
 
 
 def retraining_reason(known_digest: str | None, digest: str, fallen: list[str]) -> str | None:
@@ -81,7 +60,7 @@ def retraining_flow(
     random_seed = max([experiment.random_seed, *(r["experiment"].get("random_seed", 0) for r in runs[-1:])])
     corpus = prepare_sources(UnrecordedRun(home), experiment.sources, experiment.evaluation, random_seed)
     scores = [summarise(home, record).scores for record in runs[-2:]]
-    fallen = fallen_scores(scores[0], scores[1], score_drop) if len(scores) == 2 else []
+    fallen = fallen_scores(scores[0], scores[1], MODEL, score_drop) if len(scores) == 2 else []
     known_digest = _sources_digest(home, runs[-1]) if runs else None
     reason = retraining_reason(known_digest, corpus.digest, fallen)
     if reason is None:

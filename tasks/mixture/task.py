@@ -16,7 +16,7 @@ from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import lineage_use, tokens_of
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")

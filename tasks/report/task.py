@@ -10,7 +10,7 @@ from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, show_text, stage_task
 
-VERSION = 5
+VERSION = 6
 PAGE = "report.html"
 
 

@@ -19,7 +19,7 @@ from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.stage import Progress, show_table, stage_task
 from tasks.tables.file_names import named_files
 
-VERSION = 4
+VERSION = 5
 ITEM_FIELDS = {
     "made",
     "made_from_each",

@@ -19,7 +19,7 @@ from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, 
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 4
+VERSION = 5
 GATES = ".gate"  # how the names of gate weights end
 
 

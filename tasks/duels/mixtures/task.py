@@ -14,7 +14,7 @@ from tasks.duels.mixtures.settings import DuelSettings
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
-VERSION = 3
+VERSION = 4
 PAGE = "report.html"
 
 

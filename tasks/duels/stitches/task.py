@@ -22,7 +22,7 @@ from tasks.training.training_run import ExtraText
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 2
+VERSION = 3
 PAGE = "report.html"
 MEASURING_SECONDS = 30.0
 KEPT = "kept:"
