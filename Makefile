@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference ui lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference ui docs lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ bench-preference: install  ## print the measured claims on human preference
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve
+
+docs: install  ## write docs/reference from the declarations
+	$(BIN)/python -m flows.commands.reference
 
 stage-digests: install  ## record the code digests of the stages after a version bump
 	$(BIN)/python -m tests.stage_digests

@@ -120,7 +120,7 @@ def _without_tags(location: list[str]) -> list[str]:
     model: Any = Experiment
     kept: list[str] = []
     for part in location:
-        models = _models_of(model)
+        models = models_of(model)
         tagged = {m.model_fields["method"].default: m for m in models if issubclass(m, MethodSettings)}
         if part in tagged:
             model = tagged[part]
@@ -131,11 +131,11 @@ def _without_tags(location: list[str]) -> list[str]:
     return kept
 
 
-def _models_of(annotation: Any) -> list[type[BaseModel]]:
+def models_of(annotation: Any) -> list[type[BaseModel]]:
     """The settings models that a field may hold, through unions, tuples and what annotates them."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_of(argument)]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in models_of(argument)]
 
 
 def _fields_at(location: list[str]) -> list[str]:
@@ -143,7 +143,7 @@ def _fields_at(location: list[str]) -> list[str]:
     models: list[type[BaseModel]] = [Experiment]
     for part in location:
         if not part.isdigit():
-            models = _models_of(
+            models = models_of(
                 next(m.model_fields[part].annotation for m in models if part in m.model_fields)
             )
     return list(dict.fromkeys(field for model in models for field in model.model_fields))
