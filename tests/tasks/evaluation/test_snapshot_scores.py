@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 import models
 from flows.parts import evaluate_snapshots
 from storage.artifacts import Artifact
-from storage.planned import NotYetKnown, PlannedRun
+from storage.planned import PlannedRun
 from storage.runs import Run
 from storage.stages import Stage
 from tasks.evaluation.settings import EvaluationSettings
@@ -80,7 +80,11 @@ def test_a_snapshot_that_is_not_there_is_refused(run, corpus, trained):
 
 def test_a_plan_goes_on_past_snapshots_that_are_not_known_yet(home, corpus):
     planned = PlannedRun(home)
-    seed = planned.stage(Stage("seed", 1, {}, {}, lambda folder: {}))
-    assert evaluate_snapshots(planned, {"seed": seed}, corpus, SETTINGS) == {}
-    with pytest.raises(NotYetKnown, match="snapshots"):
-        evaluate_model(planned, "seed", seed, corpus, SETTINGS, snapshot=4)
+    """It scores those that a stage expects, and none of a model that expects none."""
+    kept = [{"step": 4, "path": "snapshots/4"}]
+    seed = planned.stage(Stage("seed", 1, {}, {}, dict, expected=lambda: {"snapshots": kept}))
+    soup = planned.stage(Stage("composition", 1, {}, {}, dict, "soup"))
+    models_to_come = {"seed": seed, "soup": soup}
+    assert list(evaluate_snapshots(planned, models_to_come, corpus, SETTINGS)) == ["seed@4"]
+    with pytest.raises(ValueError, match="no snapshot of step 8; allowed: 4"):
+        evaluate_model(planned, "seed", seed, corpus, SETTINGS, snapshot=8)

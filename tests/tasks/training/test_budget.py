@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.training.budget import split_budget, tokens_in_time
-from tasks.training.estimates import model_shape, stitched_shape
+from tasks.training.estimates import config_of, dense_shape, stitched_shape
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
 SHARES = BudgetSettings(seed_share=0.5, stitch_share=0.1)
@@ -32,7 +32,9 @@ def test_tokens_in_time_take_that_time():
 def test_shapes_are_those_of_the_equations():
     model = ModelSettings(hidden_size=64, num_layers=4, num_heads=4, tie_embeddings=True)
     training = TrainingSettings(sequence_length=128)
-    parameters, _ = model_shape(model, training, 1000)
-    trained, frozen, _ = stitched_shape(model, training, 1000, num_experts=3, num_stitches=2)
+    config = config_of(model, training, 1000)
+    parameters = dense_shape(config, 128).parameters
+    shape = stitched_shape(config, num_experts=3, num_stitches=2, sequence_length=128)
+    trained, frozen = shape.trained, shape.parameters - shape.trained
     assert trained == 2 * (2 * 3 + 1) * 64**2  # K (2n+1) d^2
     assert frozen == 4 * parameters - 3 * 64  # experts' final norms are not kept

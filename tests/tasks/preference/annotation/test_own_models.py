@@ -193,7 +193,7 @@ def test_a_plan_asks_for_what_is_known(home, corpus):
     seed = planned.stage(Stage("seed", 1, {}, {}, lambda folder: {}))
     responses = respond_all(planned, {"seed": seed}, corpus, ASKED)
     study_programmatic(planned, SETTINGS, corpus, responses, {})
-    assert [stage["artifact"].label for stage in planned.stages] == ["seed", "responses/seed", "programmatic"]
+    assert [one.artifact.label for one in planned.stages] == ["seed", "responses/seed", "programmatic"]
 
 
 def answers(held: dict[str, int], items: int = 60, category: str = "a") -> pd.DataFrame:
