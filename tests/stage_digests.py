@@ -4,7 +4,8 @@
 
 A stage's code is its `task.py` with everything of ours that it imports, directly or not; another stage's
 `task.py`, Prefect's side and what only prints or plans do not count. Comments, docstrings and layout do not
-count either.
+count either. Methods that a package lists count one by one: a further one changes no result of the others, so it asks
+for no new version.
 """
 
 from __future__ import annotations
@@ -35,27 +36,74 @@ def version_of(task: Path) -> int:
 
 
 def code_digest(task: Path) -> str:
-    """Digest of the code that a stage runs, and of the data files beside it."""
+    """Digest of the code that a stage runs but for listed methods, and of the data files beside it."""
     sha = hashlib.sha256()
-    for path in sorted(_reached(task)):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        sha.update(f"{path.relative_to(ROOT)}\0{ast.dump(_without_docstrings(tree))}".encode())
+    for path in sorted(_reached(task, with_listed=False)):
+        sha.update(_code(path))
     for path in sorted(p for p in task.parent.rglob("*") if p.suffix in DATA):
         sha.update(path.read_bytes())
     return sha.hexdigest()[:16]
 
 
-def current() -> dict[str, dict]:
+def method_digests(task: Path) -> dict[str, str]:
+    """File of each listed method that the stage runs -> digest of what it adds to the stage's code."""
+    common = _reached(task, with_listed=False)
+    found = {}
+    for path in sorted(_listed_by(_reached(task, with_listed=True))):
+        sha = hashlib.sha256()
+        for part in sorted(_reached(path, with_listed=False) - common):
+            sha.update(_code(part))
+        found[str(path.relative_to(ROOT))] = sha.hexdigest()[:16]
+    return found
+
+
+def _code(path: Path) -> bytes:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return f"{path.relative_to(ROOT)}\0{ast.dump(_without_docstrings(tree))}".encode()
+
+
+def _is_list(path: Path) -> bool:
+    return path.name == "__init__.py" and "= listed(globals()" in path.read_text(encoding="utf-8")
+
+
+def _listed_by(files: set[Path]) -> set[Path]:
+    """The methods' files that the lists among `files` import."""
+    packages = [path for path in files if _is_list(path)]
     return {
-        name: {"version": version_of(task), "code": code_digest(task)} for name, task in stage_files().items()
+        module
+        for package in packages
+        for name in _imports(package)
+        for module in _module_files(name)
+        if module.parent == package.parent and module != package
     }
 
 
-def _reached(start: Path) -> set[Path]:
+def current() -> dict[str, dict]:
+    return {
+        name: {"version": version_of(task), "code": code_digest(task), "methods": method_digests(task)}
+        for name, task in stage_files().items()
+    }
+
+
+def changed(before: dict[str, dict], now: dict[str, dict]) -> list[str]:
+    """Stages whose code, or a method that was recorded, is another than recorded."""
+    found = []
+    for name, stage in now.items():
+        known = before.get(name, {})
+        methods = known.get("methods", {})
+        if stage["code"] != known.get("code") or any(
+            stage["methods"].get(file) != digest for file, digest in methods.items()
+        ):
+            found.append(name)
+    return found
+
+
+def _reached(start: Path, with_listed: bool) -> set[Path]:
+    """Files that `start` imports, directly or not; a list counts as a file only with what it lists."""
     found, to_do = set(), [start]
     while to_do:
         path = to_do.pop()
-        if path in found:
+        if path in found or (_is_list(path) and not with_listed):
             continue
         found.add(path)
         for module in _imports(path):
@@ -95,10 +143,8 @@ if __name__ == "__main__":
     now = current()
     stale = [
         name
-        for name, stage in now.items()
-        if name in before
-        and stage["code"] != before[name]["code"]
-        and stage["version"] <= before[name]["version"]
+        for name in changed(before, now)
+        if name in before and now[name]["version"] <= before[name]["version"]
     ]
     if stale:
         raise SystemExit(f"the code of {', '.join(stale)} has changed: raise VERSION in its task.py first")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stage_digests import RECORD, current
+from tests.stage_digests import RECORD, changed, current
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("models", "storage", "tasks", "flows", "deploy")
@@ -125,9 +125,11 @@ def test_no_module_has_grown_two_jobs():
 def test_a_stage_changes_only_with_its_version():
     recorded = json.loads(RECORD.read_text(encoding="utf-8"))
     now = current()
-    changed = [name for name in now if now[name]["code"] != recorded.get(name, {}).get("code")]
-    assert changed == [], "raise VERSION in their task.py, then run `make stage-digests`"
-    assert now == recorded, "run `make stage-digests`"
+    assert changed(recorded, now) == [], "raise VERSION in their task.py, then run `make stage-digests`"
+    versions = {name: (stage["version"], stage["code"]) for name, stage in now.items()}
+    assert versions == {name: (stage["version"], stage["code"]) for name, stage in recorded.items()}, (
+        "run `make stage-digests`"
+    )
 
 
 def test_the_pins_that_the_stack_needs_hold():
