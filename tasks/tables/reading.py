@@ -6,6 +6,7 @@ Rows remember where they stand; empty lines and a byte order mark are passed ove
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tasks.tables.json_lines import open_lines, read_json_lines
 
@@ -25,6 +27,8 @@ DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 COMPRESSIONS = (".gz", ".zst")
+LARGE_BYTES = 1 << 16
+UNLIKE_CELLS = b'"\t\r\x0b\x0c\x1c\x1d\x1e\x1f'  # quotes, and blanks that are stripped
 FORMATS = f"{', '.join((*DELIMITERS, *JSON_LINES))} (also with {' or '.join(COMPRESSIONS)}) or {' or '.join(PARQUET)}"
 
 
@@ -47,31 +51,48 @@ WORDING = Wording()
 
 @dataclass(frozen=True)
 class Table:
-    """name: the file, or what the caller called it. columns: names in order. cells: of each column, from the first row.
+    """name: the file, or what the caller called it. frame: its cells, rows numbered from 1; see `cells_of`.
 
     A cell is None where empty, text without blanks around it, or else what Parquet, JSON or a DataFrame gave. numbers:
     of the rows; unit: what these count, 'line' (of the file, from 1) or 'row' (from 0).
     """
 
     name: str
-    columns: list[str]
-    cells: list[Sequence[Any]]
+    frame: pd.DataFrame
     numbers: Sequence[int]
     unit: str
 
     @cached_property
+    def columns(self) -> list[str]:
+        """Names of the columns, in order."""
+        return list(self.frame.columns)
+
+    @cached_property
     def rows(self) -> list[tuple[str, dict[str, Any]]]:
         """(place, column -> cell) of each row; a place reads 'line 3' or 'row 0'."""
+        cells = [cells_of(self.frame[column]) for column in self.columns]
         return [
             (f"{self.unit} {number}", dict(zip(self.columns, row, strict=True)))
-            for number, row in zip(self.numbers, zip(*self.cells, strict=True), strict=True)
+            for number, row in zip(self.numbers, zip(*cells, strict=True), strict=True)
         ]
 
-    def frame(self) -> pd.DataFrame:
-        """The cells as they are, rows numbered from 1."""
-        index = pd.RangeIndex(1, len(self.numbers) + 1)
-        columns = dict(zip(self.columns, self.cells, strict=True))
-        return pd.DataFrame(columns, index=index, columns=self.columns, dtype=object)
+
+def _table(name: str, columns: list[str], cells: Sequence[Any], numbers: Sequence[int], unit: str) -> Table:
+    """cells: of each column, a Series or a sequence of Python values."""
+    index = pd.RangeIndex(1, len(numbers) + 1)
+    series = {
+        column: found.set_axis(index) if isinstance(found, pd.Series) else _objects(found, index)
+        for column, found in zip(columns, cells, strict=True)
+    }
+    return Table(
+        name, pd.DataFrame(series, index=index, columns=pd.Index(columns, dtype=object)), numbers, unit
+    )
+
+
+def _objects(cells: Sequence[Any], index: pd.Index) -> pd.Series:
+    found = np.empty(len(cells), dtype=object)
+    found[:] = cells
+    return pd.Series(found, index=index, dtype=object)
 
 
 def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
@@ -81,7 +102,7 @@ def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
     quotes, repeated or empty column names, and rows whose number of cells is not the header's.
     """
     if not isinstance(source, str | Path):
-        return _checked(_from_frame(what, source), wording)
+        return _from_frame(what, source, wording)
     path = Path(source)
     if not path.is_file():
         raise ValueError(wording.missing.format(what=what, name=path))
@@ -92,9 +113,9 @@ def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
     if kind in DELIMITERS:
         return _from_csv(path, DELIMITERS[kind], wording)
     if kind in JSON_LINES:
-        return _checked(_from_json_lines(path), wording)
+        return _from_json_lines(path, wording)
     if ending in PARQUET:
-        return _checked(_from_parquet(path), wording)
+        return _from_parquet(path, wording)
     raise ValueError(f"{what}: {path}: the ending {ending!r} is none of {FORMATS}")
 
 
@@ -128,14 +149,24 @@ def as_number(cell: Any) -> float:
         return math.nan
 
 
-def as_numbers(cells: Sequence[Any]) -> list[float]:
-    """`as_number` of each cell."""
-    if bool not in set(map(type, cells)):
+def cells_of(column: pd.Series) -> list[Any]:
+    """The cells of a table's column as Python values, None where they are empty."""
+    cells = column.tolist()
+    return [None if cell is pd.NA else cell for cell in cells] if column.hasnans else cells
+
+
+def numbers_of(column: pd.Series) -> NDArray[np.float64]:
+    """`as_number` of each cell of a table's column."""
+    if isinstance(column.dtype, pd.ArrowDtype):
+        import pyarrow as pa
+
         try:
-            return list(map(float, cells))
-        except (TypeError, ValueError, OverflowError):
-            pass  # some cell is no number
-    return list(map(as_number, cells))
+            return pa.array(column.array).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            pass  # some cell is no number, or one that only Python reads
+    elif column.dtype != object:
+        return column.to_numpy(float)
+    return np.array(list(map(as_number, cells_of(column))), float)
 
 
 def as_text(cell: Any) -> str:
@@ -167,9 +198,11 @@ def text(table: Table, place: str, row: Mapping[str, Any], column: str) -> str:
 
 
 def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
-    name = str(path)
+    name, raw = str(path), b"".join(open_lines(path)).removeprefix(codecs.BOM_UTF8)
+    if len(raw) >= LARGE_BYTES and (table := _from_plain_csv(name, raw, delimiter, wording)) is not None:
+        return table
     # newline="": lines may end in any way, and those inside quotes stay as they are.
-    reader = csv.reader(io.StringIO(_decoded(path), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(_decoded(path, raw), newline=""), delimiter=delimiter, strict=True)
     rows, lines, columns = [], [], list[str]()
     try:
         for cells in reader:
@@ -188,11 +221,47 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
     except csv.Error as error:
         place = wording.place.format(name=name, unit="line", number=reader.line_num)
         raise ValueError(f"{place}: broken cells: {error}") from error
-    return Table(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
+    return _table(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
 
 
-def _decoded(path: Path) -> str:
-    raw = b"".join(open_lines(path)).removeprefix(b"\xef\xbb\xbf")
+def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> Table | None:
+    """A large table, several times as fast; None where it is not plain: quotes, blanks, empty or broken lines."""
+    import pyarrow as pa
+    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+    if not _is_plain(raw, delimiter.encode()):
+        return None
+    header, _, body = raw.partition(b"\n")
+    columns = header.decode("utf-8", "replace").rstrip("\r").split(delimiter)
+    places = list(map(str, range(len(columns))))
+    try:
+        found = read_csv(
+            io.BytesIO(body),
+            ReadOptions(column_names=places, use_threads=False),
+            ParseOptions(delimiter=delimiter, quote_char=False),
+            ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()), null_values=[""], strings_can_be_null=True
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None  # read again, slowly, to say where it is broken
+    if found.column(0).null_count:
+        return None  # perhaps a row of nothing
+    _check_names(name, columns, wording)
+    texts = [pd.Series(pd.arrays.ArrowExtensionArray(column.combine_chunks())) for column in found.columns]
+    return _table(name, columns, texts, range(2, len(found) + 2), "line")
+
+
+def _is_plain(raw: bytes, delimiter: bytes) -> bool:
+    """Whether all that stands between delimiters and line ends is a cell as it is."""
+    special = UNLIKE_CELLS.replace(delimiter, b"")
+    if not raw.isascii() or len(raw.translate(None, special)) < len(raw):
+        return False
+    edges = [pair for end in (delimiter, b"\n") for pair in (b" " + end, end + b" ")] if b" " in raw else []
+    return raw[:1] not in (b"\n", b" ") and not any(part in raw for part in (b"\n\n", *edges))
+
+
+def _decoded(path: Path, raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -200,14 +269,15 @@ def _decoded(path: Path) -> str:
         raise ValueError(f"{path}: byte {error.start} is not UTF-8 (line {line})") from error
 
 
-def _from_json_lines(path: Path) -> Table:
+def _from_json_lines(path: Path, wording: Wording) -> Table:
     numbered = list(read_json_lines(path))
     columns = list(dict.fromkeys(key for _, row in numbered for key in row))
+    _check_names(str(path), columns, wording)
     cells = [[_blank(row.get(column)) for _, row in numbered] for column in columns]
-    return Table(str(path), columns, list(cells), [line for line, _ in numbered], "line")
+    return _table(str(path), columns, cells, [line for line, _ in numbered], "line")
 
 
-def _from_parquet(path: Path) -> Table:
+def _from_parquet(path: Path, wording: Wording) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -216,21 +286,23 @@ def _from_parquet(path: Path) -> Table:
         frame = pq.read_table(path).to_pandas(integer_object_nulls=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: cannot be read as a table: no Parquet ({error})") from error
-    return _from_frame(str(path), frame)
+    return _from_frame(str(path), frame, wording)
 
 
-def _from_frame(name: str, frame: pd.DataFrame) -> Table:
+def _from_frame(name: str, frame: pd.DataFrame, wording: Wording) -> Table:
     # An index of numbers without a name is what was left of the rows' places.
     if frame.index.name is not None or not pd.api.types.is_integer_dtype(frame.index):
         index = str(frame.index.name or "model")
         frame = frame.rename_axis(index).reset_index() if index not in frame.columns else frame
+    columns = [str(column) for column in frame.columns]
+    _check_names(name, columns, wording)
     cells = [_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    return Table(name, [str(column) for column in frame.columns], list(cells), range(len(frame)), "row")
+    return _table(name, columns, cells, range(len(frame)), "row")
 
 
-def _column(series: pd.Series) -> list[Any]:
-    if series.dtype.kind in "iubf" and not series.hasnans:
-        return series.tolist()
+def _column(series: pd.Series) -> pd.Series | list[Any]:
+    if series.dtype.kind in "iuf" and isinstance(series.dtype, np.dtype) and not series.hasnans:
+        return series
     return [_blank(cell) for cell in series.tolist()]
 
 
@@ -242,11 +314,6 @@ def _blank(cell: Any) -> Any:
     if cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
         return None
     return cell
-
-
-def _checked(table: Table, wording: Wording) -> Table:
-    _check_names(table.name, table.columns, wording)
-    return table
 
 
 def _check_names(name: str, columns: list[str], wording: Wording) -> None:
