@@ -10,17 +10,14 @@ import codecs
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tasks.tables.json_lines import open_lines, read_json_lines
+from tasks.tables.table import WORDING, Table, Wording, table_from
 
 Source = str | Path | pd.DataFrame
 DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
@@ -30,69 +27,6 @@ COMPRESSIONS = (".gz", ".zst")
 LARGE_BYTES = 1 << 16
 UNLIKE_CELLS = b'"\t\r\x0b\x0c\x1c\x1d\x1e\x1f'  # quotes, and blanks that are stripped
 FORMATS = f"{', '.join((*DELIMITERS, *JSON_LINES))} (also with {' or '.join(COMPRESSIONS)}) or {' or '.join(PARQUET)}"
-
-
-@dataclass(frozen=True)
-class Wording:
-    """How the commands that read a table say what is wrong with it.
-
-    place: of a row, by the table's {name}, {unit} ('line' or 'row') and {number}; missing: of a file that is not
-    there, by {what} and {name}; ragged: of a row's {cells} under {columns}; names: of {repeated} columns.
-    """
-
-    place: str = "{name} {unit} {number}"
-    missing: str = "{what}: {name}: no such file"
-    ragged: str = "{cells} cells, the header has {columns}"
-    names: str = "column names must be given and differ; repeated or empty: {repeated}"
-
-
-WORDING = Wording()
-
-
-@dataclass(frozen=True)
-class Table:
-    """name: the file, or what the caller called it. frame: its cells, rows numbered from 1; see `cells_of`.
-
-    A cell is None where empty, text without blanks around it, or else what Parquet, JSON or a DataFrame gave. numbers:
-    of the rows; unit: what these count, 'line' (of the file, from 1) or 'row' (from 0).
-    """
-
-    name: str
-    frame: pd.DataFrame
-    numbers: Sequence[int]
-    unit: str
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """Names of the columns, in order."""
-        return list(self.frame.columns)
-
-    @cached_property
-    def rows(self) -> list[tuple[str, dict[str, Any]]]:
-        """(place, column -> cell) of each row; a place reads 'line 3' or 'row 0'."""
-        cells = [cells_of(self.frame[column]) for column in self.columns]
-        return [
-            (f"{self.unit} {number}", dict(zip(self.columns, row, strict=True)))
-            for number, row in zip(self.numbers, zip(*cells, strict=True), strict=True)
-        ]
-
-
-def _table(name: str, columns: list[str], cells: Sequence[Any], numbers: Sequence[int], unit: str) -> Table:
-    """cells: of each column, a Series or a sequence of Python values."""
-    index = pd.RangeIndex(1, len(numbers) + 1)
-    series = {
-        column: found.set_axis(index) if isinstance(found, pd.Series) else _objects(found, index)
-        for column, found in zip(columns, cells, strict=True)
-    }
-    return Table(
-        name, pd.DataFrame(series, index=index, columns=pd.Index(columns, dtype=object)), numbers, unit
-    )
-
-
-def _objects(cells: Sequence[Any], index: pd.Index) -> pd.Series:
-    found = np.empty(len(cells), dtype=object)
-    found[:] = cells
-    return pd.Series(found, index=index, dtype=object)
 
 
 def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
@@ -128,75 +62,6 @@ def not_empty(table: Table) -> Table:
     return table
 
 
-def column_named(table: Table, names: Iterable[str]) -> str | None:
-    """The first column whose name is one of `names` but for case, blanks and punctuation."""
-    known = {plain(column): column for column in reversed(table.columns)}
-    return next((known[plain(name)] for name in names if plain(name) in known), None)
-
-
-def plain(name: str) -> str:
-    """'Model Size (B)' -> 'modelsizeb'."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def as_number(cell: Any) -> float:
-    """The cell as a float, NaN where it is none; truth values are no numbers."""
-    if isinstance(cell, bool):
-        return math.nan
-    try:
-        return float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def cells_of(column: pd.Series) -> list[Any]:
-    """The cells of a table's column as Python values, None where they are empty."""
-    cells = column.tolist()
-    return [None if cell is pd.NA else cell for cell in cells] if column.hasnans else cells
-
-
-def numbers_of(column: pd.Series) -> NDArray[np.float64]:
-    """`as_number` of each cell of a table's column."""
-    if isinstance(column.dtype, pd.ArrowDtype):
-        import pyarrow as pa
-
-        try:
-            return pa.array(column.array).cast(pa.float64()).to_numpy(zero_copy_only=False)
-        except pa.ArrowInvalid:
-            pass  # some cell is no number, or one that only Python reads
-    elif column.dtype != object:
-        return column.to_numpy(float)
-    return np.array(list(map(as_number, cells_of(column))), float)
-
-
-def as_text(cell: Any) -> str:
-    """The cell as text without blanks around it, '' where it is empty; 3.0 is '3', as whole numbers may come so."""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell).strip()
-
-
-def number(table: Table, place: str, column: str, cell: Any, allowed: str = "a finite number") -> float:
-    """The cell as a float. Raises ValueError naming file, place and column of what is no finite number."""
-    value = as_number(cell)
-    if not math.isfinite(value):
-        raise ValueError(
-            f"{table.name} {place}, column {column!r}: {cell!r} is not {allowed}; leave a cell empty where "
-            "there is none"
-        )
-    return value
-
-
-def text(table: Table, place: str, row: Mapping[str, Any], column: str) -> str:
-    """The cell as text without blanks around it. Raises ValueError where it is empty, a list or an object."""
-    cell = row[column]
-    if isinstance(cell, list | dict):
-        raise ValueError(f"{table.name} {place}, column {column!r}: {str(cell)[:80]} is no text")
-    if not (found := as_text(cell)):
-        raise ValueError(f"{table.name} {place}, column {column!r}: empty; a name is needed")
-    return found
-
-
 def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
     name, raw = str(path), b"".join(open_lines(path)).removeprefix(codecs.BOM_UTF8)
     if len(raw) >= LARGE_BYTES and (table := _from_plain_csv(name, raw, delimiter, wording)) is not None:
@@ -221,7 +86,7 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
     except csv.Error as error:
         place = wording.place.format(name=name, unit="line", number=reader.line_num)
         raise ValueError(f"{place}: broken cells: {error}") from error
-    return _table(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
+    return table_from(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
 
 
 def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> Table | None:
@@ -249,7 +114,7 @@ def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> 
         return None  # perhaps a row of nothing
     _check_names(name, columns, wording)
     texts = [pd.Series(pd.arrays.ArrowExtensionArray(column.combine_chunks())) for column in found.columns]
-    return _table(name, columns, texts, range(2, len(found) + 2), "line")
+    return table_from(name, columns, texts, range(2, len(found) + 2), "line")
 
 
 def _is_plain(raw: bytes, delimiter: bytes) -> bool:
@@ -274,7 +139,7 @@ def _from_json_lines(path: Path, wording: Wording) -> Table:
     columns = list(dict.fromkeys(key for _, row in numbered for key in row))
     _check_names(str(path), columns, wording)
     cells = [[_blank(row.get(column)) for _, row in numbered] for column in columns]
-    return _table(str(path), columns, cells, [line for line, _ in numbered], "line")
+    return table_from(str(path), columns, cells, [line for line, _ in numbered], "line")
 
 
 def _from_parquet(path: Path, wording: Wording) -> Table:
@@ -297,7 +162,7 @@ def _from_frame(name: str, frame: pd.DataFrame, wording: Wording) -> Table:
     columns = [str(column) for column in frame.columns]
     _check_names(name, columns, wording)
     cells = [_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    return _table(name, columns, cells, range(len(frame)), "row")
+    return table_from(name, columns, cells, range(len(frame)), "row")
 
 
 def _column(series: pd.Series) -> pd.Series | list[Any]:

@@ -16,7 +16,7 @@ from tasks.mixture.laws.run_table import (
     numbers,
     read_table,
 )
-from tasks.tables.reading import as_text, cells_of
+from tasks.tables.table import as_text, cells_of
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.tables.reading import FORMATS, Wording, as_number, as_text, cells_of, numbers_of, table_of
+from tasks.tables.reading import FORMATS, table_of
+from tasks.tables.table import Wording, as_number, as_text, cells_of, numbers_of
 
 WEIGHT_PREFIXES, WEIGHT_SUFFIXES = ("weight_", "w_"), ("_weight", "_w")
 LOSS_PREFIXES, LOSS_SUFFIXES = ("loss_",), ("_loss",)

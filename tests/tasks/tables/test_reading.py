@@ -15,7 +15,8 @@ from tasks.mixture.laws.named_tables import read_mixtures, read_tokens, read_wei
 from tasks.mixture.laws.run_table import read_runs
 from tasks.preference.annotation.judgements import read_judgements
 from tasks.preference.sheets.figures import read_figures
-from tasks.tables.reading import LARGE_BYTES, as_number, as_text, number, numbers_of, table_of, text
+from tasks.tables.reading import LARGE_BYTES, table_of
+from tasks.tables.table import as_number, as_text, number, numbers_of, text
 from tasks.utility.anchors import read_anchors
 from tasks.utility.utility_files import load_utility
 
