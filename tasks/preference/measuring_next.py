@@ -25,7 +25,8 @@ from tasks.preference.engine.gaussian import Normal, standardised
 from tasks.preference.engine.level import STRENGTHS, LevelModel, completed, fit_level
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
-from tasks.tables.reading import Source, column_named, not_empty, number, table_of, text
+from tasks.tables.reading import Source, not_empty, table_of
+from tasks.tables.table import column_named, number, text
 
 Array = NDArray[np.float64]
 MIN_PAST = 8

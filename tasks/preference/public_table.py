@@ -22,7 +22,8 @@ from pathlib import Path
 
 from tasks.preference.sheets.figures import Figures, read_figures
 from tasks.preference.sheets.model_names import normalised
-from tasks.tables.reading import Table, not_empty, table_of
+from tasks.tables.reading import not_empty, table_of
+from tasks.tables.table import Table
 
 BUNDLED = Path(__file__).with_name("public_models.csv")
 PROMPTS = (

@@ -6,12 +6,10 @@ Rows remember where they stand; empty lines and a byte order mark are passed ove
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,59 +17,16 @@ import numpy as np
 import pandas as pd
 
 from tasks.tables.json_lines import open_lines, read_json_lines
+from tasks.tables.table import WORDING, Table, Wording, table_from
 
 Source = str | Path | pd.DataFrame
 DELIMITERS = {".csv": ",", ".txt": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 COMPRESSIONS = (".gz", ".zst")
+LARGE_BYTES = 1 << 16
+UNLIKE_CELLS = b'"\t\r\x0b\x0c\x1c\x1d\x1e\x1f'  # quotes, and blanks that are stripped
 FORMATS = f"{', '.join((*DELIMITERS, *JSON_LINES))} (also with {' or '.join(COMPRESSIONS)}) or {' or '.join(PARQUET)}"
-
-
-@dataclass(frozen=True)
-class Wording:
-    """How the commands that read a table say what is wrong with it.
-
-    place: of a row, by the table's {name}, {unit} ('line' or 'row') and {number}; missing: of a file that is not
-    there, by {what} and {name}; ragged: of a row's {cells} under {columns}; names: of {repeated} columns.
-    """
-
-    place: str = "{name} {unit} {number}"
-    missing: str = "{what}: {name}: no such file"
-    ragged: str = "{cells} cells, the header has {columns}"
-    names: str = "column names must be given and differ; repeated or empty: {repeated}"
-
-
-WORDING = Wording()
-
-
-@dataclass(frozen=True)
-class Table:
-    """name: the file, or what the caller called it. columns: names in order. cells: of each column, from the first row.
-
-    A cell is None where empty, text without blanks around it, or else what Parquet, JSON or a DataFrame gave. numbers:
-    of the rows; unit: what these count, 'line' (of the file, from 1) or 'row' (from 0).
-    """
-
-    name: str
-    columns: list[str]
-    cells: list[Sequence[Any]]
-    numbers: Sequence[int]
-    unit: str
-
-    @cached_property
-    def rows(self) -> list[tuple[str, dict[str, Any]]]:
-        """(place, column -> cell) of each row; a place reads 'line 3' or 'row 0'."""
-        return [
-            (f"{self.unit} {number}", dict(zip(self.columns, row, strict=True)))
-            for number, row in zip(self.numbers, zip(*self.cells, strict=True), strict=True)
-        ]
-
-    def frame(self) -> pd.DataFrame:
-        """The cells as they are, rows numbered from 1."""
-        index = pd.RangeIndex(1, len(self.numbers) + 1)
-        columns = dict(zip(self.columns, self.cells, strict=True))
-        return pd.DataFrame(columns, index=index, columns=self.columns, dtype=object)
 
 
 def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
@@ -81,7 +36,7 @@ def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
     quotes, repeated or empty column names, and rows whose number of cells is not the header's.
     """
     if not isinstance(source, str | Path):
-        return _checked(_from_frame(what, source), wording)
+        return _from_frame(what, source, wording)
     path = Path(source)
     if not path.is_file():
         raise ValueError(wording.missing.format(what=what, name=path))
@@ -92,9 +47,9 @@ def table_of(source: Source, what: str, wording: Wording = WORDING) -> Table:
     if kind in DELIMITERS:
         return _from_csv(path, DELIMITERS[kind], wording)
     if kind in JSON_LINES:
-        return _checked(_from_json_lines(path), wording)
+        return _from_json_lines(path, wording)
     if ending in PARQUET:
-        return _checked(_from_parquet(path), wording)
+        return _from_parquet(path, wording)
     raise ValueError(f"{what}: {path}: the ending {ending!r} is none of {FORMATS}")
 
 
@@ -107,69 +62,12 @@ def not_empty(table: Table) -> Table:
     return table
 
 
-def column_named(table: Table, names: Iterable[str]) -> str | None:
-    """The first column whose name is one of `names` but for case, blanks and punctuation."""
-    known = {plain(column): column for column in reversed(table.columns)}
-    return next((known[plain(name)] for name in names if plain(name) in known), None)
-
-
-def plain(name: str) -> str:
-    """'Model Size (B)' -> 'modelsizeb'."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def as_number(cell: Any) -> float:
-    """The cell as a float, NaN where it is none; truth values are no numbers."""
-    if isinstance(cell, bool):
-        return math.nan
-    try:
-        return float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def as_numbers(cells: Sequence[Any]) -> list[float]:
-    """`as_number` of each cell."""
-    if bool not in set(map(type, cells)):
-        try:
-            return list(map(float, cells))
-        except (TypeError, ValueError, OverflowError):
-            pass  # some cell is no number
-    return list(map(as_number, cells))
-
-
-def as_text(cell: Any) -> str:
-    """The cell as text without blanks around it, '' where it is empty; 3.0 is '3', as whole numbers may come so."""
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return "" if cell is None else str(cell).strip()
-
-
-def number(table: Table, place: str, column: str, cell: Any, allowed: str = "a finite number") -> float:
-    """The cell as a float. Raises ValueError naming file, place and column of what is no finite number."""
-    value = as_number(cell)
-    if not math.isfinite(value):
-        raise ValueError(
-            f"{table.name} {place}, column {column!r}: {cell!r} is not {allowed}; leave a cell empty where "
-            "there is none"
-        )
-    return value
-
-
-def text(table: Table, place: str, row: Mapping[str, Any], column: str) -> str:
-    """The cell as text without blanks around it. Raises ValueError where it is empty, a list or an object."""
-    cell = row[column]
-    if isinstance(cell, list | dict):
-        raise ValueError(f"{table.name} {place}, column {column!r}: {str(cell)[:80]} is no text")
-    if not (found := as_text(cell)):
-        raise ValueError(f"{table.name} {place}, column {column!r}: empty; a name is needed")
-    return found
-
-
 def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
-    name = str(path)
+    name, raw = str(path), b"".join(open_lines(path)).removeprefix(codecs.BOM_UTF8)
+    if len(raw) >= LARGE_BYTES and (table := _from_plain_csv(name, raw, delimiter, wording)) is not None:
+        return table
     # newline="": lines may end in any way, and those inside quotes stay as they are.
-    reader = csv.reader(io.StringIO(_decoded(path), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(_decoded(path, raw), newline=""), delimiter=delimiter, strict=True)
     rows, lines, columns = [], [], list[str]()
     try:
         for cells in reader:
@@ -188,11 +86,47 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
     except csv.Error as error:
         place = wording.place.format(name=name, unit="line", number=reader.line_num)
         raise ValueError(f"{place}: broken cells: {error}") from error
-    return Table(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
+    return table_from(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
 
 
-def _decoded(path: Path) -> str:
-    raw = b"".join(open_lines(path)).removeprefix(b"\xef\xbb\xbf")
+def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> Table | None:
+    """A large table, several times as fast; None where it is not plain: quotes, blanks, empty or broken lines."""
+    import pyarrow as pa
+    from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+    if not _is_plain(raw, delimiter.encode()):
+        return None
+    header, _, body = raw.partition(b"\n")
+    columns = header.decode("utf-8", "replace").rstrip("\r").split(delimiter)
+    places = list(map(str, range(len(columns))))
+    try:
+        found = read_csv(
+            io.BytesIO(body),
+            ReadOptions(column_names=places, use_threads=False),
+            ParseOptions(delimiter=delimiter, quote_char=False),
+            ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()), null_values=[""], strings_can_be_null=True
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None  # read again, slowly, to say where it is broken
+    if found.column(0).null_count:
+        return None  # perhaps a row of nothing
+    _check_names(name, columns, wording)
+    texts = [pd.Series(pd.arrays.ArrowExtensionArray(column.combine_chunks())) for column in found.columns]
+    return table_from(name, columns, texts, range(2, len(found) + 2), "line")
+
+
+def _is_plain(raw: bytes, delimiter: bytes) -> bool:
+    """Whether all that stands between delimiters and line ends is a cell as it is."""
+    special = UNLIKE_CELLS.replace(delimiter, b"")
+    if not raw.isascii() or len(raw.translate(None, special)) < len(raw):
+        return False
+    edges = [pair for end in (delimiter, b"\n") for pair in (b" " + end, end + b" ")] if b" " in raw else []
+    return raw[:1] not in (b"\n", b" ") and not any(part in raw for part in (b"\n\n", *edges))
+
+
+def _decoded(path: Path, raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -200,14 +134,15 @@ def _decoded(path: Path) -> str:
         raise ValueError(f"{path}: byte {error.start} is not UTF-8 (line {line})") from error
 
 
-def _from_json_lines(path: Path) -> Table:
+def _from_json_lines(path: Path, wording: Wording) -> Table:
     numbered = list(read_json_lines(path))
     columns = list(dict.fromkeys(key for _, row in numbered for key in row))
+    _check_names(str(path), columns, wording)
     cells = [[_blank(row.get(column)) for _, row in numbered] for column in columns]
-    return Table(str(path), columns, list(cells), [line for line, _ in numbered], "line")
+    return table_from(str(path), columns, cells, [line for line, _ in numbered], "line")
 
 
-def _from_parquet(path: Path) -> Table:
+def _from_parquet(path: Path, wording: Wording) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -216,21 +151,23 @@ def _from_parquet(path: Path) -> Table:
         frame = pq.read_table(path).to_pandas(integer_object_nulls=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: cannot be read as a table: no Parquet ({error})") from error
-    return _from_frame(str(path), frame)
+    return _from_frame(str(path), frame, wording)
 
 
-def _from_frame(name: str, frame: pd.DataFrame) -> Table:
+def _from_frame(name: str, frame: pd.DataFrame, wording: Wording) -> Table:
     # An index of numbers without a name is what was left of the rows' places.
     if frame.index.name is not None or not pd.api.types.is_integer_dtype(frame.index):
         index = str(frame.index.name or "model")
         frame = frame.rename_axis(index).reset_index() if index not in frame.columns else frame
+    columns = [str(column) for column in frame.columns]
+    _check_names(name, columns, wording)
     cells = [_column(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    return Table(name, [str(column) for column in frame.columns], list(cells), range(len(frame)), "row")
+    return table_from(name, columns, cells, range(len(frame)), "row")
 
 
-def _column(series: pd.Series) -> list[Any]:
-    if series.dtype.kind in "iubf" and not series.hasnans:
-        return series.tolist()
+def _column(series: pd.Series) -> pd.Series | list[Any]:
+    if series.dtype.kind in "iuf" and isinstance(series.dtype, np.dtype) and not series.hasnans:
+        return series
     return [_blank(cell) for cell in series.tolist()]
 
 
@@ -242,11 +179,6 @@ def _blank(cell: Any) -> Any:
     if cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
         return None
     return cell
-
-
-def _checked(table: Table, wording: Wording) -> Table:
-    _check_names(table.name, table.columns, wording)
-    return table
 
 
 def _check_names(name: str, columns: list[str], wording: Wording) -> None:

@@ -26,7 +26,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tasks.tables.reading import as_text, table_of
+from tasks.tables.reading import table_of
+from tasks.tables.table import as_text
 from tasks.utility.matrix import UtilityMatrix
 from tasks.utility.medu.labelling import label_error
 from tasks.utility.methods.table_utility import WORDING as UTILITY_WORDING

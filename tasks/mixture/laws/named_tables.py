@@ -16,7 +16,7 @@ from tasks.mixture.laws.run_table import (
     numbers,
     read_table,
 )
-from tasks.tables.reading import as_text
+from tasks.tables.table import as_text, cells_of
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:
@@ -79,7 +79,7 @@ def _named(path: str | Path, what: str, others: str) -> pd.DataFrame:
     table = read_table(path)
     if table.shape[1] < 2:
         raise ValueError(f"{path}: one column; it needs the name of the {what} and {others}")
-    names = table.iloc[:, 0].map(as_text)
+    names = pd.Series(map(as_text, cells_of(table.iloc[:, 0])), index=table.index, dtype=object)
     if (unnamed := names.index[names == ""]).size:
         raise ValueError(
             f"{path}: column {table.columns[0]!r}, row {unnamed[0]}: empty; the {what} needs a name"

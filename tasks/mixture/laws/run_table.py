@@ -7,6 +7,7 @@ columns loss_NAME or NAME_loss, unless they are named. Every error names the fil
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.tables.reading import FORMATS, Wording, as_number, as_numbers, as_text, table_of
+from tasks.tables.reading import FORMATS, table_of
+from tasks.tables.table import Wording, as_number, as_text, cells_of, numbers_of
 
 WEIGHT_PREFIXES, WEIGHT_SUFFIXES = ("weight_", "w_"), ("_weight", "_w")
 LOSS_PREFIXES, LOSS_SUFFIXES = ("loss_",), ("_loss",)
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 INDEX_COLUMNS = ("index", "run", "id", "name")
 WORDING = Wording(
     missing=f"{{name}}: no such file; it must be a table: {FORMATS}",
@@ -46,7 +49,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: cannot be read as a table: it is empty")
     if not len(table.numbers):
         raise ValueError(f"{path}: holds no rows; it needs a header and one row a run")
-    return table.frame()
+    return table.frame
 
 
 def columns_of(path: str | Path) -> list[str]:
@@ -156,10 +159,10 @@ def numbers(path: str | Path, table: pd.DataFrame, columns: dict[str, str]) -> p
     """The columns as finite numbers under their names; ValueError naming the first row that holds none."""
     chosen = {}
     for name, column in columns.items():
-        values = np.array(as_numbers(table[column].tolist()))
+        values = numbers_of(table[column])
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
-            cell = table[column].iloc[wrong[0]]
+            cell = cells_of(table[column])[wrong[0]]
             shown = "nan" if cell is None else repr(cell) if math.isnan(as_number(cell)) else str(cell)
             raise ValueError(
                 f"{path}: column {column!r}, row {table.index[wrong[0]]}: {shown} is not a finite number"
@@ -198,20 +201,20 @@ def _selected(path: str | Path, table: pd.DataFrame, where: Sequence[str]) -> pd
                 f"{path}: --where {condition!r}: must be COLUMN=VALUE with a column of the table "
                 f"({', '.join(map(str, table.columns))})"
             )
-        kept = table[_equal(table[column].tolist(), value)]
+        kept = table[_equal(table[column], value)]
         if kept.empty:
-            present = list(dict.fromkeys(map(as_text, table[column])))
+            present = list(dict.fromkeys(map(as_text, cells_of(table[column]))))
             shown = ", ".join(present[:10]) + (", …" if len(present) > 10 else "")
             raise ValueError(f"{path}: --where {condition!r}: no row; {column} is one of {shown}")
         table = kept
     return table
 
 
-def _equal(cells: list[Any], value: str) -> list[bool]:
+def _equal(column: pd.Series, value: str) -> list[bool]:
     """Which cells are that text, or that number in a column of numbers."""
-    number, numbers_there = as_number(value), as_numbers(cells)
+    cells, numbers_there = cells_of(column), numbers_of(column)
     if all(cell is None or not math.isnan(there) for cell, there in zip(cells, numbers_there, strict=True)):
-        return [there == number for there in numbers_there]
+        return (numbers_there == as_number(value)).tolist()
     return [as_text(cell) == value for cell in cells]
 
 
@@ -229,15 +232,12 @@ def _last_of_each(path: str | Path, table: pd.DataFrame, shares: pd.DataFrame, c
 def _index(table: pd.DataFrame) -> pd.Index:
     for column in INDEX_COLUMNS:
         if column in table.columns and table[column].is_unique and table[column].notna().all():
-            return pd.Index(_named(table[column].tolist()), name="index")
+            return pd.Index(_named(cells_of(table[column])), name="index")
     return pd.Index(table.index.tolist(), name="index")
 
 
 def _named(cells: list[Any]) -> list[Any]:
     """Whole numbers where all cells are written as such, else the cells."""
-    return [int(cell) for cell in cells] if all(str(cell) == _whole(cell) for cell in cells) else cells
-
-
-def _whole(cell: Any) -> str:
-    value = as_number(cell)
-    return str(int(value)) if math.isfinite(value) else ""
+    if all(isinstance(cell, int) or (isinstance(cell, str) and WHOLE.fullmatch(cell)) for cell in cells):
+        return list(map(int, cells))
+    return cells

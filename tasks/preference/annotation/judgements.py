@@ -19,16 +19,8 @@ from typing import Any
 
 import pandas as pd
 
-from tasks.tables.reading import (
-    Source,
-    Table,
-    as_number,
-    as_text,
-    column_named,
-    not_empty,
-    plain,
-    table_of,
-)
+from tasks.tables.reading import Source, not_empty, table_of
+from tasks.tables.table import Table, as_number, as_text, column_named, plain
 
 KINDS = ("likert", "choice", "absolute", "wins")
 FIRST, SECOND = ("model_a", "model_1", "first"), ("model_b", "model_2", "second")

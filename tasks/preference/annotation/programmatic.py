@@ -17,7 +17,8 @@ import pandas as pd
 
 from tasks.preference.annotation.annotators import RULES_BY_NAME
 from tasks.preference.annotation.judgements import Judgements
-from tasks.tables.reading import Source, as_text, column_named, not_empty, table_of, text
+from tasks.tables.reading import Source, not_empty, table_of
+from tasks.tables.table import as_text, column_named, text
 
 PREFIX = "programmatic:"
 HUMAN, PROGRAMMATIC = "human", "programmatic"

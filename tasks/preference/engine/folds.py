@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tasks.preference.engine.predicting import FEWEST_RATINGS
 from tasks.preference.sheets.joining import Paired
-from tasks.tables.reading import plain
+from tasks.tables.table import plain
 
 SCHEMES = ("leave-one-model-out", "leave-one-family-out", "forward-in-time")
 SHORT = {"model": 0, "loo": 0, "leaveoneout": 0, "family": 1, "lofo": 1, "time": 2, "forward": 2}

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.tables.reading import Source, Table, column_named, not_empty, number, plain, table_of, text
+from tasks.tables.reading import Source, not_empty, table_of
+from tasks.tables.table import Table, column_named, number, plain, text
 
 MODEL = ("model", "model_name", "name")
 QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")

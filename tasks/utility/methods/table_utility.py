@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.tables.reading import Wording, as_number, as_text, table_of
+from tasks.tables.reading import table_of
+from tasks.tables.table import Wording, as_number, as_text
 from tasks.utility.matrix import UtilityMatrix
 
 LONG = ["source", "task", "value"]

@@ -16,7 +16,8 @@ from tasks.mixture.laws.named_tables import read_mixtures, read_tokens, read_wei
 from tasks.mixture.laws.run_table import read_runs
 from tasks.preference.annotation.judgements import read_judgements
 from tasks.preference.sheets.figures import read_figures
-from tasks.tables.reading import as_number, as_numbers, as_text, number, table_of, text
+from tasks.tables.reading import LARGE_BYTES, table_of
+from tasks.tables.table import as_number, as_text, number, numbers_of, text
 from tasks.utility.anchors import read_anchors
 from tasks.utility.utility_files import load_utility
 
@@ -144,12 +145,39 @@ def test_what_is_broken_is_named_by_its_place(tmp_path: Path, name: str, content
 
 
 def test_numbers_are_parsed_where_one_is_asked_for() -> None:
-    assert as_numbers(["1e3", " 2 ", 3, "1_000"]) == [1000.0, 2.0, 3.0, 1000.0]
+    assert [as_number(cell) for cell in ("1e3", " 2 ", 3, "1_000")] == [1000.0, 2.0, 3.0, 1000.0]
     assert [math.isnan(as_number(cell)) for cell in (True, None, "", "x", [1], "nan", "0x10")] == [True] * 7
-    assert [math.isnan(value) for value in as_numbers([True, 1])] == [True, False]
     table = table_of(pd.DataFrame({"x": ["many"], "y": [["a"]]}), "things")
     ((place, row),) = table.rows
     with pytest.raises(ValueError, match=r"things row 0, column 'x': 'many' is not a finite number"):
         number(table, place, "x", row["x"])
     with pytest.raises(ValueError, match=r"things row 0, column 'y': \['a'\] is no text"):
         text(table, place, row, "y")
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("NA,00,1e3,", ["NA", "00", "1e3", None]),
+        ("a, b ,c d,1", ["a", "b", "c d", "1"]),
+        ('"a",b,"c,d",2', ["a", "b", "c,d", "2"]),
+        ("\u00e4,b,c,0.1", ["\u00e4", "b", "c", "0.1"]),
+        ("a,b,c,1_000\n\n,,,", ["a", "b", "c", "1_000"]),
+        ("a,b,c,3\r", ["a", "b", "c", "3"]),
+    ],
+)
+def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, line: str, same: list) -> None:
+    few, many = tmp_path / "few.csv", tmp_path / "many.csv"
+    few.write_bytes(f"w,x,y,z\n{line}\na,b,c,0.30000000000000004\n".encode())
+    many.write_bytes(few.read_bytes() + b"a,b,c,0.30000000000000004\n" * (LARGE_BYTES // 20))
+    small, large = table_of(few, "things"), table_of(many, "things")
+    assert large.rows[:2] == small.rows
+    assert list(large.rows[0][1].values()) == same
+    assert numbers_of(large.frame["z"])[-1] == 0.1 + 0.2
+    expected = [as_number(row["z"]) for _, row in small.rows]
+    assert numbers_of(large.frame["z"])[:2].tolist() == pytest.approx(expected, nan_ok=True, abs=0)
+    many.write_bytes(many.read_bytes() + b"a,b\n")
+    with pytest.raises(
+        ValueError, match=rf"many\.csv line {large.numbers[-1] + 1}: 2 cells, the header has 4"
+    ):
+        table_of(many, "things")
