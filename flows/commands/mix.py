@@ -13,7 +13,7 @@ from tasks.mixture.laws import LAWS
 
 mix_app = typer.Typer(
     no_args_is_help=True,
-    help="Data mixtures from CSV or Parquet tables alone: solve, fit a law to runs, compare methods.",
+    help="Data mixtures from tables alone (CSV, TSV, JSONL, Parquet, also .gz and .zst): solve, fit a law to runs, compare methods.",
 )
 
 mix_app.command()(solve)
@@ -21,9 +21,7 @@ mix_app.command()(path)
 
 Runs = Annotated[
     str,
-    typer.Option(
-        "--runs", help="CSV or Parquet: a row a run, with weights and losses. The law is fitted to it."
-    ),
+    typer.Option("--runs", help="Table: a row a run, with weights and losses. The law is fitted to it."),
 ]
 Predict = Annotated[
     str | None, typer.Option("--predict", help="Table of mixtures to predict; scored where it holds losses.")
@@ -56,7 +54,7 @@ Utility = Annotated[
     str | None,
     typer.Option(
         "--utility",
-        help="CSV or Parquet: source, task, value; or sources in the first column, then a column a task.",
+        help="Table: source, task, value; or sources in the first column, then a column a task.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -26,12 +26,10 @@ UtilityFile = Annotated[
     Path | None,
     typer.Option(
         "--utility",
-        help="CSV or Parquet: source, task, value and optionally stderr; or source and a column a task.",
+        help="Table: source, task, value and optionally stderr; or source and a column a task.",
     ),
 ]
-Tokens = Annotated[
-    Path, typer.Option("--tokens", help="CSV or Parquet: source and the tokens that it holds.")
-]
+Tokens = Annotated[Path, typer.Option("--tokens", help="Table: source and the tokens that it holds.")]
 Risk = Annotated[
     float | None, typer.Option("--risk", help="Risk weight of UtiliMax; empty: the number of sources.")
 ]
@@ -79,7 +77,7 @@ def solve(
         typer.Option("--soft-epochs", help="No cap: what is read again is worth less and less (R = 15.39)."),
     ] = False,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="For manual: CSV with source and weight.")
+        Path | None, typer.Option("--weights", help="For manual: table with source and weight.")
     ] = None,
     runs: Annotated[
         str | None, typer.Option("--runs", help="For a law: table of runs with weights and losses.")

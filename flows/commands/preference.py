@@ -10,14 +10,14 @@ from flows.commands.console import print_json, with_options_of
 
 preference_app = typer.Typer(
     no_args_is_help=True,
-    help="Human ratings from tables: correlate benchmarks with them, fit and validate, forecast, aggregate votes.",
+    help="Human ratings from tables (CSV, TSV, JSONL, Parquet, also .gz and .zst): correlate benchmarks with them, fit and validate, forecast, aggregate votes.",
 )
 
 Scores = Annotated[
     list[str],
     typer.Option(
         "--scores",
-        help="CSV, Parquet or JSONL: model and a column a benchmark, or model, benchmark, score; several times.",
+        help="Table: model and a column a benchmark, or model, benchmark, score; several times.",
     ),
 ]
 Ratings = Annotated[
@@ -205,7 +205,7 @@ def aggregate(
         str,
         typer.Option(
             "--judgements",
-            help="CSV, Parquet or JSONL of Likert rows, choices, absolute ratings or counts of wins.",
+            help="Table of Likert rows, choices, absolute ratings or counts of wins.",
         ),
     ],
     kind: Annotated[

@@ -16,9 +16,11 @@ utility_app = typer.Typer(
 
 UtilityFile = Annotated[
     Path,
-    typer.Option("--utility", help="CSV (source, task, value, stderr, n), or the folder of a run's utility."),
+    typer.Option(
+        "--utility", help="Table (source, task, value, stderr, n), or the folder of a run's utility."
+    ),
 ]
-TokensFile = Annotated[Path, typer.Option("--tokens", help="CSV: source, tokens that it holds.")]
+TokensFile = Annotated[Path, typer.Option("--tokens", help="Table: source, tokens that it holds.")]
 Budget = Annotated[int, typer.Option("--budget", help="Tokens of the mixture.")]
 Cap = Annotated[float, typer.Option("--cap", help="Epochs of a source, at most.")]
 Risk = Annotated[
@@ -27,7 +29,7 @@ Risk = Annotated[
 More = Annotated[int, typer.Option("--labels", help="Documents to label next in one place.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AnchorsFile = Annotated[
-    Path, typer.Option("--anchors", help="CSV of trusted utilities: source, task, value, stderr.")
+    Path, typer.Option("--anchors", help="Table of trusted utilities: source, task, value, stderr.")
 ]
 Groups = Annotated[
     list[str] | None,

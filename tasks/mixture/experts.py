@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from tasks.mixture.plans import relative_utility
 from tasks.mixture.solver.capped_simplex import Array
 
-RESERVED = ("seed", "hub", "soup", "stitched")  # what is called by name beside the experts
-
 
 def auto_experts(
     utility: pd.DataFrame, count: int, reserved: Collection[str] = ()

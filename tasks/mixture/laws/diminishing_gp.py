@@ -27,7 +27,7 @@ LAW = Law(
     settings=DiminishingGpSettings,
     title="diminishing + GP",
     line="the diminishing power law, and a process for what it leaves",
-    paper="the two above",
+    paper="Hoffmann et al. 2022, arXiv 2203.15556; Rasmussen and Williams 2006, chapter 5",
     equation="loss_k = diminishing + f(sqrt w)",
     fit=_fit,
 )

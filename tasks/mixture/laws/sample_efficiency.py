@@ -21,7 +21,7 @@ from tasks.mixture.laws.law_scores import spearman
 from tasks.mixture.laws.run_table import RunTable
 
 COUNTS = (0, 8, 16, 32, 64, 128, 256, 512)
-METHODS = ("ridge", "log-linear", "power", "diminishing", "lightgbm", "gp", "diminishing+gp", "fusion")
+METHODS = tuple(name for name in LAWS_BY_NAME if name != "auto")  # which is stacked of the others
 SEEDS = 5
 
 
