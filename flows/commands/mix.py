@@ -13,7 +13,8 @@ from tasks.mixture.laws import LAWS
 
 mix_app = typer.Typer(
     no_args_is_help=True,
-    help="Data mixtures from tables alone (CSV, TSV, JSONL, Parquet, also .gz and .zst): solve, fit a law to runs, compare methods.",
+    help="Data mixtures from tables alone (CSV, TSV, JSONL, Parquet, also .gz and .zst): solve, fit a law to "
+    "runs, compare methods.",
 )
 
 mix_app.command()(solve)

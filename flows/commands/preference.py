@@ -10,7 +10,8 @@ from flows.commands.console import print_json, with_options_of
 
 preference_app = typer.Typer(
     no_args_is_help=True,
-    help="Human ratings from tables (CSV, TSV, JSONL, Parquet, also .gz and .zst): correlate benchmarks with them, fit and validate, forecast, aggregate votes.",
+    help="Human ratings from tables (CSV, TSV, JSONL, Parquet, also .gz and .zst): correlate "
+    "benchmarks with them, fit and validate, forecast, aggregate votes.",
 )
 
 Scores = Annotated[
