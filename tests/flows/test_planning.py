@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import models
-from flows.experiment import walk
+from flows.experiment import check_stage, walk
 from flows.planning import plan_experiment
 from flows.recipes import load_recipe
 from storage.planned import PlannedRun, grouped, totals
@@ -133,7 +133,8 @@ def test_a_duel_of_mixtures_is_planned_model_by_model(home):
 
 
 def test_a_duel_of_combinations_is_planned_model_by_model(home, tmp_path):
-    (tmp_path / "math_x.jsonl").write_text('{"text": "one and one are two"}\n')
+    for name in ("math_x", "web_x", "multilingual_x"):
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "one and one are two"}\n')
     planned = plan_experiment(load_recipe("stitch-duel", [f"sources.folder={tmp_path}"]))
     step = 16 * 128
     expert, stitch = int(3e6 * 0.5 / 3) // step * step, int(3e6 * 0.1) // step * step
@@ -175,6 +176,16 @@ def test_a_pretrained_model_and_tokenizer_in_a_folder_are_priced(home, pretraine
     assert seed["disk_gb"] == pytest.approx(4 * parameters / 1e9)
     assert seed["flops"] > 6 * seed["tokens"] * parameters * 0.5
     assert all(row["minutes"] > 0 for row in stages_of(planned, "evaluation"))
+
+
+def test_a_stage_to_stop_at_is_known_before_anything_runs(home):
+    tiny = load_recipe("tests/tiny.yaml")
+    check_stage("mixture", tiny, home)
+    check_stage("evaluation/stitched", tiny, home)
+    with pytest.raises(
+        ValueError, match="--until mixtures: no such stage; allowed: sources, utility, mixture, "
+    ):
+        check_stage("mixtures", tiny, home)
 
 
 KINDS = {

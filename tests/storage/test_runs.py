@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
 from storage.catalog import Catalog
 from storage.comparison import compare_runs
-from storage.runs import Run, find_record, read_records, summarise
+from storage.runs import STOPPED, Run, find_record, read_records, summarise
 from storage.stages import Stage
+from storage.unrecorded import Reached
 from tests.storage.recorded import FACTS, SCORE, make_run
 
 
@@ -102,3 +104,19 @@ def test_a_damaged_record_is_named(home, run):
     path.write_text(json.dumps(find_record(home, "latest"))[:-9])
     with pytest.raises(ValueError, match=f"{path}: the record of this run is damaged"):
         read_records(home)
+
+
+@pytest.mark.parametrize("until", ["b", "b/x"])
+def test_a_run_goes_as_far_as_it_was_asked_to(home, until):
+    run = Run(home, "trial", {}, until=until)
+    run.stage(Stage("a", 1, {}, {}, lambda folder: {"n": 1}))
+    run.go_on()
+    run.stage(
+        Stage("b", 1, {}, {}, lambda folder: {"n": 2}, "x", headline=lambda facts: f"n is {facts['n']}")
+    )
+    with pytest.raises(Reached):
+        run.go_on()
+    run.finish(STOPPED)
+    told = summarise(home, find_record(home, "latest"))
+    assert (told.status, told.stages[-1]["headline"]) == ("stopped", "n is 2")
+    assert Path(told.stages[-1]["folder"]).parent.name == "b"
