@@ -50,6 +50,8 @@ class Artifact:
     provenance: dict
     hit: bool = False
     expected: bool = False  # not there yet: the facts are those to expect
+    title: str = ""
+    did: str = ""
     seconds: float = field(default=0.0, compare=False)
 
     @property
@@ -60,7 +62,8 @@ class Artifact:
     def of_manifest(cls, folder: Path, manifest: dict) -> Artifact:
         """The artifact that a manifest describes, in the folder that it lies in or would lie in."""
         names = ("stage", "name", "key", "digest", "facts", "provenance")
-        return cls(path=folder, **{name: manifest[name] for name in names})
+        told = {name: manifest.get(name, "") for name in ("title", "did")}
+        return cls(path=folder, **{name: manifest[name] for name in names}, **told)
 
 
 def label_of(stage: str, name: str) -> str:
@@ -114,6 +117,8 @@ class ArtifactStore:
                     "stage": name,
                     "name": label,
                     "version": stage.version,
+                    "title": stage.title,
+                    "did": stage.did,
                     "key": key,
                     "settings": stage.identity,
                     "inputs": stage.inputs,

@@ -41,8 +41,9 @@ class Stage:
 
     version: of the stage's code. identity: JSON values that decide the result. inputs: name -> digest of what it is
     made from. build: makes the result in a folder and returns its facts, JSON values. label: its name, where the
-    stage has several. cost: asked only where the result is not there. expected: the facts that later stages decide
-    from, as far as they can be told without the work; upper bounds. headline: facts -> the one line a person wants.
+    stage has several. title and did: what it is called on a page, and what was done in two words. cost: asked only
+    where the result is not there. expected: the facts that later stages decide from, as far as they can be told
+    without the work; upper bounds. headline: facts -> the one line a person wants.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Stage:
     inputs: dict[str, str]
     build: Callable[[Path], dict]
     label: str = ""
+    title: str = ""
+    did: str = ""
     cost: Callable[[], Cost] = Cost
     expected: Callable[[], dict] = dict
     headline: Callable[[dict], str] = nothing_to_tell

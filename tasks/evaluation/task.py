@@ -70,6 +70,8 @@ def evaluate_model(
     artifact = run.stage(
         Stage(
             name="evaluation",
+            title="evaluation",
+            did="models scored",
             version=VERSION,
             identity=identity,
             inputs=inputs,
@@ -125,6 +127,8 @@ def check_specialisation(
     artifact = run.stage(
         Stage(
             name="specialisation",
+            title="specialisation",
+            did="checked",
             version=VERSION,
             identity=identity,
             inputs=inputs,

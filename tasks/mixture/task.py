@@ -86,6 +86,8 @@ def solve_mixture(
     artifact = run.stage(
         Stage(
             name="mixture",
+            title="mixtures",
+            did="solved",
             version=VERSION,
             identity=identity,
             inputs=inputs,
@@ -129,6 +131,8 @@ def add_up_mixtures(
     return run.stage(
         Stage(
             name="mixture",
+            title="mixtures",
+            did="solved",
             version=VERSION,
             identity={"name": name, "sum_of": list(mixtures)},
             inputs=inputs,
@@ -187,6 +191,8 @@ def group_tasks(
     artifact = run.stage(
         Stage(
             name="experts",
+            title="tasks of experts",
+            did="grouped",
             version=VERSION,
             identity={"count": count, "reserved": sorted(reserved)},
             inputs={"utility": utility.digest},

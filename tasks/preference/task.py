@@ -67,6 +67,8 @@ def forecast_preference(
     artifact = run.stage(
         Stage(
             name="preference",
+            title="preference",
+            did="forecast",
             version=VERSION,
             identity=identity,
             inputs=inputs,

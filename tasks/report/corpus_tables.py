@@ -9,20 +9,6 @@ from storage.artifacts import Artifact
 from tasks.report.formatting import compact, count, duration, listed, num_bytes, significant
 
 SHOWN_KEY = 10
-STEPS = (
-    ("sources", "sources", "counted, split, cleaned"),
-    ("utility", "utility", "estimated"),
-    ("mixture", "mixtures", "solved"),
-    ("seed", "seed", "trained"),
-    ("expert", "experts", "branched, trained"),
-    ("composition", "compositions", "composed"),
-    ("stitched", "stitching", "stitches trained"),
-    ("evaluation", "evaluation", "models scored"),
-    ("specialisation", "specialisation", "checked"),
-    ("preference", "preference", "forecast"),
-    ("responses", "responses", "prompts answered"),
-    ("programmatic", "programmatic ratings", "studied"),
-)
 
 
 @dataclass(frozen=True)
@@ -61,14 +47,16 @@ def seconds_of(artifact: Artifact) -> float:
 
 
 def chain(artifacts: Sequence[Artifact]) -> list[Step]:
-    """The boxes of the chain in their order; stages that did not run are left out."""
+    """The boxes of the chain: a stage each, in the order in which they come first."""
     whole = sum(seconds_of(a) for a in artifacts) or 1.0
+    by_stage: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        by_stage.setdefault(artifact.stage, []).append(artifact)
     steps = []
-    for stage, name, did in STEPS:
-        part = [a for a in artifacts if a.stage == stage]
-        if part:
-            seconds = sum(seconds_of(a) for a in part)
-            steps.append(Step(name, len(part), did, duration(seconds), seconds / whole))
+    for stage, part in by_stage.items():
+        seconds = sum(seconds_of(a) for a in part)
+        name = part[0].title or stage
+        steps.append(Step(name, len(part), part[0].did, duration(seconds), seconds / whole))
     return steps
 
 

@@ -75,6 +75,8 @@ def write_report(
     artifact = run.stage(
         Stage(
             name="report",
+            title="report",
+            did="written",
             version=VERSION,
             identity={"title": title},
             inputs=inputs,

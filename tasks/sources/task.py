@@ -179,6 +179,8 @@ def prepare_sources(
     artifact = run.stage(
         Stage(
             name="sources",
+            title="sources",
+            did="counted, split, cleaned",
             version=VERSION,
             identity=identity,
             inputs=inputs,

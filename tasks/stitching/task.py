@@ -60,6 +60,8 @@ def train_stitches(
     return run.stage(
         Stage(
             name="stitched",
+            title="stitching",
+            did="stitches trained",
             version=VERSION,
             identity=identity,
             inputs=data.inputs | lineage.inputs,
@@ -163,6 +165,8 @@ def compose_models(
     return run.stage(
         Stage(
             name="composition",
+            title="compositions",
+            did="composed",
             version=VERSION,
             identity=identity,
             inputs=inputs,

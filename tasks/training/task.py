@@ -86,6 +86,8 @@ def plan_budget(
     measured = run.stage(
         Stage(
             name="speed",
+            title="speed",
+            did="measured",
             version=VERSION,
             identity=identity,
             inputs={},
@@ -146,6 +148,8 @@ def train_seed(
     return run.stage(
         Stage(
             name="seed",
+            title="seed",
+            did="trained",
             version=VERSION,
             identity=identity,
             inputs=inputs,
@@ -196,6 +200,8 @@ def train_expert(
     return run.stage(
         Stage(
             name="expert",
+            title="experts",
+            did="branched, trained",
             version=VERSION,
             identity=identity,
             inputs=inputs,

@@ -55,6 +55,8 @@ def estimate_utility(run: AnyRun, settings: UtilitySettings, corpus: Artifact) -
     artifact = run.stage(
         Stage(
             name="utility",
+            title="utility",
+            did="estimated",
             version=VERSION,
             identity=identity,
             inputs=inputs,
@@ -99,6 +101,8 @@ def utility_of_proxies(
     artifact = run.stage(
         Stage(
             name="utility",
+            title="utility",
+            did="estimated",
             version=VERSION,
             identity=identity,
             inputs=inputs,

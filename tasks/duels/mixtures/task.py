@@ -90,6 +90,8 @@ def judge_duel(
     artifact = run.stage(
         Stage(
             name="duel",
+            title="duel",
+            did="judged",
             version=VERSION,
             identity=identity,
             inputs=inputs,

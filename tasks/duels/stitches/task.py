@@ -72,6 +72,8 @@ def prepare_probes(run: AnyRun, duel: StitchDuelSettings, corpus: Artifact, rand
     return run.stage(
         Stage(
             name="probes",
+            title="probes",
+            did="made",
             version=VERSION,
             identity=identity,
             inputs={"sources": corpus.digest},
@@ -113,6 +115,8 @@ def measure_cost(run: AnyRun, name: str, model: Artifact, length: int, batch_siz
     return run.stage(
         Stage(
             name="cost",
+            title="costs",
+            did="measured",
             version=VERSION,
             identity=identity,
             inputs={"model": model.digest},
@@ -182,6 +186,8 @@ def judge_stitch_duel(
     artifact = run.stage(
         Stage(
             name="stitch-duel",
+            title="duel",
+            did="judged",
             version=VERSION,
             identity=identity,
             inputs=inputs,

@@ -54,6 +54,8 @@ def respond_to_prompts(
     artifact = run.stage(
         Stage(
             name="responses",
+            title="responses",
+            did="prompts answered",
             version=VERSION,
             identity=identity,
             inputs=inputs,
@@ -118,6 +120,8 @@ def study_programmatic(
     artifact = run.stage(
         Stage(
             name="programmatic",
+            title="programmatic ratings",
+            did="studied",
             version=VERSION,
             identity=identity,
             inputs=inputs,

@@ -92,6 +92,8 @@ def train_proxy(
     return run.stage(
         Stage(
             name="proxy",
+            title="proxies",
+            did="trained, scored",
             version=VERSION,
             identity=identity,
             inputs=inputs,

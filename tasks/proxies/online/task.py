@@ -93,6 +93,8 @@ def learn_weights(
     artifact = run.stage(
         Stage(
             name="online",
+            title="online mixing",
+            did="weights learnt",
             version=VERSION,
             identity=identity,
             inputs={"sources": corpus.digest},

@@ -37,6 +37,8 @@ def drop_expert(run: AnyRun, stitched: Artifact, expert: str, name: str) -> Arti
     return run.stage(
         Stage(
             name="dropped",
+            title="fewer experts",
+            did="dropped",
             version=VERSION,
             identity={"expert": expert},
             inputs={"stitched": stitched.digest},
@@ -82,6 +84,8 @@ def add_expert(
     return run.stage(
         Stage(
             name="added",
+            title="more experts",
+            did="added, trained",
             version=VERSION,
             identity=identity,
             inputs={**data.inputs, **lineage.inputs, "stitched": stitched.digest},
