@@ -154,7 +154,13 @@ def test_own_text_is_planned_from_its_files_first_rows(home, tmp_path):
     pq.write_table(pa.table({"text": [text] * 2_000}), tmp_path / "table.parquet")
     listed = "sources.listed=[{name: columns, reader: parquet, path: %s}]" % (tmp_path / "table.parquet")
     recipe = load_recipe(
-        "pocket", [f"sources.folder={tmp_path}", listed, "evaluation={}", "experts={count: 1}"]
+        "pocket",
+        [
+            f"sources.folder={tmp_path}",
+            listed,
+            "evaluation={made: [], made_from_each: 20}",
+            "experts={count: 1}",
+        ],
     )
     corpus = prepare_sources(PlannedRun(home), recipe.sources, recipe.evaluation, 0)
     kept = 2_000 * 1_000 * 0.9

@@ -41,4 +41,7 @@ def test_text_beside_the_corpus_counts_as_an_input():
 
 def test_a_run_is_identified_by_its_settings_rate_and_seed():
     settings = TrainingSettings()
-    assert Training(settings, 3).identity(1e-3) == {"training": training_identity(settings, 1e-3), "seed": 3}
+    assert Training(settings, 3).identity(1e-3) == {
+        "training": training_identity(settings, 1e-3),
+        "random_seed": 3,
+    }

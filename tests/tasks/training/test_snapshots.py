@@ -194,7 +194,8 @@ def seed_of(home, new_model, tokens, settings, tmp_path):
     tokens.tofile(tmp_path / "corpus" / "tokens" / "text.bin")
     new_model().save_pretrained(tmp_path / "start")
     corpus = Artifact("sources", "", "c", "c", tmp_path / "corpus", {"token_dtype": "<u2"}, {})
-    plan = {"mixture": {"sources": {"text": {"tokens": STEPS * settings.tokens_per_step}}}}
+    budget = STEPS * settings.tokens_per_step
+    plan = {"mixture": {"sources": {"text": {"tokens": budget}}}, "budget": budget}
     mixture = Artifact("mixture", "seed", "m", "m", tmp_path, plan, {})
     run = Run(home, "snapshots", {})
     run.uses_prefect = False

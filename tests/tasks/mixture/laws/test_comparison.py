@@ -80,7 +80,7 @@ def test_what_a_user_can_get_wrong_is_said():
     with pytest.raises(ValueError, match="need --tokens"):
         planned_budget(SOURCES, None, 1000, None)
     assert planned_budget(SOURCES, None, None, None).epoch_cap == math.inf
-    with pytest.raises(ValueError, match=r"--laws \['cubic'\]: must be some of ridge"):
+    with pytest.raises(ValueError, match=r"--laws \['cubic'\]: must be some of auto"):
         compare(table(10, 0), laws=["cubic"])
     with pytest.raises(ValueError, match=r"fusion: needs --utility"):
         compare(table(10, 0), laws=["fusion"])

@@ -161,7 +161,7 @@ def test_what_a_user_can_get_wrong_is_said():
         bad = losses.copy()
         bad.loc["run1", "prose"] = np.nan
         fit_law(runs, bad, "ridge")
-    with pytest.raises(ValueError, match=r"law='cubic': must be one of ridge"):
+    with pytest.raises(ValueError, match=r"law='cubic': must be one of auto"):
         fit_law(runs, losses, "cubic")
     with pytest.raises(ValueError, match=r"3 runs are too few; it needs at least 4"):
         fit_law(runs.iloc[:3], losses.iloc[:3], "power")

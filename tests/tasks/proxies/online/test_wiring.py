@@ -172,7 +172,7 @@ def test_stages_hand_learnt_weights_on(home):
 
 @pytest.mark.slow
 def test_contenders_of_a_duel_may_use_them(home, monkeypatch):
-    from flows import duel as flow
+    from flows import duels as flow
 
     online = "online: {tokens: 2048, model: {hidden_size: 32, num_layers: 1, num_heads: 2}}"
     e = load_recipe(
@@ -195,7 +195,7 @@ def test_contenders_of_a_duel_may_use_them(home, monkeypatch):
     monkeypatch.setattr(flow, "judge_duel", judge)
     run = Run(home, e.name, e.to_json())
     run.uses_prefect = False
-    flow.duel_pipeline(run, e, e.duel)
+    flow.mixture_duel(run, e, e.duel)
     methods = {t.contender: read_mixture(t.mixture)["certificate"]["method"] for t in trained}
     assert methods == {"bandit": "odm", "olmo": "olmo", "ridge": "law"}
     assert all(
