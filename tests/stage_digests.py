@@ -11,6 +11,7 @@ for no new version.
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -57,11 +58,13 @@ def method_digests(task: Path) -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _code(path: Path) -> bytes:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return f"{path.relative_to(ROOT)}\0{ast.dump(_without_docstrings(tree))}".encode()
 
 
+@functools.cache
 def _is_list(path: Path) -> bool:
     return path.name == "__init__.py" and "= listed(globals()" in path.read_text(encoding="utf-8")
 
@@ -113,6 +116,7 @@ def _reached(start: Path, with_listed: bool) -> set[Path]:
     return found
 
 
+@functools.cache
 def _imports(path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
