@@ -20,6 +20,7 @@ from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation, evaluate_model
 from tasks.mixture.task import count_experts, group_tasks, solve_mixture
 from tasks.preference.task import check_preference, forecast_preference
+from tasks.report.run_results import RunResults
 from tasks.report.task import write_report
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
@@ -116,8 +117,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     snapshots = evaluate_snapshots(run, models, corpus, e.evaluation)
     forecast = forecast_preference(run, e.preference, scores | snapshots)
     responses, programmatic = rated_by_rules(run, e, models, corpus, scores | snapshots)
-    write_report(
-        run,
+    results = RunResults(
         title=e.name,
         corpus=corpus,
         utility=utility,
@@ -130,6 +130,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         responses=responses,
         programmatic=programmatic,
     )
+    write_report(run, results)
 
 
 def run_experiment(experiment: Experiment, until: str | None = None) -> RunSummary:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.evaluation.specialisation import own_sources
 from tasks.preference.study import LEVEL, Study
@@ -27,6 +25,7 @@ from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.dots import draw_dots, score_words
 from tasks.report.pictures.losses import draw_losses, read_curve
+from tasks.report.run_results import RunResults
 from tasks.report.templating import page_environment, page_style
 from tasks.report.token_text import coloured
 
@@ -34,41 +33,8 @@ OPEN_PANELS = 8
 Scores = dict[str, dict[tuple[str, str], Score]]
 
 
-@dataclass(frozen=True)
-class ReportData:
-    """What a report is about: the artifacts of a run, mixtures, models and scores by name.
-
-    snapshots: scores of models on their way; responses: what `programmatic` rates. Both count in totals and provenance
-    and are in no table of scores.
-    """
-
-    title: str
-    corpus: Artifact
-    utility: Artifact
-    mixtures: Mapping[str, Artifact]
-    models: Mapping[str, Artifact]
-    scores: Mapping[str, Artifact]
-    specialisation: Artifact
-    forecast: Artifact
-    snapshots: Mapping[str, Artifact] = field(default_factory=dict)
-    responses: Mapping[str, Artifact] = field(default_factory=dict)
-    programmatic: Artifact | None = None
-
-    @cached_property
-    def artifacts(self) -> list[Artifact]:
-        """All of them, in the order of the chain."""
-        return [
-            self.corpus,
-            self.utility,
-            *self.mixtures.values(),
-            *self.models.values(),
-            *self.scores.values(),
-            self.specialisation,
-            *self.snapshots.values(),
-            self.forecast,
-            *self.responses.values(),
-            *([] if self.programmatic is None else [self.programmatic]),
-        ]
+class ReportData(RunResults):
+    """What a report is about, with what follows from it."""
 
     @cached_property
     def tasks(self) -> dict[str, dict]:
