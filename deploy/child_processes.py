@@ -63,13 +63,15 @@ def end_flow_runs(home: Home) -> None:
     end_all(processes_of(home, FLOW_RUN))
 
 
-def end_all(processes: list[psutil.Process]) -> None:
-    """Ask them to end, and end those that do not."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=END_SECONDS)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=END_SECONDS)
+def end_all(processes: list[psutil.Process], seconds: float = END_SECONDS) -> None:
+    """Ask them to end, ask again those that have not within `seconds`, and then end them.
+
+    A flow run is asked by an exception that Prefect raises where it is just then; in a destructor or a callback of a
+    weak reference Python swallows it, and the run goes on.
+    """
+    alive = processes
+    for ask_or_end in (psutil.Process.terminate, psutil.Process.terminate, psutil.Process.kill):
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                ask_or_end(process)
+        _, alive = psutil.wait_procs(alive, timeout=seconds)

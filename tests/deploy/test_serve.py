@@ -101,6 +101,35 @@ def pages(tmp_path_factory):
     end_all(processes_of(served.home))
 
 
+DEAF = """
+import signal, sys, time
+asked = []
+def hear(*_):
+    asked.append(1)
+    if len(asked) == int(sys.argv[1]):
+        print("ended as asked", flush=True)
+        sys.exit(0)
+signal.signal(signal.SIGTERM, hear)
+print("up", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(("needed", "said"), [(1, "ended as asked"), (2, "ended as asked"), (3, "")])
+def test_who_does_not_hear_is_asked_again_before_the_end(needed, said):
+    """Prefect's request to end is an exception, which Python swallows in a callback of a weak reference."""
+    command = [sys.executable, "-c", DEAF, str(needed)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "up\n"
+            end_all([psutil.Process(process.pid)], seconds=1.0)
+            assert process.wait(1) is not None
+            assert process.stdout.read().strip() == said
+        finally:
+            process.kill()
+
+
 def test_a_port_that_is_taken_is_not_chosen():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
