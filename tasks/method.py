@@ -40,6 +40,10 @@ class Method:
         """As recipes and commands call it."""
         return self.settings.model_fields["method"].default
 
+    def own_settings(self, common: type[MethodSettings] = MethodSettings) -> list[str]:
+        """Names of the settings that it has beside those of `common`."""
+        return [name for name in self.settings.model_fields if name not in common.model_fields]
+
     def configured(self, **given: Any) -> Any:
         """Its settings where nothing is set but what is given."""
         return self.settings.model_validate(given)

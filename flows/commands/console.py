@@ -28,14 +28,16 @@ def print_json(value: Any) -> None:
 
 
 def show(table: Table) -> None:
-    Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL).print(table)
+    _console().print(table)
 
 
 def say(text: str) -> None:
     """A line as it is: no brackets in it are taken for colours."""
-    Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL).print(
-        text, highlight=False, markup=False
-    )
+    _console().print(text, highlight=False, markup=False)
+
+
+def _console() -> Console:
+    return Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL)
 
 
 def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:

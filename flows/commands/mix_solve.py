@@ -203,17 +203,10 @@ def _by_rule(
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ValueError(
-            f"--method {method.name}: {told}; its settings: {', '.join(_own(method))}"
+            f"--method {method.name}: {told}; its settings: {', '.join(method.own_settings(MixtureSettings)) or 'none'}"
         ) from error
     settings = settings.model_copy(update={"epoch_cap": cap})
     return method.solve(settings, Question(sizes, budget))
-
-
-def _own(method: MixtureMethod) -> list[str]:
-    """The settings that the method alone has."""
-    return [name for name in method.settings.model_fields if name not in MixtureSettings.model_fields] or [
-        "none"
-    ]
 
 
 def _by_law(

@@ -26,9 +26,10 @@ from flows.commands.settings_reference import (
 from flows.recipes import models_of
 from storage.catalog import Catalog
 from storage.home import Home
-from tasks.method import Method
+from tasks.method import Method, MethodSettings
 from tasks.mixture.laws import LAWS
 from tasks.mixture.methods import METHODS
+from tasks.mixture.mixture_method import EVIDENCE
 from tasks.mixture.settings import MixtureSettings
 from tasks.stitching.compositions import COMPOSITIONS, RESERVED_NAMES
 from tasks.stitching.compositions.composition import CompositionSettings
@@ -40,13 +41,6 @@ A_TABLE = re.compile(
     r"Model name at the endpoint|openai: the model's tokenizer|The utility to|As of `mix solve`)"
 )
 WRITTEN = re.compile(r"\b(to write|pictures?)\b")
-EVIDENCE = {
-    "none": "the sizes of the sources alone",
-    "weights": "weights by hand",
-    "utility": "a utility matrix",
-    "swarm": "a swarm of proxies (`utility.method=ablation` with `utility.ablation.swarm`)",
-    "online": "proxies that train while the weights are learnt",
-}
 
 
 def pages() -> dict[str, str]:
@@ -75,7 +69,7 @@ def _methods_page() -> str:
             ("needs utility", lambda law: "yes" if law.needs_utility else "no"),
         ),
     ]
-    parts += [_method(law, None) for law in LAWS]
+    parts += [_method(law) for law in LAWS]
     parts += [
         "## Compositions\n\nFor `stitching.compositions`, and for the variants of a stitch duel, which also know "
         "`stitched` and `dense`.\n",
@@ -93,10 +87,9 @@ def _overview(methods: tuple[Any, ...], *columns: tuple[str, Any]) -> str:
     )
 
 
-def _method(method: Method, common: type | None) -> str:
+def _method(method: Method, common: type[MethodSettings] = MethodSettings) -> str:
     """Equation, paper and own settings of a method."""
-    known = common.model_fields if common is not None else {"method": None}  # type: ignore[attr-defined]
-    own = [name for name in method.settings.model_fields if name not in known]
+    own = method.own_settings(common)
     parts = [f"### {method.title} (`{method.name}`)\n"]
     if method.equation:
         parts.append(f"```\n{method.equation}\n```\n")

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from tasks.training.token_plans import Array
 
 Evidence = Literal["none", "weights", "utility", "swarm", "online"]
+EVIDENCE: dict[Evidence, str] = {
+    "none": "the sizes of the sources alone",
+    "weights": "weights by hand",
+    "utility": "a utility matrix",
+    "swarm": "a swarm of proxies (`utility.method=ablation` with `utility.ablation.swarm`)",
+    "online": "proxies that train while the weights are learnt",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class MixtureMethod(Method):
     """A way to choose the mixture.
 
     solve: (settings, question) -> mixture; ValueError for names that do not match and a budget that the cap does not
-    allow. evidence: what it must know beside the sizes of the sources; weights: by hand. needs_sizes: whether their
+    allow. evidence: what it must know, see `EVIDENCE`. needs_sizes: whether their
     sizes decide where no cap binds. solve_stitches: for the stitch layers, where they are chosen otherwise.
     """
 

@@ -8,6 +8,8 @@ from functools import cached_property
 
 from storage.artifacts import Artifact
 
+PAGE = "report.html"  # how every page that opens from disk is called
+
 
 @dataclass(frozen=True)
 class RunResults:

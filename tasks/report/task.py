@@ -8,11 +8,10 @@ from pathlib import Path
 from storage.artifacts import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
-from tasks.report.run_results import RunResults
+from tasks.report.run_results import PAGE, RunResults
 from tasks.stage import Progress, show_text, stage_task
 
 VERSION = 6
-PAGE = "report.html"
 
 
 @stage_task(name="report", task_run_name="report")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,18 +116,16 @@ def _mean_bytes(source: SourceSettings) -> int:
     return sum(sizes) // len(sizes)
 
 
-def _sum_of(source: SourceSettings, size_of_file: Any) -> Size:
+def _sum_of(source: SourceSettings, size_of_file: Callable[[SourceSettings, Path], tuple[int, int]]) -> Size:
     found = [size_of_file(source, path) for path in input_files(source)]
     return Size(sum(n for n, _ in found), sum(d for _, d in found))
 
 
 def _jsonl_size(source: SourceSettings, path: Path) -> tuple[int, int]:
     """(bytes of text, documents): the file's size, unpacked, by the share that is text in its first rows."""
-    texts, lines = 0, 0
     rows = list(itertools.islice(open_lines(path), FIRST_ROWS))
     first = source.model_copy(update={"path": str(path), "max_documents": len(rows) or 1, "max_bytes": None})
-    for text in read_documents(first):
-        texts += len(text.encode())
+    texts = sum(len(text.encode()) for text in read_documents(first))
     lines = sum(len(row) for row in rows)
     unpacked = path.stat().st_size * _expansion(path)
     if len(rows) < FIRST_ROWS:
@@ -177,11 +175,10 @@ def _tasks(sources: list[str], evaluation: BenchmarkSettings) -> dict[str, dict[
     test_share = 1 - evaluation.dev_share
     tasks: dict[str, dict[str, Any]] = {}
     for made in evaluation.made:
-        kind = "cloze" if made.kind == "cloze" else "choice"
-        tasks[made.name] = _about(kind, made.source, "acc", made.num_items, test_share)
+        tasks[made.name] = _about("choice", made.source, "acc", made.num_items, test_share)
     if evaluation.made_from_each is not None:
         for source in sources:
-            tasks[f"{source}-cloze"] = _about("cloze", source, "acc", evaluation.made_from_each, test_share)
+            tasks[f"{source}-cloze"] = _about("choice", source, "acc", evaluation.made_from_each, test_share)
     if evaluation.folder is not None:
         found, _ = read_benchmark_folder(evaluation.folder, evaluation.max_items)
         for benchmark in found:

@@ -43,7 +43,7 @@ class StitchingSettings(StitchSettings):
     """Stitch layers between seed and experts, and what they are compared with."""
 
     compositions: tuple[AnyComposition, ...] = Field(
-        (COMPOSITIONS_BY_NAME["soup"].defaults,),
+        (COMPOSITIONS_BY_NAME["soup"].configured(),),
         description="Other ways to combine seed and experts to compare with, each by name or with settings, such as "
         "[soup, {method: ties, density: 0.3}]. Those that train get as many tokens as the stitches, of the same "
         f"mixture. {lines(COMPOSITIONS)}.",

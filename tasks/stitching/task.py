@@ -159,8 +159,7 @@ def compose_models(
         )
 
     def shape(config: Any) -> Shape:
-        cost = composition.cost(config, len(lineage.experts), training.settings.sequence_length, settings)
-        return Shape(cost.total, cost.trained, cost.flops_per_token)
+        return composition.cost(config, len(lineage.experts), training.settings.sequence_length, settings)
 
     return run.stage(
         Stage(

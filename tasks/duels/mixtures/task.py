@@ -11,11 +11,11 @@ from storage.artifacts import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings
+from tasks.report.run_results import PAGE
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
 VERSION = 4
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)

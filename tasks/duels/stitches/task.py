@@ -15,6 +15,7 @@ from tasks.duels.stitches.settings import AVERAGE, STITCHED, StitchDuelSettings,
 from tasks.duels.stitches.switching import domain_sources, source_weights
 from tasks.mixture.methods import mixture_settings
 from tasks.mixture.settings import MixtureSettings
+from tasks.report.run_results import PAGE
 from tasks.sources.scarcity import token_counts
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.training_run import ExtraText
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VERSION = 3
-PAGE = "report.html"
 MEASURING_SECONDS = 30.0
 KEPT = "kept:"
 

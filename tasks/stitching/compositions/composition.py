@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from tasks.method import Method, MethodSettings
 from tasks.tables.file_names import NAME_PATTERN
+from tasks.training.estimates import Shape, dense_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -56,12 +57,22 @@ class MergeSettings(CompositionSettings):
     )
 
 
-class CompositionCost(NamedTuple):
-    """Weights of the model; those that train, and FLOPs of training on one token: 0 where nothing trains."""
+class RandomMergeSettings(MergeSettings):
+    """Of one whose thinning is drawn by lot."""
 
-    total: int
-    trained: int
-    flops_per_token: float
+    random_seed: int = Field(0, ge=0, lt=2**31, description="Which changes are dropped.")
+
+
+def merged_by(method: str) -> Callable[[Any, PreTrainedModel, Experts], PreTrainedModel]:
+    """The `build` of a composition that is mergekit's method of this name."""
+
+    def build(settings: MergeSettings, seed_model: PreTrainedModel, experts: Experts) -> PreTrainedModel:
+        from models.merging import mergekit_merge
+
+        options = settings.model_dump(exclude=set(CompositionSettings.model_fields))
+        return mergekit_merge(method, seed_model, experts, **options)  # type: ignore[arg-type]
+
+    return build
 
 
 def as_the_seed(settings: Any, base_config: PreTrainedConfig, names: Sequence[str]) -> PreTrainedConfig:
@@ -85,31 +96,23 @@ class Composition(Method):
     configuration: Callable[[Any, PreTrainedConfig, Sequence[str]], PreTrainedConfig] = as_the_seed
 
     @property
-    def defaults(self) -> CompositionSettings:
-        return self.settings(method=self.name)
-
-    @property
     def is_trained(self) -> bool:
         """Whether the model needs training once it is built."""
         return self.trains != NOTHING
 
     def combine(self, seed_model: PreTrainedModel, experts: Experts, **options: Any) -> PreTrainedModel:
         """`build` with settings of these options; ValueError for options that it has not, or out of range."""
-        return self.build(self.settings(**options), seed_model, experts)
+        return self.build(self.configured(**options), seed_model, experts)
 
     def cost(
         self, base_config: PreTrainedConfig, num_experts: int, sequence_length: int, settings: Any = None
-    ) -> CompositionCost:
-        """Cost of the model before it is built, on sequences of so many tokens.
+    ) -> Shape:
+        """Weights and FLOPs of the model before it is built, on sequences of so many tokens.
 
-        base_config: the architecture that seed and experts share. settings: None for the defaults.
+        base_config: the architecture that seed and experts share. settings: None for the defaults. Where nothing
+        trains, no weights and no FLOPs do.
         """
-        import models
-
         names = [str(number) for number in range(num_experts)]
-        config = self.configuration(settings or self.defaults, base_config, names)
-        costs = models.model_costs(config, sequence_length)
-        if not self.is_trained:
-            return CompositionCost(costs.total, 0, 0.0)
-        flops = models.train_flops_per_token(config, sequence_length)
-        return CompositionCost(costs.total, costs.trained, flops)
+        config = self.configuration(settings or self.configured(), base_config, names)
+        shape = dense_shape(config, sequence_length)
+        return shape if self.is_trained else Shape(shape.parameters, 0, 0.0)

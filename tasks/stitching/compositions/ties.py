@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from tasks.stitching.compositions.composition import Composition, MergeSettings
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from tasks.stitching.compositions.composition import Experts
+from tasks.stitching.compositions.composition import Composition, MergeSettings, merged_by
 
 
 class TiesSettings(MergeSettings):
     """How the experts' changes are thinned out and weighed."""
 
     method: Literal["ties"] = "ties"
-
-
-def build(settings: TiesSettings, seed_model: PreTrainedModel, experts: Experts) -> PreTrainedModel:
-    from models.merging import mergekit_merge
-
-    return mergekit_merge(
-        "ties",
-        seed_model,
-        experts,
-        settings.density,
-        settings.weight,
-    )
 
 
 COMPOSITION = Composition(
@@ -37,5 +20,5 @@ COMPOSITION = Composition(
     paper="Yadav et al. 2023, arXiv 2306.01708, algorithm 1",
     equation="theta = theta_seed + mean by w_i of those d_i with sign(d_i) = sign(sum_j w_j d_j); "
     "d_i keeps the largest of theta_i - theta_seed",
-    build=build,
+    build=merged_by("ties"),
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from storage.stages import Cost
+from tasks.training.estimates import FORWARD_FLOPS_PER_WEIGHT
 from tasks.utility.medu.settings import MeduSettings
-
-FLOPS_PER_WEIGHT = 2  # and token
 
 
 def judging_cost(settings: MeduSettings, num_tasks: int, num_cells: int) -> Cost:
@@ -23,7 +22,7 @@ def judging_cost(settings: MeduSettings, num_tasks: int, num_cells: int) -> Cost
     return Cost(
         read=tokens,
         requests=requests,
-        flops=None if parameters is None else FLOPS_PER_WEIGHT * parameters * tokens,
+        flops=None if parameters is None else FORWARD_FLOPS_PER_WEIGHT * parameters * tokens,
         seconds=None,
         basis=(
             f"a judge is asked at most {requests:,} times, for {settings.documents:,} documents a source and task "
