@@ -20,7 +20,7 @@ from tasks.duels.stitches.task import (
     prepare_probes,
 )
 from tasks.evaluation.task import evaluate_model
-from tasks.mixture.task import add_up_mixtures, count_experts, group_tasks, solve_mixture
+from tasks.mixture.task import Known, Stretch, add_up_mixtures, count_experts, group_tasks, solve_mixture
 from tasks.sources.scarcity import data_limits, share_for_epochs, token_counts
 from tasks.sources.task import prepare_sources
 from tasks.stitching.changes.task import add_expert, drop_expert
@@ -45,16 +45,17 @@ def mixture_duel(run: AnyRun, e: Experiment, duel: DuelSettings) -> None:
             utility = utility_of(run, e, corpus, contender.utility, largest, share)
             utilities[f"{regime.name} {contender.utility}"] = utility
             learnt = weights_learnt(run, e, contender.mixture, corpus, largest, share)
+            known = Known(corpus, utility, learnt, limits)
             for tokens in budgets(duel, largest, e.training.tokens_per_step):
                 name = f"{contender.name}-{regime.name}-{tokens}"
-                mixture = solve_mixture(
-                    run, name, contender.mixture, corpus, utility, tokens, limits=limits, learnt=learnt
-                )
+                mixture = solve_mixture(run, name, contender.mixture, known, Stretch(tokens))
                 read = first_like(mixture, plans)
                 for random_seed in range(e.random_seed, e.random_seed + duel.seeds):
-                    model = train_seed(
-                        run, e.model, e.training, corpus, read, random_seed, f"{regime.name}-{tokens}", limits
+                    training, data = (
+                        Training(e.training, random_seed),
+                        TrainingData(corpus, read, limits=limits),
                     )
+                    model = train_seed(run, e.model, training, data, f"{regime.name}-{tokens}")
                     scores = evaluate_model(
                         run, f"{read.name}-seed{random_seed}", model, corpus, e.evaluation
                     )
@@ -68,37 +69,31 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
     most = max([v.stitch.num_stitches for v in duel.variants if v.stitch is not None], default=1)
-    budget = plan_budget(run, e.budget, e.model, e.training, corpus, num_experts, most, e.random_seed)
+    training = Training(e.training, e.random_seed)
+    budget = plan_budget(run, e.budget, e.model, training, corpus, num_experts, most)
     probes = prepare_probes(run, duel, corpus, e.random_seed)
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
     own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
 
-    behind = {SEED: solve_mixture(run, SEED, e.mixture, corpus, utility, budget.seed)}
+    known = Known(corpus, utility)
+    behind = {SEED: solve_mixture(run, SEED, e.mixture, known, Stretch(budget.seed))}
     own = {
-        name: solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
+        name: solve_mixture(run, name, e.mixture, known, Stretch(budget.expert, behind, own_tasks=tasks))
         for name, tasks in own_tasks.items()
     }
-    joint = solve_mixture(
-        run,
-        "stitched",
-        joint_mixture(duel, e.mixture, corpus),
-        corpus,
-        utility,
-        budget.stitch,
-        (),
-        behind | own,
-        experts=own_tasks,
-    )
+    stretch = Stretch(budget.stitch, behind | own, experts=own_tasks)
+    joint = solve_mixture(run, "stitched", joint_mixture(duel, e.mixture, corpus), known, stretch)
     summed = add_up_mixtures(run, "dense", corpus, own | {"stitched": joint}, behind[SEED])
     text = DuelText(corpus, joint, summed, probes)
 
     evaluated: list[Evaluated] = []
     for random_seed in range(e.random_seed, e.random_seed + duel.seeds):
         suffix = f"-seed{random_seed}"
-        hub = train_seed(run, e.model, e.training, corpus, behind[SEED], random_seed, f"duel{suffix}")
-        experts = train_experts(run, e, corpus, own, hub, random_seed, suffix)
+        training = replace(training, random_seed=random_seed)
+        hub = train_seed(run, e.model, training, TrainingData(corpus, behind[SEED]), f"duel{suffix}")
+        experts = train_experts(run, training, corpus, own, hub, suffix)
         models: dict[str, Artifact] = {SEED: hub, **experts}
-        training, lineage = Training(e.training, random_seed), Lineage(hub, experts)
+        lineage = Lineage(hub, experts)
         for variant in duel.variants:
             if random_seed == e.random_seed or not variant.side:
                 models[variant.name] = _combined(
@@ -133,18 +128,16 @@ def _combined(
     """The variant's model."""
     rate = variant.learning_rate or training.settings.expert_learning_rate
     own = {"expert_learning_rate": rate, "freeze_expert_embeddings": False}
-    settings = training.settings.model_copy(update=own)
+    its = replace(training, settings=training.settings.model_copy(update=own))
     if variant.method == DENSE:
         stitch_share = text.joint.facts["budget"] / text.summed.facts["budget"]
         extra = in_domain_text(text.probes, variant.in_domain_share * stitch_share)
         return train_expert(
-            run, "dense", settings, text.corpus, text.summed, lineage.hub, training.random_seed, label, extra
+            run, "dense", its, TrainingData(text.corpus, text.summed, extra), lineage.hub, label
         )
     data = TrainingData(text.corpus, text.joint, in_domain_text(text.probes, variant.in_domain_share))
     if variant.stitch is None:
-        return compose_models(
-            run, variant.composition(rate), replace(training, settings=settings), data, lineage, label
-        )
+        return compose_models(run, variant.composition(rate), its, data, lineage, label)
     models = {SEED: lineage.hub, **lineage.experts}
     name = next(iter(lineage.experts)) if variant.hub == FIRST_EXPERT else variant.hub
     if name not in models:

@@ -18,7 +18,7 @@ from storage.planned import PlannedRun
 from storage.runs import RunSummary, find_record, summarise
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation, evaluate_model
-from tasks.mixture.task import count_experts, group_tasks, solve_mixture
+from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
 from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.run_results import RunResults
 from tasks.report.task import write_report
@@ -61,39 +61,23 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
-    budget = plan_budget(
-        run, e.budget, e.model, e.training, corpus, num_experts, e.stitching.num_stitches, e.random_seed
-    )
+    training = Training(e.training, e.random_seed, keep_snapshots=True)
+    budget = plan_budget(run, e.budget, e.model, training, corpus, num_experts, e.stitching.num_stitches)
     utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
 
     own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
-    learnt = weights_learnt(run, e, e.mixture, corpus, budget.seed)
-    mixtures: dict[str, Artifact] = {
-        "seed": solve_mixture(run, "seed", e.mixture, corpus, utility, budget.seed, learnt=learnt)
-    }
+    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, budget.seed))
+    mixtures = {"seed": solve_mixture(run, "seed", e.mixture, known, Stretch(budget.seed))}
+    first = dict(mixtures)
     for name, tasks in own_tasks.items():
-        behind = {"seed": mixtures["seed"]}
-        mixtures[name] = solve_mixture(run, name, e.mixture, corpus, utility, budget.expert, tasks, behind)
-    behind = dict(mixtures)
-    mixtures["stitched"] = solve_mixture(
-        run,
-        "stitched",
-        e.mixture,
-        corpus,
-        utility,
-        budget.stitch,
-        (),
-        behind,
-        learnt=learnt,
-        experts=own_tasks,
-    )
+        stretch = Stretch(budget.expert, first, own_tasks=tasks)
+        mixtures[name] = solve_mixture(run, name, e.mixture, known, stretch)
+    stretch = Stretch(budget.stitch, dict(mixtures), experts=own_tasks)
+    mixtures["stitched"] = solve_mixture(run, "stitched", e.mixture, known, stretch)
 
-    seed: Artifact = train_seed(
-        run, e.model, e.training, corpus, mixtures["seed"], e.random_seed, keep_snapshots=True
-    )
-    experts = train_experts(
-        run, e, corpus, {name: mixtures[name] for name in own_tasks}, seed, e.random_seed, keep_snapshots=True
-    )
+    seed: Artifact = train_seed(run, e.model, training, TrainingData(corpus, mixtures["seed"]))
+    own = {name: mixtures[name] for name in own_tasks}
+    experts = train_experts(run, training, corpus, own, seed)
     models = {"seed": seed, **experts}
     scores: dict[str, Artifact] = {
         name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
@@ -101,15 +85,13 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     check = e.experts.specialisation_check
     specialisation = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, check)
 
-    training, lineage = Training(e.training, e.random_seed), Lineage(seed, experts)
+    lineage = Lineage(seed, experts)
     data = TrainingData(corpus, mixtures["stitched"])
     combined: dict[str, Artifact] = {
-        settings.called: compose_models(run, settings, training, data, lineage)
+        settings.called: compose_models(run, settings, replace(training, keep_snapshots=False), data, lineage)
         for settings in e.stitching.composed()
     }
-    combined["stitched"] = train_stitches(
-        run, e.stitching, replace(training, keep_snapshots=True), data, lineage
-    )
+    combined["stitched"] = train_stitches(run, e.stitching, training, data, lineage)
     for name, model in combined.items():
         scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
 

@@ -19,40 +19,25 @@ from tasks.proxies.ablation.task import train_proxy
 from tasks.proxies.online.task import learn_weights
 from tasks.stage import StageTask
 from tasks.training.task import train_expert
+from tasks.training.training_run import Training, TrainingData
 from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.task import estimate_utility, utility_of_proxies
 
 
 def train_experts(
     run: AnyRun,
-    e: Experiment,
+    training: Training,
     corpus: Artifact,
     mixtures: dict[str, Artifact],
     seed: Artifact,
-    random_seed: int,
     suffix: str = "",
-    keep_snapshots: bool = False,
 ) -> dict[str, Artifact]:
-    """Experts as tasks of their own, at most `training.parallel_experts` at a time.
-
-    suffix: of their labels. keep_snapshots: those that the settings ask for.
-    """
+    """Experts as tasks of their own, at most `training.parallel_experts` at a time; suffix: of their labels."""
     calls = {
-        name: (
-            run,
-            name,
-            e.training,
-            corpus,
-            mixture,
-            seed,
-            random_seed,
-            f"{name}{suffix}",
-            None,
-            keep_snapshots,
-        )
+        name: (run, name, training, TrainingData(corpus, mixture), seed, f"{name}{suffix}")
         for name, mixture in mixtures.items()
     }
-    return in_parallel(run, train_expert, calls, e.training.parallel_experts)
+    return in_parallel(run, train_expert, calls, training.settings.parallel_experts)
 
 
 def evaluate_snapshots(

@@ -71,13 +71,13 @@ def seed_config(
     )
 
 
-def new_seed_model(config: LlamaConfig, seed: int) -> LlamaForCausalLM:
+def new_seed_model(config: LlamaConfig, random_seed: int) -> LlamaForCausalLM:
     """Randomly initialised model on the CPU in fp32: the same weights for the same seed.
 
     The global random state is as before afterwards. It is used in between, by one thread at a time.
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(random_seed)
         return LlamaForCausalLM(config)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from flows.commands.console import keep, print_json
+from flows.commands.console import keep, print_json, with_options_of
 from flows.commands.mix_solve import path, read_utility, solve, whole
 from tasks.method import lines
 from tasks.mixture.laws import LAWS
@@ -88,11 +88,32 @@ WeightNames = Annotated[str, typer.Option("--weight-columns", help="As --weights
 LossNames = Annotated[str, typer.Option("--loss-columns", help="As --losses of `mix fit`.")]
 
 
-@mix_app.command()
-def compare(
+Read = tuple[Any, Any, Any]
+
+
+def runs_read(
     runs: Runs,
     predict: Predict = None,
     utility: Utility = None,
+    weight_columns: WeightNames = "",
+    loss_columns: LossNames = "",
+    where: Where = None,
+    predict_where: PredictWhere = None,
+    last: Last = None,
+) -> Read:
+    """What commands on a table of runs share: the runs, those held out, and the utilities; None where not given."""
+    from tasks.mixture.laws.law_fit import read_both
+
+    table, others = read_both(
+        runs, predict, weight_columns, loss_columns, where or [], predict_where or [], last
+    )
+    return table, others, read_utility(utility).values if utility else None
+
+
+@mix_app.command()
+@with_options_of(runs_read)
+def compare(
+    read: Read,
     tokens: Annotated[
         str | None, typer.Option("--tokens", help="Table of tokens a source holds: first column the source.")
     ] = None,
@@ -115,11 +136,6 @@ def compare(
     pull: Annotated[
         float, typer.Option("--pull", help="How strongly proposals are drawn to the prior.")
     ] = 0.05,
-    weight_columns: WeightNames = "",
-    loss_columns: LossNames = "",
-    where: Where = None,
-    predict_where: PredictWhere = None,
-    last: Last = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -127,18 +143,16 @@ def compare(
     from flows.commands.mix_printing import print_compared
     from tasks.mixture.comparing import compare as compare_methods
     from tasks.mixture.comparing import planned_budget
-    from tasks.mixture.laws.law_fit import names_in, read_both
+    from tasks.mixture.laws.law_fit import names_in
     from tasks.mixture.laws.named_tables import read_mixtures, read_tokens
 
-    table, others = read_both(
-        runs, predict, weight_columns, loss_columns, where or [], predict_where or [], last
-    )
+    table, others, utilities = read
     counts = read_tokens(tokens) if tokens else None
     told = compare_methods(
         table,
         others,
         planned_budget(list(map(str, table.weights.columns)), counts, budget, cap),
-        read_utility(utility).values if utility else None,
+        utilities,
         read_mixtures(weights) if weights else None,
         names_in(laws),
         reference,
@@ -152,37 +166,30 @@ def compare(
 
 
 @mix_app.command()
+@with_options_of(runs_read)
 def efficiency(
-    runs: Runs,
-    predict: Annotated[str, typer.Option("--predict", help="Table of held-out runs, with losses.")],
+    read: Read,
     out: Annotated[str, typer.Option("--out", help="Folder for the picture (.svg) and the JSON.")],
-    utility: Utility = None,
     laws: Annotated[str, typer.Option("--laws", help="Which laws, a,b,c; empty: all but auto.")] = "",
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, help="Random subsets a point.")] = 5,
-    weight_columns: WeightNames = "",
-    loss_columns: LossNames = "",
-    where: Where = None,
-    predict_where: PredictWhere = None,
-    last: Last = None,
     json: Json = False,
 ) -> None:
     """Where a swarm begins to pay: Spearman on held-out runs against the number of runs a law was fitted to."""
     from flows.commands.mix_printing import print_efficiency
-    from tasks.mixture.laws.law_fit import names_in, read_both
+    from tasks.mixture.laws.law_fit import names_in
     from tasks.mixture.laws.sample_efficiency import METHODS
     from tasks.mixture.laws.sample_efficiency import efficiency as measure_efficiency
     from tasks.report.pictures.law_pictures import draw_efficiency
 
-    table, others = read_both(
-        runs, predict, weight_columns, loss_columns, where or [], predict_where or [], last
-    )
-    assert others is not None
+    table, others, utilities = read
+    if others is None:
+        raise typer.BadParameter("a table of held-out runs, with losses, is needed", param_hint="--predict")
     told = measure_efficiency(
         table,
         others,
         names_in(laws) or METHODS,
         seeds=seeds,
-        utility=read_utility(utility).values if utility else None,
+        utility=utilities,
     )
     told["written"] = keep(out, "efficiency", told, {"efficiency": draw_efficiency(told)})
     print_json(told) if json else print_efficiency(told)

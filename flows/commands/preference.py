@@ -109,7 +109,7 @@ def correlate(
         confidence=confidence,
         level=level,
         overall=overall,
-        seed=seed,
+        random_seed=seed,
     )
     told = found.to_json()
     if out:
@@ -149,7 +149,7 @@ def fit(
         methods=method or ["auto"],
         schemes=scheme or [],
         confidence=confidence,
-        seed=seed,
+        random_seed=seed,
     )
     told = found.to_json()
     if out:
@@ -237,7 +237,7 @@ def aggregate(
         category_column=category_column,
         confidence=confidence,
         bootstraps=bootstraps,
-        seed=seed,
+        random_seed=seed,
     )
     if out:
         found.table(rating).to_csv(out, index=False)

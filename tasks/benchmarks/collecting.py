@@ -24,7 +24,10 @@ def check_made_tasks(evaluation: BenchmarkSettings, sources: Collection[str]) ->
 
 
 def collect_benchmarks(
-    heldout: Mapping[str, list[str]], evaluation: BenchmarkSettings, seed: int, warn: Callable[[str], None]
+    heldout: Mapping[str, list[str]],
+    evaluation: BenchmarkSettings,
+    random_seed: int,
+    warn: Callable[[str], None],
 ) -> list[Benchmark]:
     """Made tasks first, then the folder's, with a warning for each file that is skipped.
 
@@ -33,14 +36,14 @@ def collect_benchmarks(
     Every made task needs its source in `heldout`, see `check_made_tasks`.
     """
     benchmarks = [
-        make_task(made.kind, made.name, made.source, heldout[made.source], made.num_items, seed)
+        make_task(made.kind, made.name, made.source, heldout[made.source], made.num_items, random_seed)
         for made in evaluation.made
     ]
     if evaluation.made_from_each is not None:
         for source, documents in heldout.items():
             try:
                 task = make_task(
-                    "cloze", f"{source}-cloze", source, documents, evaluation.made_from_each, seed
+                    "cloze", f"{source}-cloze", source, documents, evaluation.made_from_each, random_seed
                 )
             except ValueError as error:
                 warn(f"left out: {error}")

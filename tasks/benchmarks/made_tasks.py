@@ -48,7 +48,7 @@ class Question:
 
 
 def make_task(
-    kind: MadeKind, name: str, source: str, documents: Sequence[str], num_items: int, seed: int
+    kind: MadeKind, name: str, source: str, documents: Sequence[str], num_items: int, random_seed: int
 ) -> Benchmark:
     """At most `num_items` items of four choices made from a source's held-out documents.
 
@@ -73,14 +73,14 @@ def make_task(
     most_per_document = max(1, math.ceil(2 * num_items / max(1, len(documents))))
     taken: dict[int, list[Question]] = defaultdict(list)
     items: dict[str, Item] = {}
-    for question in sorted(questions, key=lambda q: _rank(q, seed)):
+    for question in sorted(questions, key=lambda q: _rank(q, random_seed)):
         item_id = content_id(name, question.context, question.truth)
         others = taken[question.document]
         if len(items) == num_items or item_id in items or len(others) == most_per_document:
             continue
         if any(question.begin < other.end and other.begin < question.end for other in others):
             continue
-        draw = random.Random(f"{kind}-{seed}-{item_id}")
+        draw = random.Random(f"{kind}-{random_seed}-{item_id}")
         if kind == "arithmetic-answer":
             wrong = _wrong_numbers(question, draw)
         else:
@@ -97,9 +97,9 @@ def make_task(
     return Benchmark(name, "choice", source, "acc", list(items.values()))
 
 
-def _rank(question: Question, seed: int) -> bytes:
+def _rank(question: Question, random_seed: int) -> bytes:
     """A place's rank by its content, which other documents do not change."""
-    text = f"{seed}\0{question.context}\0{question.truth}"
+    text = f"{random_seed}\0{question.context}\0{question.truth}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -30,7 +30,7 @@ def evaluate_on_corpus(
     from accelerate import PartialState
 
     import models
-    from tasks.evaluation.evaluating import evaluate
+    from tasks.evaluation.evaluating import ChosenItems, evaluate
     from tasks.sources.tokenization import load_tokenizer
 
     benchmarks: list[Any] = []
@@ -48,18 +48,16 @@ def evaluate_on_corpus(
             if about["kind"] != "harness"
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
+    folders = [] if settings.task_folder is None else [settings.task_folder]
     return evaluate(
         models.load_causal_lm(model_folder).to(PartialState().device),
         load_tokenizer(corpus / "tokenizer"),
-        [*benchmarks, *settings.lm_eval_tasks],
+        [*benchmarks, *settings.lm_eval_tasks, *folders],
         name=name,
         heldout=heldout,
         batch_size=settings.batch_size,
         max_length=settings.max_length,
-        task_folder=settings.task_folder,
-        dev_share=settings.dev_share,
-        max_items=settings.max_items,
-        side=side,
+        chosen=ChosenItems(settings.dev_share, settings.max_items, side),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,18 @@ FEWSHOT_SEED = 1234
 Side = Literal["dev", "test"]
 
 
+@dataclass(frozen=True)
+class ChosenItems:
+    """Which items of lm-eval tasks are scored: all, or with `dev_share` those that `lm_eval_items` calls test.
+
+    side: or those that it calls dev. max_items: as it is given to `lm_eval_items`; only with `dev_share`.
+    """
+
+    dev_share: float | None = None
+    max_items: int | None = None
+    side: Side = "test"
+
+
 def evaluate(
     model: Any,
     tokenizer: Any,
@@ -35,28 +48,24 @@ def evaluate(
     heldout: Mapping[str, Sequence[str]] | None = None,
     batch_size: int = 16,
     max_length: int | None = None,
-    task_folder: Path | None = None,
-    dev_share: float | None = None,
-    max_items: int | None = None,
-    side: Side = "test",
+    chosen: ChosenItems = ChosenItems(),
 ) -> Scores:
     """Scores of a causal language model on tasks, and its bits per byte of held-out text by source.
 
     A task is a `Benchmark`, all of whose items are scored (give the test side); a name of lm-eval (task,
-    group, tag); a configuration of lm-eval; or a Path, a folder of lm-eval YAMLs (`task_folder` is one more).
-    With `dev_share`, only those items of lm-eval tasks are scored that `lm_eval_items` calls test (or dev, by
-    `side`), given the same `max_items`.
+    group, tag); a configuration of lm-eval; or a Path, a folder of lm-eval YAMLs. chosen: which items of
+    lm-eval tasks are scored.
     A context longer than `max_length` tokens (default: the model's) loses its beginning. Every score has its
     standard error over items. The model's mode and the process' random states are left as they were.
     Raises ValueError for a task that is unknown, cannot be loaded, or is named twice, and for a tokenizer or
     length that does not fit the model.
     """
     with harness_model(model, tokenizer, batch_size, max_length) as wrapped:
-        loaded = _load(tasks, task_folder)
+        loaded = _load(tasks)
         parts = []
         if loaded.tasks:
             own = {task.name for task in tasks if isinstance(task, Benchmark)}
-            indices = _indices(loaded, own, dev_share, max_items, side)
+            indices = _indices(loaded, own, chosen)
             parts.append(_run(wrapped, loaded, indices, name))
         if heldout:
             parts.append(heldout_scores(wrapped, dict(heldout), name))
@@ -65,7 +74,7 @@ def evaluate(
     return Scores.joined(parts)
 
 
-def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], task_folder: Path | None) -> LoadedTasks:
+def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path]) -> LoadedTasks:
     found: dict[str, Task] = {}
     groups: dict[str, Group] = {}
 
@@ -80,8 +89,6 @@ def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], task_folder:
             add({task.name: benchmark_task(task)})
     specs = [task for task in tasks if isinstance(task, str | dict)]
     folders = [task for task in tasks if isinstance(task, Path)]
-    if task_folder is not None:
-        folders.append(task_folder)
     for position, folder in enumerate(folders or ([None] if specs else [])):
         loaded = load_tasks(specs if position == 0 else [], folder)
         add(loaded.tasks)
@@ -89,19 +96,17 @@ def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], task_folder:
     return LoadedTasks(found, groups)
 
 
-def _indices(
-    loaded: LoadedTasks, own: set[str], dev_share: float | None, max_items: int | None, side: Side
-) -> dict[str, list[int]]:
-    if dev_share is None:
-        if max_items is not None:
+def _indices(loaded: LoadedTasks, own: set[str], chosen: ChosenItems) -> dict[str, list[int]]:
+    if chosen.dev_share is None:
+        if chosen.max_items is not None:
             raise ValueError("max_items caps dev and test items together; allowed: with dev_share")
         return {}
     split = {
-        name: split_task(name, task, dev_share, max_items)
+        name: split_task(name, task, chosen.dev_share, chosen.max_items)
         for name, task in loaded.tasks.items()
         if name not in own
     }
-    return {name: list(getattr(items, f"{side}_indices")) for name, items in split.items()}
+    return {name: list(getattr(items, f"{chosen.side}_indices")) for name, items in split.items()}
 
 
 def _run(wrapped: HarnessModel, loaded: LoadedTasks, indices: dict[str, list[int]], name: str) -> Scores:

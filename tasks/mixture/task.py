@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.artifacts import Artifact
@@ -19,27 +20,46 @@ from tasks.training.lineage import lineage_use, tokens_of
 VERSION = 5
 
 
+@dataclass(frozen=True)
+class Known:
+    """What mixtures are solved from.
+
+    learnt: the weights that the stage `online` learnt, for a method that needs them. limits: source -> tokens of it
+    that there are; None: all that the corpus holds.
+    """
+
+    corpus: Artifact
+    utility: Artifact
+    learnt: Artifact | None = None
+    limits: Mapping[str, int] | None = None
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        """Tokens of each source that there are."""
+        return dict(self.limits) if self.limits is not None else token_counts(self.corpus.facts)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The training that a mixture is for: a seed's; an expert's where it has `own_tasks`; else the stitches'.
+
+    budget: in tokens. lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has
+    none. experts: for the stitches, the tasks of each expert.
+    """
+
+    budget: int
+    lineage: Mapping[str, Artifact] = field(default_factory=dict)
+    own_tasks: tuple[str, ...] = ()
+    experts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 @stage_task(name="mixture", task_run_name="mixture-{name}")
 def solve_mixture(
-    run: AnyRun,
-    name: str,
-    settings: MixtureSettings,
-    corpus: Artifact,
-    utility: Artifact,
-    budget: int,
-    own_tasks: tuple[str, ...] = (),
-    lineage: Mapping[str, Artifact] | None = None,
-    limits: Mapping[str, int] | None = None,
-    learnt: Artifact | None = None,
-    experts: Mapping[str, tuple[str, ...]] | None = None,
+    run: AnyRun, name: str, settings: MixtureSettings, known: Known, stretch: Stretch
 ) -> Artifact:
-    """The mixture called `name`: a seed's; an expert's where `own_tasks` are given; else the stitches'.
-
-    lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has none. limits:
-    source -> tokens of it that there are; None: all that the corpus holds. learnt: the weights that the stage
-    `online` learnt, for a method that needs them. experts: for the stitches, the tasks of each expert.
-    """
-    earlier = dict(lineage or {})
+    """The mixture called `name`."""
+    corpus, utility, learnt, tokens = known.corpus, known.utility, known.learnt, known.tokens
+    budget, own_tasks, earlier = stretch.budget, stretch.own_tasks, stretch.lineage
     inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
     if learnt is not None:
         inputs["online"] = learnt.digest
@@ -47,8 +67,8 @@ def solve_mixture(
         "name": name,
         "budget": budget,
         "own_tasks": list(own_tasks),
-        "limits": dict(limits or {}),
-        "experts": {expert: list(tasks) for expert, tasks in (experts or {}).items()},
+        "limits": dict(known.limits or {}),
+        "experts": {expert: list(tasks) for expert, tasks in stretch.experts.items()},
         **settings.identity(),
     }
 
@@ -60,7 +80,6 @@ def solve_mixture(
         from tasks.utility.matrix import UtilityMatrix
 
         matrix = UtilityMatrix.load(utility.path)
-        tokens = dict(limits) if limits is not None else token_counts(corpus.facts)
         plans = {name: tokens_of(artifact) for name, artifact in earlier.items()}
         used = lineage_use(plans.pop("seed", None), list(plans.values()))
         found = Found()
@@ -77,12 +96,11 @@ def solve_mixture(
                 matrix.values, matrix.errors, own_tasks, seed, tokens, budget, settings, used
             )
         else:
-            groups = list((experts or {}).values())
+            groups = list(stretch.experts.values())
             mixture = stitch_plan(matrix.values, tokens, budget, settings, used, found, groups)
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
         return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
 
-    sources = limits if limits is not None else token_counts(corpus.facts)
     artifact = run.stage(
         Stage(
             name="mixture",
@@ -93,7 +111,7 @@ def solve_mixture(
             inputs=inputs,
             build=build,
             label=name,
-            expected=lambda: _expected(name, list(sources), own_tasks, budget),
+            expected=lambda: _expected(name, list(tokens), own_tasks, budget),
             headline=_headline,
         )
     )

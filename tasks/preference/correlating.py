@@ -67,7 +67,7 @@ def correlate(
     confidence: float = 0.9,
     level: float = 0.05,
     overall: str | None = None,
-    seed: int = 0,
+    random_seed: int = 0,
     **reading: Any,
 ) -> Correlations:
     """Correlates tables of models x benchmarks with tables of models x categories (files or DataFrames).
@@ -83,23 +83,23 @@ def correlate(
             f"confidence={confidence:g}, level={level:g}: must be in [0.5, 1) and between 0 and 1"
         )
     data = pair(scores, ratings, models, **reading)
-    return correlate_pair(data, permutations, confidence, level, overall, seed)
+    return correlate_pair(data, permutations, confidence, level, overall, random_seed)
 
 
 def correlate_pair(
-    data: Paired, permutations: int, confidence: float, level: float, overall: str | None, seed: int
+    data: Paired, permutations: int, confidence: float, level: float, overall: str | None, random_seed: int
 ) -> Correlations:
     """`correlate` on tables that are joined already."""
     refused = refused_claims(data, level, confidence)
-    predictive, groups = predictive_benchmarks(data, seed, confidence), communities(data, seed)
+    predictive, groups = predictive_benchmarks(data, random_seed, confidence), communities(data, random_seed)
     refused += refused_by_resampling(len(data.models), predictive, groups)
-    table = pair_table(data, permutations, seed, overall)
+    table = pair_table(data, permutations, random_seed, overall)
     table = table.sort_values(["removed", "benchmark", "target", "statistic"], ignore_index=True)
     return Correlations(
         pairs=table,
         predictive=predictive,
-        by_target=signs_by_target(data, permutations, seed),
-        spectrum=spectrum(data, seed),
+        by_target=signs_by_target(data, permutations, random_seed),
+        spectrum=spectrum(data, random_seed),
         communities=groups,
         limits=limits(data, level),
         refused=refused,

@@ -55,20 +55,20 @@ def fit_tables(
     methods: Sequence[str] = ("auto",),
     schemes: Sequence[str] = (),
     confidence: float = 0.9,
-    seed: int = 0,
+    random_seed: int = 0,
     **reading: Any,
 ) -> Fits:
     """Reads the tables (see `sheets.joining.pair`) and validates the methods; schemes: all possible when empty."""
     data = pair(scores, ratings, models, **reading)
     named = [scheme_named(scheme) for scheme in schemes] or schemes_possible(data)
-    return fit_pair(data, methods, named, confidence, seed)
+    return fit_pair(data, methods, named, confidence, random_seed)
 
 
 def fit_pair(
-    data: Paired, methods: Sequence[str], schemes: Sequence[str], confidence: float, seed: int
+    data: Paired, methods: Sequence[str], schemes: Sequence[str], confidence: float, random_seed: int
 ) -> Fits:
     """`fit_tables` on tables that are joined already."""
-    found = {scheme: validate_pair(data, methods, scheme, confidence, seed) for scheme in schemes}
+    found = {scheme: validate_pair(data, methods, scheme, confidence, random_seed) for scheme in schemes}
     notes = list(data.notes)
     for scheme, validation in found.items():
         notes += _notes(scheme, validation)

@@ -76,7 +76,7 @@ def validate(
     *,
     models: Source | None = None,
     confidence: float = 0.9,
-    seed: int = 0,
+    random_seed: int = 0,
     **reading: Any,
 ) -> pd.DataFrame:
     """Left-out errors by category: one row a category (`target`) and method, the three baselines among them.
@@ -90,11 +90,11 @@ def validate(
     mean square of the ratings' own standard errors) and rmse_without_noise (the error left once that is taken out).
     """
     data = pair(scores, ratings, models, **reading)
-    return validate_pair(data, methods, scheme_named(scheme), confidence, seed).table
+    return validate_pair(data, methods, scheme_named(scheme), confidence, random_seed).table
 
 
 def validate_pair(
-    data: Paired, methods: Sequence[str], scheme: str, confidence: float = 0.9, seed: int = 0
+    data: Paired, methods: Sequence[str], scheme: str, confidence: float = 0.9, random_seed: int = 0
 ) -> Validation:
     """`validate` on tables that are joined already."""
     unknown = sorted(set(methods) - set(METHODS))
@@ -120,7 +120,7 @@ def validate_pair(
             for name, weight in found["auto"].weights.items():
                 weights[name] = weights.get(name, 0) + weight / len(folds)
     cells = _cells(data, tried, predicted, low, high)
-    table = _table(data, tried, cells, fell_back.mean(0), confidence, seed)
+    table = _table(data, tried, cells, fell_back.mean(0), confidence, random_seed)
     return Validation(table, cells, weights, scheme, confidence)
 
 
@@ -164,7 +164,7 @@ def _table(
     cells: pd.DataFrame,
     fell_back: Array,
     confidence: float,
-    seed: int,
+    random_seed: int,
 ) -> pd.DataFrame:
     rows = []
     shared = _shared(cells)
@@ -178,7 +178,7 @@ def _table(
         best = min(BASELINES, key=rmse.__getitem__)
         noise = parts[best]["rating_error"].dropna().to_numpy()
         families = np.unique(parts[best]["family"].to_numpy(str), return_inverse=True)[1]
-        how = (families, confidence, BOOTSTRAPS, seed)
+        how = (families, confidence, BOOTSTRAPS, random_seed)
         for method, part in parts.items():
             _, rmse_low, rmse_high = rmse_interval(errors[method], *how)
             ratio = _ratio(errors[method], errors[best], how)

@@ -88,10 +88,10 @@ THINGS = "apples books coins cards eggs flags jars keys lamps marbles pens plate
 PLACES = "box bag crate drawer basket tray cupboard shelf".split()
 
 
-def arithmetic_problems(seed: int) -> Iterator[str]:
+def arithmetic_problems(random_seed: int) -> Iterator[str]:
     """Worked word problems without end: question, the sum worked out, and `Answer:` on the last line."""
     for number in range(2**62):
-        draw = random.Random(f"arithmetic-{seed}-{number}")
+        draw = random.Random(f"arithmetic-{random_seed}-{number}")
         name, other = draw.sample(NAMES, 2)
         thing, place = draw.choice(THINGS), draw.choice(PLACES)
         a, b = draw.randint(2, 60), draw.randint(2, 39)
@@ -118,11 +118,11 @@ def arithmetic_problems(seed: int) -> Iterator[str]:
         yield f"Question: {text}\nWork: {work} = {answer}\nAnswer: {answer}\n"
 
 
-def junk_documents(seed: int) -> Iterator[str]:
+def junk_documents(random_seed: int) -> Iterator[str]:
     """Machine-made text without end that teaches nothing: hex, base64, log lines, shuffled characters."""
     printable = string.ascii_letters + string.digits + string.punctuation + " "
     for number in range(2**62):
-        draw = random.Random(f"noise-{seed}-{number}")
+        draw = random.Random(f"noise-{random_seed}-{number}")
         rows = range(draw.randint(8, 40))
         match draw.randrange(4):
             case 0:

@@ -81,8 +81,7 @@ def stitching_told(
         lambda: config_of_artifact(lineage.hub),
         lambda config: stitched_shape(config, num_experts, settings.num_stitches, length),
         data.mixture.facts["budget"],
-        training.settings,
-        training.keep_snapshots,
+        training,
         num_streams=num_experts + 1,
     )
 
@@ -175,7 +174,7 @@ def compose_models(
                 lambda: config_of_artifact(lineage.hub),
                 shape,
                 data.mixture.facts["budget"] if composition.is_trained else 0,
-                training.settings,
+                training,
             ),
         )
     )

@@ -64,7 +64,7 @@ def measure_speeds(
     vocab_size: int,
     num_experts: int,
     num_stitches: int,
-    seed: int,
+    random_seed: int,
 ) -> dict[str, float]:
     """Training tokens/s on this machine of the seed model ("dense") and of a stitched one ("stitched")."""
     import models
@@ -72,7 +72,7 @@ def measure_speeds(
     if model.pretrained is not None:
         dense = models.load_causal_lm(model.pretrained)
     else:
-        dense = models.new_seed_model(seed_architecture(model, training, vocab_size), seed)
+        dense = models.new_seed_model(seed_architecture(model, training, vocab_size), random_seed)
     stitched = models.StitchedForCausalLM.from_models(
         dense, {str(number): dense for number in range(num_experts)}, num_stitches=num_stitches
     )

@@ -13,6 +13,7 @@ from storage.home import Home
 from storage.stages import Cost
 from tasks.training.architecture import read_config, seed_architecture
 from tasks.training.settings import ModelSettings, TrainingSettings
+from tasks.training.training_run import Training
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -106,8 +107,7 @@ def training_told(
     config: Callable[[], PretrainedConfig],
     shape: Callable[[PretrainedConfig], Shape],
     tokens: int,
-    training: TrainingSettings,
-    keep_snapshots: bool = False,
+    training: Training,
     num_streams: int = 1,
 ) -> dict[str, Any]:
     """`cost`, `expected` and `headline` of a stage that trains a model on so many tokens.
@@ -117,15 +117,16 @@ def training_told(
 
     def cost() -> Cost:
         base = config()
-        return training_cost(shape(base), tokens, base, training, num_streams, copies=1 + len(steps))
+        return training_cost(shape(base), tokens, base, settings, num_streams, copies=1 + len(steps))
 
     def expected() -> dict:
         base = config()
         told = shape(base)
         metrics = {"tokens": tokens, "flops": tokens * told.flops_per_token, "parameters": told.parameters}
-        return {"metrics": metrics, "snapshots": training.snapshots_at(steps), "config": base}
+        return {"metrics": metrics, "snapshots": settings.snapshots_at(steps), "config": base}
 
-    steps = training.snapshot_steps(tokens // training.tokens_per_step) if keep_snapshots else []
+    settings = training.settings
+    steps = settings.snapshot_steps(tokens // settings.tokens_per_step) if training.keep_snapshots else []
     return {"cost": cost, "expected": expected, "headline": training_headline}
 
 

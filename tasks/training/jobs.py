@@ -96,7 +96,7 @@ def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> d
         used={source: tokens // settings.sequence_length for source, tokens in job.used.items()},
         length=settings.sequence_length,
         name=job.name,
-        seed=job.random_seed,
+        random_seed=job.random_seed,
         limits=job.limits,
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to

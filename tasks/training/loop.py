@@ -77,7 +77,7 @@ def train(
     order: TokenOrder,
     settings: TrainingSettings,
     peak_learning_rate: float,
-    seed: int,
+    random_seed: int,
     progress: Path,
     report: StepReport,
     rate_scales: Mapping[str, float] | None = None,
@@ -117,7 +117,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         # Dropout is drawn anew from (seed, step, process), so a resumed run draws what it would have drawn.
-        torch.manual_seed((seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
+        torch.manual_seed((random_seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
         begin = step * settings.batch_size + accelerator.process_index * share
         loss_sum, norm = torch.zeros((), device=accelerator.device), None
         for offset in range(0, share, micro):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
@@ -23,10 +22,9 @@ from tasks.training.estimates import (
     training_told,
 )
 from tasks.training.lineage import Lineage
-from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
+from tasks.training.settings import BudgetSettings, ModelSettings
 from tasks.training.start import new_model
 from tasks.training.training_run import (
-    ExtraText,
     Rates,
     Training,
     TrainingData,
@@ -43,22 +41,22 @@ def plan_budget(
     run: AnyRun,
     settings: BudgetSettings,
     model: ModelSettings,
-    training: TrainingSettings,
+    training: Training,
     corpus: Artifact,
     num_experts: int,
     num_stitches: int,
-    random_seed: int,
 ) -> Budget:
     """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once."""
     if model.pretrained is not None:
         check_pretrained(model.pretrained, corpus.facts["vocab_size"], num_stitches)
     if settings.minutes is None:
-        return split_budget(settings.tokens, settings, num_experts, training.tokens_per_step)
+        return split_budget(settings.tokens, settings, num_experts, training.settings.tokens_per_step)
+    loop = training.settings
     progress = Progress(run, "speed")
     vocab_size = corpus.facts["vocab_size"]
     identity = {
         "model": model.model_dump(mode="json"),
-        "training": training_identity(training, training.learning_rate),
+        "training": training_identity(loop, loop.learning_rate),
         "vocab_size": vocab_size,
         "num_experts": num_experts,
         "num_stitches": num_stitches,
@@ -67,18 +65,18 @@ def plan_budget(
 
     def build(folder: Path) -> dict:
         progress.say("measuring training tokens/s")
-        speeds = measure_speeds(model, training, vocab_size, num_experts, num_stitches, random_seed)
+        speeds = measure_speeds(model, loop, vocab_size, num_experts, num_stitches, training.random_seed)
         progress.say(", ".join(f"{name} {speed:,.0f} tokens/s" for name, speed in speeds.items()))
         (folder / "logs").mkdir()
         (folder / "logs" / "speeds.json").write_text(json.dumps(speeds), encoding="utf-8")
         return {"metrics": {f"{name}_tokens_per_second": speed for name, speed in speeds.items()}}
 
     def expected() -> dict:
-        config = config_of(model, training, vocab_size)
-        stitched = stitched_shape(config, num_experts, num_stitches, training.sequence_length)
-        speed = matmul_flops_per_second(training.precision)
+        config = config_of(model, loop, vocab_size)
+        stitched = stitched_shape(config, num_experts, num_stitches, loop.sequence_length)
+        speed = matmul_flops_per_second(loop.precision)
         flops = {
-            "dense": dense_shape(config, training.sequence_length).flops_per_token,
+            "dense": dense_shape(config, loop.sequence_length).flops_per_token,
             "stitched": stitched.flops_per_token,
         }
         return {"metrics": {f"{name}_tokens_per_second": speed / each for name, each in flops.items()}}
@@ -103,40 +101,25 @@ def plan_budget(
         measured["dense_tokens_per_second"],
         measured["stitched_tokens_per_second"],
     )
-    return split_budget(tokens, settings, num_experts, training.tokens_per_step)
+    return split_budget(tokens, settings, num_experts, loop.tokens_per_step)
 
 
 @stage_task(name="seed", task_run_name="train-seed")
 def train_seed(
-    run: AnyRun,
-    model: ModelSettings,
-    settings: TrainingSettings,
-    corpus: Artifact,
-    mixture: Artifact,
-    random_seed: int,
-    name: str = "",
-    limits: Mapping[str, int] | None = None,
-    keep_snapshots: bool = False,
+    run: AnyRun, model: ModelSettings, training: Training, data: TrainingData, name: str = ""
 ) -> Artifact:
-    """The seed model: new or pretrained weights, trained on the seed's mixture.
-
-    name: for one of several. limits: source -> tokens of it that may be seen; None: all. keep_snapshots: those that
-    the settings ask for.
-    """
+    """The seed model: new or pretrained weights, trained on the seed's mixture; `name`: for one of several."""
     progress = Progress(run, label_of("seed", name))
-    training, data = (
-        Training(settings, random_seed, keep_snapshots),
-        TrainingData(corpus, mixture, limits=limits),
-    )
+    settings, corpus = training.settings, data.corpus
     identity = {
         "model": model.model_dump(mode="json", exclude={"pretrained"}),
         **training.identity(settings.learning_rate),
-        "limits": dict(limits or {}),
+        "limits": dict(data.limits or {}),
     }
 
     def build(folder: Path) -> dict:
         start = model.pretrained or new_model(
-            model, settings, corpus.path, random_seed, folder / "progress" / "start"
+            model, settings, corpus.path, training.random_seed, folder / "progress" / "start"
         )
         return run_training(
             folder, progress.step, start, "seed", training, Rates(settings.learning_rate), data
@@ -158,9 +141,8 @@ def train_seed(
             **training_told(
                 lambda: config_of(model, settings, corpus.facts["vocab_size"]),
                 lambda config: dense_shape(config, settings.sequence_length),
-                mixture.facts["budget"],
-                settings,
-                keep_snapshots,
+                data.mixture.facts["budget"],
+                training,
             ),
         )
     )
@@ -170,23 +152,17 @@ def train_seed(
 def train_expert(
     run: AnyRun,
     name: str,
-    settings: TrainingSettings,
-    corpus: Artifact,
-    mixture: Artifact,
+    training: Training,
+    data: TrainingData,
     seed_model: Artifact,
-    random_seed: int,
     label: str = "",
-    extra: ExtraText | None = None,
-    keep_snapshots: bool = False,
 ) -> Artifact:
     """An expert: the seed's weights, trained on along the expert's own mixture.
 
-    label: for one of several of this name; empty: the name. extra: text to train on that the corpus does not hold.
-    keep_snapshots: those that the settings ask for.
+    label: for one of several of this name; empty: the name.
     """
     label = label or name
-    progress = Progress(run, f"expert/{label}")
-    training, data = Training(settings, random_seed, keep_snapshots), TrainingData(corpus, mixture, extra)
+    progress, settings = Progress(run, f"expert/{label}"), training.settings
     rates = Rates(settings.expert_learning_rate, freeze_embeddings=settings.freeze_expert_embeddings)
     identity = {"name": name, **training.identity(rates.learning_rate), **data.extra_identity}
     if rates.freeze_embeddings:
@@ -210,9 +186,8 @@ def train_expert(
             **training_told(
                 lambda: config_of_artifact(seed_model),
                 lambda config: dense_shape(config, settings.sequence_length),
-                mixture.facts["budget"],
-                settings,
-                keep_snapshots,
+                data.mixture.facts["budget"],
+                training,
             ),
         )
     )

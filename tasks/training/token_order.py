@@ -41,10 +41,10 @@ class TokenOrder:
         used: Mapping[str, int],
         length: int,
         name: str,
-        seed: int,
+        random_seed: int,
         limits: Mapping[str, int] | None = None,
     ) -> None:
-        self._tokens, self._length, self._seed = tokens, length, seed
+        self._tokens, self._length, self._seed = tokens, length, random_seed
         self._windows = {
             source: self._subset(source, limit)
             for source, limit in (limits or {}).items()
@@ -52,7 +52,7 @@ class TokenOrder:
         }
         self._names = sorted(counts)
         drawn = np.repeat(np.arange(len(self._names)), [counts[source] for source in self._names])
-        generator(seed, "interleave", name).shuffle(drawn)
+        generator(random_seed, "interleave", name).shuffle(drawn)
         self._source_of = drawn
         self._rank = np.zeros(len(drawn), dtype=np.int64)
         for index, source in enumerate(self._names):
@@ -100,7 +100,7 @@ class TokenOrder:
         return self._epoch_orders[key]
 
 
-def generator(seed: int, *names: str) -> np.random.Generator:
+def generator(random_seed: int, *names: str) -> np.random.Generator:
     """Random numbers that depend on the seed and the names alone."""
     digest = hashlib.sha256("\0".join(names).encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
+    return np.random.default_rng([random_seed, int.from_bytes(digest[:8], "big")])

@@ -81,7 +81,7 @@ def judge_agreement(
 
 
 def supervised_ngram_scores(
-    documents: Sequence[str], labels: Sequence[int], folds: int = 10, seed: int = 0
+    documents: Sequence[str], labels: Sequence[int], folds: int = 10, random_seed: int = 0
 ) -> list[float]:
     """Scores by a classifier on the same n-grams that has read labels, though never a document's own.
 
@@ -98,8 +98,8 @@ def supervised_ngram_scores(
     features = TfidfVectorizer(analyzer=_word_pairs(words), sublinear_tf=True, min_df=2).fit_transform(
         documents
     )
-    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    model = LogisticRegression(C=10.0, solver="liblinear", random_state=seed)
+    split = StratifiedKFold(folds, shuffle=True, random_state=random_seed)
+    model = LogisticRegression(C=10.0, solver="liblinear", random_state=random_seed)
     found = cross_val_predict(model, features, np.array(labels), cv=split, method="decision_function")
     return [float(score) for score in found]
 
@@ -126,7 +126,9 @@ class RankAgreement:
         )
 
 
-def rank_agreement(a: UtilityMatrix, b: UtilityMatrix, draws: int = 2000, seed: int = 0) -> RankAgreement:
+def rank_agreement(
+    a: UtilityMatrix, b: UtilityMatrix, draws: int = 2000, random_seed: int = 0
+) -> RankAgreement:
     """How alike `a` (say MEDU's) and `b` (say ablations') rank sources, over the names that both have.
 
     A task that does not tell the sources apart in one of them correlates 0. Costs are about["cost"]["flops"].
@@ -141,7 +143,7 @@ def rank_agreement(a: UtilityMatrix, b: UtilityMatrix, draws: int = 2000, seed: 
         )
     first, second = a.values.loc[sources, tasks].to_numpy(float), b.values.loc[sources, tasks].to_numpy(float)
     by_task = _spearman(first, second)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(random_seed)
     means: list[float] = []
     while len(means) < draws:
         rows = random.integers(len(sources), size=len(sources))

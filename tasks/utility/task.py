@@ -88,7 +88,9 @@ def utility_of_proxies(
         from tasks.utility.methods.loss_utilities import ProxyRun, ablation_utility, runs_table
 
         runs = [
-            ProxyRun(p.name, p.weights, p.seed, pd.read_parquet(proxies[p.name].path / "losses.parquet"))
+            ProxyRun(
+                p.name, p.weights, p.random_seed, pd.read_parquet(proxies[p.name].path / "losses.parquet")
+            )
             for p in plans
         ]
         matrix = ablation_utility(runs, settings)

@@ -19,7 +19,7 @@ def measure() -> list[str]:
     kept: dict[tuple[str, str], list[float]] = defaultdict(list)
     gained: dict[str, list[float]] = defaultdict(list)
     for seed in SEEDS:
-        experiment = load_recipe("pocket", [f"seed={seed}"])
+        experiment = load_recipe("pocket", [f"random_seed={seed}"])
         scores = run_experiment(experiment).scores
         bits = {
             model: bits_per_byte_by_source([score for score in scores if score["model"] == model])

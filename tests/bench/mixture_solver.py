@@ -47,8 +47,8 @@ def measure() -> Iterator[str]:
     )
 
 
-def _instance(seed: int, sources: int, tasks: int) -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
+def _instance(random_seed: int, sources: int, tasks: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(random_seed)
     return generator.random((sources, tasks)), np.minimum(generator.lognormal(size=sources) * 4 / sources, 1)
 
 

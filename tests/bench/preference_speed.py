@@ -43,9 +43,9 @@ def measure() -> Iterator[str]:
 
 
 def instance(
-    seed: int, models: int, benchmarks: int, targets: int, resamples: int
+    random_seed: int, models: int, benchmarks: int, targets: int, resamples: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(random_seed)
     level = generator.normal(size=(models, 4))
     scores = level @ generator.normal(size=(4, benchmarks)) + generator.normal(size=(models, benchmarks))
     ratings = level @ generator.normal(size=(4, targets)) + 0.5 * generator.normal(size=(models, targets))

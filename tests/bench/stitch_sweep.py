@@ -45,7 +45,7 @@ def measure() -> Iterator[str]:
         raise ValueError("MIXSTITCH_DATA: not set; it must name a folder with corpora/")
     changes = [
         f"sources.folder={folder}/corpora",
-        f"seed={SEED}",
+        f"random_seed={SEED}",
         "stitch_duel.seeds=1",
         "stitch_duel.costs=false",
     ]

@@ -32,7 +32,7 @@ ARCHITECTURES = {
 def tiny_llama():
     """Function seed -> a Llama of width 16 and vocabulary 97, in evaluation mode."""
 
-    def build(seed: int, num_layers: int = 4, tie_embeddings: bool = False):
+    def build(random_seed: int, num_layers: int = 4, tie_embeddings: bool = False):
         config = models.seed_config(
             vocab_size=97,
             hidden_size=16,
@@ -44,7 +44,7 @@ def tiny_llama():
             tie_embeddings=tie_embeddings,
         )
         config.initializer_range = 0.1  # layers that change their states, so that a wrong state shows
-        return models.new_seed_model(config, seed).eval()
+        return models.new_seed_model(config, random_seed).eval()
 
     return build
 
@@ -53,8 +53,8 @@ def tiny_llama():
 def random_stitches():
     """Function that moves a stitched model's stitches off their start, and returns the model."""
 
-    def randomise(model, seed: int = 0):
-        generator = torch.Generator().manual_seed(seed)
+    def randomise(model, random_seed: int = 0):
+        generator = torch.Generator().manual_seed(random_seed)
         with torch.no_grad():
             for stitch in model.stitches:
                 stitch.gate.normal_(0, 0.5, generator=generator)
@@ -70,8 +70,8 @@ def random_stitches():
 def tokens():
     """Function (batch, length) -> token ids below 97."""
 
-    def draw(batch: int, length: int, seed: int = 0):
-        return torch.randint(0, 97, (batch, length), generator=torch.Generator().manual_seed(seed))
+    def draw(batch: int, length: int, random_seed: int = 0):
+        return torch.randint(0, 97, (batch, length), generator=torch.Generator().manual_seed(random_seed))
 
     return draw
 
@@ -80,7 +80,7 @@ def tokens():
 def tiny_of():
     """Function (model type, seed) -> a causal LM of 3 layers, width 16 and vocabulary 97."""
 
-    def build(model_type: str, seed: int):
+    def build(model_type: str, random_seed: int):
         config = AutoConfig.for_model(
             model_type,
             vocab_size=97,
@@ -98,7 +98,7 @@ def tiny_of():
             **ARCHITECTURES[model_type],
         )
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
+            torch.manual_seed(random_seed)
             return AutoModelForCausalLM.from_config(config).eval()
 
     return build
@@ -108,8 +108,8 @@ def tiny_of():
 def off_their_start():
     """Function that moves a combined model's routers and adapters off their start, and returns the model."""
 
-    def move(model, seed: int = 0):
-        generator = torch.Generator().manual_seed(seed)
+    def move(model, random_seed: int = 0):
+        generator = torch.Generator().manual_seed(random_seed)
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if name.rsplit(".")[-1] in ("router", "adapters"):

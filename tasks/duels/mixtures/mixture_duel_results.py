@@ -31,7 +31,7 @@ class Round:
     regime: str
     contender: str
     tokens: int
-    seed: int
+    random_seed: int
     scores: Sequence[Mapping[str, Any]]
 
 
@@ -65,7 +65,7 @@ def measured(rounds: Iterable[Round], junk_sources: Sequence[str]) -> pd.DataFra
             for name, values in zip(MEASURES, (heldout, answers, accuracy), strict=True)
         }
         rows.append(
-            {"regime": r.regime, "contender": r.contender, "tokens": r.tokens, "seed": r.seed, **means}
+            {"regime": r.regime, "contender": r.contender, "tokens": r.tokens, "seed": r.random_seed, **means}
         )
     return pd.DataFrame(rows)
 

@@ -25,7 +25,7 @@ class Trained:
     regime: str
     contender: str
     tokens: int
-    seed: int
+    random_seed: int
     mixture: Artifact
     scores: Artifact
 
@@ -65,14 +65,16 @@ def judge_duel(
     """Means, differences and speedups with intervals, and the page. utilities: by regime and method."""
     inputs = {"sources": corpus.digest} | {f"utility {name}": a.digest for name, a in utilities.items()}
     for t in trained:
-        label = f"{t.regime} {t.contender} {t.tokens} {t.seed}"
+        label = f"{t.regime} {t.contender} {t.tokens} {t.random_seed}"
         inputs |= {f"mixture {label}": t.mixture.digest, f"scores {label}": t.scores.digest}
 
     def build(folder: Path) -> dict:
         from tasks.duels.mixtures.mixture_duel_page import write_duel_page
         from tasks.duels.mixtures.mixture_duel_results import Round, differences, means, measured, speedups
 
-        rounds = [Round(t.regime, t.contender, t.tokens, t.seed, t.scores.facts["scores"]) for t in trained]
+        rounds = [
+            Round(t.regime, t.contender, t.tokens, t.random_seed, t.scores.facts["scores"]) for t in trained
+        ]
         champions = [c.name for c in duel.contenders if c.mixture.method == "utilimax"]
         table = measured(rounds, duel.junk_sources)
         table.to_csv(folder / "duel.csv", index=False)

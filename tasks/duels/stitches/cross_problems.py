@@ -56,25 +56,27 @@ TASKS = {
 }
 
 
-def cross_tasks(num_items: int, seed: int) -> list[Benchmark]:
+def cross_tasks(num_items: int, random_seed: int) -> list[Benchmark]:
     """One task of four choices for each language and for code, of `num_items` items."""
-    return [Benchmark(name, "choice", None, "acc", _items(name, num_items, seed)) for name in TASKS]
+    return [Benchmark(name, "choice", None, "acc", _items(name, num_items, random_seed)) for name in TASKS]
 
 
-def cross_text(tasks: list[Benchmark], seed: int) -> Iterator[str]:
+def cross_text(tasks: list[Benchmark], random_seed: int) -> Iterator[str]:
     """Worked problems of the same make without end, tasks in turns, none of them an item of `tasks`."""
     asked = {item["context"] for task in tasks for item in task.items}
     for number in range(2**62):
         for name in TASKS:
-            question, operation, a, b = _draw(name, random.Random(f"cross-text-{name}-{seed}-{number}"))
+            question, operation, a, b = _draw(
+                name, random.Random(f"cross-text-{name}-{random_seed}-{number}")
+            )
             if question not in asked:
                 yield f"{question}{_solution(operation, a, b)}\n"
 
 
-def _items(name: str, num_items: int, seed: int) -> list[dict]:
+def _items(name: str, num_items: int, random_seed: int) -> list[dict]:
     items: dict[str, dict] = {}
     for number in range(2**62):
-        draw = random.Random(f"cross-item-{name}-{seed}-{number}")
+        draw = random.Random(f"cross-item-{name}-{random_seed}-{number}")
         question, operation, a, b = _draw(name, draw)
         others = [other for other in SYMBOLS if other != operation]
         right = _solution(operation, a, b)

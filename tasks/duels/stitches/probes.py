@@ -22,7 +22,7 @@ def make_probes(
     num_documents: int,
     num_items: int,
     num_tokens: int,
-    seed: int,
+    random_seed: int,
 ) -> dict[str, Any]:
     """Write tasks/, heldout/ and tokens/ into `folder` as a corpus has them; returns their facts.
 
@@ -37,20 +37,20 @@ def make_probes(
         ]
         for domain, sources in domains.items()
     }
-    documents = switching_documents(texts, num_documents, seed)
+    documents = switching_documents(texts, num_documents, random_seed)
     write_items(folder / "heldout" / f"{SWITCHING}.jsonl", ({"text": text} for text in documents))
-    tasks = cross_tasks(num_items, seed)
+    tasks = cross_tasks(num_items, random_seed)
     for task in tasks:
         write_items(folder / "tasks" / f"{task.name}.test.jsonl", task.items)
     tokenizer = load_tokenizer(corpus / "tokenizer")
-    text = _up_to(CHARACTERS_PER_TOKEN * num_tokens, cross_text(tasks, seed))
+    text = _up_to(CHARACTERS_PER_TOKEN * num_tokens, cross_text(tasks, random_seed))
     count = write_tokens(tokenizer, text, folder / "tokens" / f"{CROSS_TEXT}.bin")
     return _facts(tasks, len(documents)) | {"metrics": {f"tokens/{CROSS_TEXT}": count}}
 
 
-def expected_probes(num_documents: int, num_items: int, seed: int) -> dict[str, Any]:
+def expected_probes(num_documents: int, num_items: int, random_seed: int) -> dict[str, Any]:
     """The facts of probes before they are written: the problems are known, documents as many as there may be."""
-    return _facts(cross_tasks(num_items, seed), num_documents)
+    return _facts(cross_tasks(num_items, random_seed), num_documents)
 
 
 def _facts(tasks: Sequence[Benchmark], num_documents: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Scored:
     """A model of the duel: its name, the seed of its runs, its score rows (task, metric, value)."""
 
     model: str
-    seed: int
+    random_seed: int
     scores: list[dict[str, Any]]
 
 
@@ -58,7 +58,7 @@ def measured(scored: Iterable[Scored], domains: Mapping[str, Sequence[str]]) -> 
         rows.append(
             {
                 "model": one.model,
-                "seed": one.seed,
+                "seed": one.random_seed,
                 **by_domain,
                 AVERAGE: float(np.mean(list(by_domain.values()))),
                 SWITCHING: bits[SWITCHING],

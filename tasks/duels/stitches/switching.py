@@ -40,7 +40,7 @@ def source_weights(
     return weights
 
 
-def switching_documents(texts: Mapping[str, Sequence[str]], count: int, seed: int) -> list[str]:
+def switching_documents(texts: Mapping[str, Sequence[str]], count: int, random_seed: int) -> list[str]:
     """`count` documents of 4 pieces of about 300 characters, from two domains in turns (A B A B).
 
     texts: domain -> held-out documents. A piece begins and ends at a space or line end, where its document has
@@ -51,7 +51,7 @@ def switching_documents(texts: Mapping[str, Sequence[str]], count: int, seed: in
         raise ValueError(f"domains with held-out text are {domains}; allowed: two or more")
     documents = []
     for number in range(count):
-        draw = random.Random(f"switching-{seed}-{number}")
+        draw = random.Random(f"switching-{random_seed}-{number}")
         first, second = draw.sample(domains, 2)
         pieces = [_piece(draw, texts[(first, second)[place % 2]]) for place in range(PIECES)]
         documents.append("\n\n".join(pieces) + "\n")

@@ -33,7 +33,7 @@ class Evaluated:
     """A model of the duel with its scores; the cost is known of the first seed's."""
 
     name: str
-    seed: int
+    random_seed: int
     model: Artifact
     scores: Artifact
     cost: Artifact | None
@@ -143,7 +143,7 @@ def judge_stitch_duel(
     own = tuple(expert for expert in experts if expert in domains)
     inputs = {"sources": corpus.digest}
     for one in evaluated:
-        inputs[f"scores {one.name} {one.seed}"] = one.scores.digest
+        inputs[f"scores {one.name} {one.random_seed}"] = one.scores.digest
         if one.cost is not None:
             inputs[f"cost {one.name}"] = one.cost.digest
 
@@ -159,7 +159,9 @@ def judge_stitch_duel(
             ranks,
         )
 
-        table = measured([Scored(e.name, e.seed, e.scores.facts["scores"]) for e in evaluated], domains)
+        table = measured(
+            [Scored(e.name, e.random_seed, e.scores.facts["scores"]) for e in evaluated], domains
+        )
         table.to_csv(folder / "models.csv", index=False)
         changed = {name for expert in experts for name in change_names(duel.changes_of or "", expert)}
         main = table[~table["model"].isin(changed)]
@@ -210,10 +212,12 @@ def _changes(
     """{expert, change, seconds of training, bits per byte by domain and on average} of the first seed's changes."""
     if duel.changes_of is None:
         return []
-    first = min(one.seed for one in evaluated)
+    first = min(one.random_seed for one in evaluated)
     bits = table[table["seed"] == first].set_index("model").to_dict("index")
     trained = {
-        one.name: one.model.provenance.get("training_seconds", 0.0) for one in evaluated if one.seed == first
+        one.name: one.model.provenance.get("training_seconds", 0.0)
+        for one in evaluated
+        if one.random_seed == first
     }
     names = [("all", "trained with all", duel.changes_of)]
     for expert in experts:

@@ -1,17 +1,15 @@
-"""Ways to choose a mixture, one file each. To add one: its file, and its line here."""
+"""Ways to choose a mixture, one file each, listed here; those that learn online are listed as rules."""
 
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from tasks.method import by_name, listed, settings_of
+from tasks.mixture.learnt import LEARNT
 from tasks.mixture.methods import (
-    doremi,
     manual,
-    odm,
     olmo,
     proportional,
-    skill_it,
     swarm_law,
     temperature,
     uniform,
@@ -21,7 +19,7 @@ from tasks.mixture.methods import (
 from tasks.mixture.mixture_method import MixtureMethod
 from tasks.mixture.settings import MixtureSettings
 
-METHODS: tuple[MixtureMethod, ...] = listed(globals(), "METHOD")
+METHODS: tuple[MixtureMethod, ...] = (*listed(globals(), "METHOD"), *LEARNT)
 METHODS_BY_NAME = by_name(METHODS)
 MixtureChoice = settings_of(METHODS, default="utilimax")
 

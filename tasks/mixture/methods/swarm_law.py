@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from tasks.mixture.found_weights import NEEDS_SWARM, capped
 from tasks.mixture.laws import LAWS_BY_NAME
 from tasks.mixture.mixture_method import Found, MixtureMethod, Question
 from tasks.mixture.settings import MixtureSettings
@@ -48,6 +47,7 @@ def law_mixture(
     utility: the prior of the law `fusion`; by ablation it comes from the same runs. Raises ValueError where the
     runs hold no mixture of several sources, and as `fit_law` and `learnt_mixture`.
     """
+    from tasks.mixture.found_weights import capped
     from tasks.mixture.laws.fitted_law import fit_law
 
     weights, losses = _weights_and_losses(found.runs)
@@ -66,6 +66,8 @@ def law_mixture(
 
 
 def _weights_and_losses(runs: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    from tasks.mixture.found_weights import NEEDS_SWARM
+
     assert runs is not None, "no runs were read for the law"
     weights, losses = (
         runs[columns].set_axis([name.removeprefix(prefix) for name in columns], axis=1)

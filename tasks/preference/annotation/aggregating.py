@@ -81,7 +81,7 @@ def aggregate(
     category_column: str | None = None,
     confidence: float = 0.9,
     bootstraps: int = 500,
-    seed: int = 0,
+    random_seed: int = 0,
     elo: bool = True,
 ) -> Aggregate:
     """Aggregates judgements (a file, a DataFrame, or what `read_judgements` gave) at every place of the taxonomy.
@@ -92,19 +92,17 @@ def aggregate(
         raise ValueError(
             f"confidence={confidence:g}, bootstraps={bootstraps}: must be in [0.5, 1), and 50 or more"
         )
-    found = (
-        judgements
-        if isinstance(judgements, Judgements)
-        else read_judgements(judgements, kind, category_column)
-    )
+    found = judgements
+    if not isinstance(found, Judgements):
+        found = read_judgements(found, kind, category_column)
     by = origin(found)
     ratings, places, notes = [], [], []
     for level, place, rows in _places(found.rows):
-        told, note = _rated(rows, found.kind, confidence, bootstraps, seed, elo)
+        told, note = _rated(rows, found.kind, confidence, bootstraps, random_seed, elo)
         if note:
             notes.append(f"{_path({'level': level, **place})}: {note}")
         ratings += [{"level": level, **place, **row} for row in told]
-        places.append({"level": level, **place, **_counts(rows, found.kind, confidence, seed)})
+        places.append({"level": level, **place, **_counts(rows, found.kind, confidence, random_seed)})
     if by == HUMAN:
         notes += _cautions(places[0], found.kind)
     else:
@@ -147,7 +145,7 @@ def _path(row: dict[str, Any]) -> str:
     return " > ".join(parts) if parts else "all"
 
 
-def _counts(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict[str, Any]:
+def _counts(rows: pd.DataFrame, kind: str, confidence: float, random_seed: int) -> dict[str, Any]:
     items = rows.drop_duplicates("item")
     models = set(rows["first"]) | set(rows["second"]) - {""}
     told = rows["annotator"].nunique() if kind != "wins" else 0
@@ -158,13 +156,13 @@ def _counts(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict
         "judgements": int(rows["weight"].sum()),
         "single_turn": int((items["turns"] == 1).sum()),
         "multi_turn": int((items["turns"] > 1).sum()),
-        "alpha": alpha(rows, kind, confidence, seed),
-        "order": order_effect(rows, confidence, seed) if kind == "choice" else None,
+        "alpha": alpha(rows, kind, confidence, random_seed),
+        "order": order_effect(rows, confidence, random_seed) if kind == "choice" else None,
     }
 
 
 def _rated(
-    rows: pd.DataFrame, kind: str, confidence: float, bootstraps: int, seed: int, elo: bool
+    rows: pd.DataFrame, kind: str, confidence: float, bootstraps: int, random_seed: int, elo: bool
 ) -> tuple[list[dict[str, Any]], str]:
     sides = rows if kind in ("likert", "absolute") else pd.concat([rows, _turned(rows)], ignore_index=True)
     names = sorted(set(rows["first"]) | (set(rows["second"]) - {""}))
@@ -183,7 +181,7 @@ def _rated(
     if strengths is not None:
         estimates["elo"] = strengths.of(point)[0]
     drawn: dict[str, dict[str, list[Array]]] = {name: {c: [] for c in CLUSTERS} for name in estimates}
-    for cluster, weights in _resamples(rows, kind, bootstraps, seed):
+    for cluster, weights in _resamples(rows, kind, bootstraps, random_seed):
         drawn["score"][cluster].append(scores.of(weights, len(rows), sides))
         if strengths is not None:
             drawn["elo"][cluster].append(strengths.of(weights))
@@ -221,9 +219,11 @@ def _ends(parts: list[Array], tail: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resamples(rows: pd.DataFrame, kind: str, bootstraps: int, seed: int) -> Iterator[tuple[str, Array]]:
+def _resamples(
+    rows: pd.DataFrame, kind: str, bootstraps: int, random_seed: int
+) -> Iterator[tuple[str, Array]]:
     """Weights (B, n) of the rows by cluster, in chunks. Counts of wins have no clusters: single votes are drawn."""
-    rng = np.random.default_rng([seed, 23])
+    rng = np.random.default_rng([random_seed, 23])
     size = max(1, _CELLS_AT_ONCE // len(rows))
     for at in range(0, bootstraps, size):
         draws = min(size, bootstraps - at)

@@ -13,7 +13,7 @@ LEVELS: dict[str, Any] = {"likert": "ordinal", "choice": "nominal", "absolute": 
 DRAWS = 200
 
 
-def alpha(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict[str, Any] | None:
+def alpha(rows: pd.DataFrame, kind: str, confidence: float, random_seed: int) -> dict[str, Any] | None:
     """Krippendorff's alpha with its interval over resampled units, and the units that two or more judged.
 
     A unit is an item with its pair of models. Likert scores are ordinal, choices nominal, ratings interval. None where
@@ -38,7 +38,7 @@ def alpha(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict[s
             krippendorff.alpha(value_counts=table, value_domain=values, level_of_measurement=LEVELS[kind])
         )
 
-    rng = np.random.default_rng([seed, 21])
+    rng = np.random.default_rng([random_seed, 21])
     drawn = [of(counts[rng.integers(0, len(counts), len(counts))]) for _ in range(DRAWS)]
     tail = (1 - confidence) / 2
     known = np.array(drawn)[np.isfinite(drawn)]
@@ -53,7 +53,7 @@ def alpha(rows: pd.DataFrame, kind: str, confidence: float, seed: int) -> dict[s
     }
 
 
-def order_effect(rows: pd.DataFrame, confidence: float, seed: int) -> dict[str, Any] | None:
+def order_effect(rows: pd.DataFrame, confidence: float, random_seed: int) -> dict[str, Any] | None:
     """Share of decided choices that went to the first-named answer, with its interval over resampled items.
 
     .5 where the place does not matter, provided that which model stood first was drawn by lot: `balance` is the
@@ -66,7 +66,7 @@ def order_effect(rows: pd.DataFrame, confidence: float, seed: int) -> dict[str, 
         decided.assign(first_won=decided["value"] > 0.5).groupby("item")["first_won"].agg(["sum", "size"])
     )
     won, all_of = per_item["sum"].to_numpy(float), per_item["size"].to_numpy(float)
-    rng = np.random.default_rng([seed, 22])
+    rng = np.random.default_rng([random_seed, 22])
     weights = rng.multinomial(len(won), np.full(len(won), 1 / len(won)), size=1000)
     drawn = (weights @ won) / np.maximum(weights @ all_of, 1)
     tail = (1 - confidence) / 2

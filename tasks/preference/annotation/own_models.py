@@ -93,14 +93,14 @@ def _on_documents(items: Mapping[str, int], both: Mapping[str, int]) -> list[str
     return [f"Prompts from documents that bits per byte reads too: {', '.join(told)}."]
 
 
-def rate(responses: pd.DataFrame, confidence: float, seed: int) -> Rated:
+def rate(responses: pd.DataFrame, confidence: float, random_seed: int) -> Rated:
     """Ratings of all models that answered, by category; responses as `programmatic.annotate` takes them.
 
     Where they have the column document, intervals are over documents and not over the prompts that are from them.
     Raises ValueError where fewer than two models answered.
     """
     judgements = annotate(responses)
-    found = aggregate(judgements, confidence=confidence, seed=seed, elo=False)
+    found = aggregate(judgements, confidence=confidence, random_seed=random_seed, elo=False)
     rows = found.ratings[found.ratings["level"] == "category"].rename(
         columns={"score": "rating", "score_low_by_items": "low", "score_high_by_items": "high"}
     )

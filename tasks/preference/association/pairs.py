@@ -62,7 +62,7 @@ class _Group:
     removed: Array | None
 
 
-def pair_table(data: Paired, permutations: int, seed: int, overall: str | None = None) -> pd.DataFrame:
+def pair_table(data: Paired, permutations: int, random_seed: int, overall: str | None = None) -> pd.DataFrame:
     """One row a benchmark, target, part removed ('', log parameters, general factor) and statistic.
 
     n: models with both figures (and the part removed); missing: shared models that lack one. value is NaN where
@@ -72,7 +72,7 @@ def pair_table(data: Paired, permutations: int, seed: int, overall: str | None =
     if overall is not None and overall not in data.targets:
         raise ValueError(f"overall={overall!r}: no such category; there are {data.targets}")
     frames = [
-        _tested(data, removed, groups, permutations, seed)
+        _tested(data, removed, groups, permutations, random_seed)
         for removed, groups in (
             ("", _plain_groups(data, None)),
             (LOG_PARAMS, _plain_groups(data, data.log_params)),
@@ -149,9 +149,11 @@ def _group(data: Paired, rows: NDArray[np.intp], wanted: list[tuple[int, int]], 
     return _Group(rows, benchmarks, targets, set(wanted), x, y, z)
 
 
-def _tested(data: Paired, removed: str, groups: list[_Group], permutations: int, seed: int) -> pd.DataFrame:
+def _tested(
+    data: Paired, removed: str, groups: list[_Group], permutations: int, random_seed: int
+) -> pd.DataFrame:
     n = len(data.models)
-    keys = np.random.default_rng([seed, len(removed)]).random((permutations, n))
+    keys = np.random.default_rng([random_seed, len(removed)]).random((permutations, n))
     sizes = {len(group.rows) for group in groups}
     all_exact = len(groups) == 1 and max(sizes) <= MOST_EXACT
     largest: Array | None = None

@@ -52,9 +52,9 @@ def pairwise_pearson(x: Array, y: Array, weights: Array | None = None) -> Array:
     return np.where(defined, (covariance / scale).clip(-1, 1), np.nan)
 
 
-def spectrum(data: Paired, seed: int, confidence: float = 0.95, draws: int = DRAWS) -> dict[str, Any]:
+def spectrum(data: Paired, random_seed: int, confidence: float = 0.95, draws: int = DRAWS) -> dict[str, Any]:
     """Singular values, the null's quantile of each, how many exceed it one after the other, and the rank ceiling."""
-    rng = np.random.default_rng([seed, 11])
+    rng = np.random.default_rng([random_seed, 11])
     observed = np.linalg.svd(np.nan_to_num(pairwise_pearson(data.scores, data.ratings)), compute_uv=False)
     null = np.array(
         [
@@ -91,7 +91,7 @@ class Communities:
     resamples: int
 
 
-def communities(data: Paired, seed: int, resamples: int = 100) -> Communities | None:
+def communities(data: Paired, random_seed: int, resamples: int = 100) -> Communities | None:
     """Clusters of benchmarks and categories together; None with fewer than four of them."""
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
@@ -109,7 +109,7 @@ def communities(data: Paired, seed: int, resamples: int = 100) -> Communities | 
             if score > best:
                 best, labels = score, found
     count = len(np.unique(labels))
-    rng = np.random.default_rng([seed, 12])
+    rng = np.random.default_rng([random_seed, 12])
     agreement = []
     for weights in family_weights(data.families, resamples, rng):
         again = linkage(squareform(_distance(both, weights), checks=False), "average")
@@ -136,13 +136,15 @@ def family_weights(families: NDArray[np.str_], resamples: int, rng: np.random.Ge
     ].astype(float)
 
 
-def predictive_benchmarks(data: Paired, seed: int, confidence: float, resamples: int = 500) -> pd.DataFrame:
+def predictive_benchmarks(
+    data: Paired, random_seed: int, confidence: float, resamples: int = 500
+) -> pd.DataFrame:
     """Benchmarks by mean Pearson r over the categories, best first, with intervals by resampled families.
 
     Ratings are drawn anew within their published errors in each resample. Columns: benchmark, n (fewest models
     behind a correlation), mean_r, low, high, rank, rank_low, rank_high (of the mean among benchmarks).
     """
-    rng = np.random.default_rng([seed, 13])
+    rng = np.random.default_rng([random_seed, 13])
     observed = _mean_r(pairwise_pearson(data.scores, data.ratings))
     errors = np.nan_to_num(data.rating_errors)
     drawn = []
@@ -173,7 +175,7 @@ def predictive_benchmarks(data: Paired, seed: int, confidence: float, resamples:
     return frame.sort_values("mean_r", ascending=False, na_position="last", ignore_index=True)
 
 
-def signs_by_target(data: Paired, permutations: int, seed: int) -> pd.DataFrame:
+def signs_by_target(data: Paired, permutations: int, random_seed: int) -> pd.DataFrame:
     """Of each category: share of benchmarks with r > 0, mean r, and its p over permuted models (all n! for n <= 5).
 
     Both are NaN where no correlation is defined.
@@ -182,7 +184,7 @@ def signs_by_target(data: Paired, permutations: int, seed: int) -> pd.DataFrame:
     observed = pairwise_pearson(data.scores, data.ratings)
     mean = _mean_r(observed.T)
     exact = n <= 5
-    rng = np.random.default_rng([seed, 14])
+    rng = np.random.default_rng([random_seed, 14])
     orders = (
         [list(order) for order in all_orders(range(n))]
         if exact

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.artifacts import Artifact
 from tasks.evaluation.corpus import evaluate_on_corpus
 from tasks.evaluation.metrics import BITS_PER_BYTE, lower_is_better
 from tasks.evaluation.settings import EvaluationSettings
+from tasks.proxies.ablation.proxy_plans import ProxyPlan
+from tasks.proxies.ablation.settings import AblationSettings
 from tasks.training.jobs import TrainingJob, run_job
-from tasks.training.settings import ModelSettings, TrainingSettings
+from tasks.training.settings import TrainingSettings
 from tasks.training.start import new_model
 from tasks.training.token_plans import whole_tokens
 
@@ -23,42 +26,39 @@ if TYPE_CHECKING:
 def run_proxy(
     folder: Path,
     report: Callable[[dict[str, float]], None],
-    name: str,
-    weights: Mapping[str, float],
-    tokens: int,
-    model: ModelSettings,
+    proxy: ProxyPlan,
+    settings: AblationSettings,
     training: TrainingSettings,
     evaluation: EvaluationSettings,
-    corpus: Path,
-    corpus_facts: dict[str, Any],
+    corpus: Artifact,
     limits: Mapping[str, int],
-    seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The loss of each dev item (columns task, item, loss), and what training did.
 
-    weights: source -> weight, sum 1. limits: source -> tokens of it that may be seen. The model lies in
-    folder/progress while it is needed.
+    limits: source -> tokens of it that may be seen. The model lies in folder/progress while it is needed.
     """
-    plan = whole_tokens(weights, tokens, dict.fromkeys(weights, tokens))
+    plan = whole_tokens(proxy.weights, settings.tokens, dict.fromkeys(proxy.weights, settings.tokens))
     progress = folder / "progress"
     outcome = run_job(
         TrainingJob(
-            model=new_model(model, training, corpus, seed, progress / "start"),
+            model=new_model(settings.model, training, corpus.path, proxy.random_seed, progress / "start"),
             out=str(progress / "model"),
             progress=str(progress),
-            tokens={source: str(corpus / "tokens" / f"{source}.bin") for source in plan},
-            token_dtype=corpus_facts["token_dtype"],
+            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
+            token_dtype=corpus.facts["token_dtype"],
             plan=plan,
             used={},
             learning_rate=training.learning_rate,
             name="proxy",
-            random_seed=seed,
+            random_seed=proxy.random_seed,
             settings=training.model_dump(mode="json"),
             limits=dict(limits),
         ),
         report,
     )
-    scores = evaluate_on_corpus(progress / "model", name, corpus, corpus_facts, evaluation, side="dev")
+    scores = evaluate_on_corpus(
+        progress / "model", proxy.name, corpus.path, corpus.facts, evaluation, side="dev"
+    )
     return item_losses(scores), outcome
 
 

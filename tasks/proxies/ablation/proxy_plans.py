@@ -17,10 +17,12 @@ class ProxyPlan:
 
     name: str
     weights: dict[str, float]
-    seed: int
+    random_seed: int
 
 
-def proxy_plans(sources: Mapping[str, object], settings: AblationSettings, seed: int) -> list[ProxyPlan]:
+def proxy_plans(
+    sources: Mapping[str, object], settings: AblationSettings, random_seed: int
+) -> list[ProxyPlan]:
     """One proxy a source and seed, then the swarm. The order of `sources` does not matter.
 
     Swarm mixture number k is the same for every number of mixtures, so that a larger swarm adds to a smaller one.
@@ -29,18 +31,18 @@ def proxy_plans(sources: Mapping[str, object], settings: AblationSettings, seed:
     """
     names = sorted(sources)
     plans = [
-        ProxyPlan(name if repeat == 0 else f"{name}-seed{repeat}", {name: 1.0}, seed + repeat)
+        ProxyPlan(name if repeat == 0 else f"{name}-seed{repeat}", {name: 1.0}, random_seed + repeat)
         for repeat in range(settings.seeds)
         for name in names
     ]
     for number in range(settings.swarm):
-        parts = np.array([_gamma(settings.concentration, seed, number, name) for name in names])
+        parts = np.array([_gamma(settings.concentration, random_seed, number, name) for name in names])
         weights = dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
-        plans.append(ProxyPlan(f"swarm-{number:03d}", weights, seed))
+        plans.append(ProxyPlan(f"swarm-{number:03d}", weights, random_seed))
     return plans
 
 
-def _gamma(shape: float, seed: int, number: int, name: str) -> float:
+def _gamma(shape: float, random_seed: int, number: int, name: str) -> float:
     digest = hashlib.sha256(f"swarm\0{name}".encode()).digest()
-    generator = np.random.default_rng([seed, number, int.from_bytes(digest[:8], "big")])
+    generator = np.random.default_rng([random_seed, number, int.from_bytes(digest[:8], "big")])
     return max(float(generator.gamma(shape)), 1e-12)

@@ -52,7 +52,7 @@ def train_proxy(
         "training": training_identity(training, training.learning_rate),
         "evaluation": evaluation.model_dump(mode="json", include=SCORING_FIELDS),
         "share": share,
-        "seed": plan.seed,
+        "seed": plan.random_seed,
     }
     inputs = {"sources": corpus.digest}
     if evaluation.task_folder is not None:
@@ -63,24 +63,13 @@ def train_proxy(
 
         limits = data_limits(token_counts(corpus.facts), share, training.sequence_length)
         losses, outcome = run_proxy(
-            folder,
-            progress.step,
-            plan.name,
-            plan.weights,
-            settings.tokens,
-            settings.model,
-            training,
-            evaluation,
-            corpus.path,
-            corpus.facts,
-            limits,
-            plan.seed,
+            folder, progress.step, plan, settings, training, evaluation, corpus, limits
         )
         losses.to_parquet(folder / "losses.parquet", index=False)
         return {
             "weights": plan.weights,
             "metrics": {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")},
-            "provenance": {"seed": plan.seed, "tokens": outcome["tokens"], "flops": outcome["flops"]},
+            "provenance": {"seed": plan.random_seed, "tokens": outcome["tokens"], "flops": outcome["flops"]},
         }
 
     def cost() -> Cost:

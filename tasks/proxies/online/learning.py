@@ -1,10 +1,8 @@
-"""Learns static weights with proxies: DoReMi's average, ODM's share drawn, Skill-it's average over rounds."""
+"""What all rules share that learn static weights with proxies: the proxies' runs, and what came of them."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,21 +10,15 @@ from typing import Any
 import numpy as np
 
 import models
-from tasks.proxies.online import skill_it_rule as skill_it
-from tasks.proxies.online.online_loop import Meter, Place, ProxyTrainer, Rule, Trace, train_proxy
+from tasks.proxies.online.online_loop import Meter, Place, ProxyTrainer, Trace, train_proxy
+from tasks.proxies.online.online_rule import OnlineRule, Rule
 from tasks.proxies.online.proxy_text import ProxyText, SourceStreams
-from tasks.proxies.online.rules import Doremi, Fixed, Odm, SkillIt
-from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
+from tasks.proxies.online.settings import OnlineSettings
 from tasks.training.loop import StepReport
 from tasks.training.settings import TrainingSettings
 from tasks.training.token_plans import Array
 
 FORWARD_SHARE = 1 / 3  # of a training step's operations, without its backward pass
-WEIGHTS_ARE = {
-    "doremi": "the mean of the weights over all steps",
-    "odm": "the share of the sequences that was drawn from each source, warm-up included",
-    "skill-it": "the mean of the mixtures over the rounds",
-}
 
 
 @dataclass(frozen=True)
@@ -49,14 +41,18 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all proxies of one learning share. start: folder of the new model. sizes: tokens a source holds."""
+    """What all proxies of one learning share.
 
+    start: folder of the new model. sizes: tokens that a source holds.
+    """
+
+    rule: OnlineRule
     start: str
     text: ProxyText
     sizes: Mapping[str, int]
     settings: OnlineSettings
     training: TrainingSettings
-    seed: int
+    random_seed: int
     progress: Path
     report: StepReport
     num_steps: int = field(init=False)
@@ -70,6 +66,11 @@ class Setting:
             )
         object.__setattr__(self, "num_steps", num_steps)
 
+    @property
+    def own(self) -> Any:
+        """The rule's own settings."""
+        return self.settings.own(self.rule)
+
     def base(self, name: str) -> Array:
         """Weights (d,) of the mixture `proportional` or `uniform`."""
         sizes = np.array([self.sizes[source] for source in self.text.sources], float)
@@ -81,10 +82,10 @@ class Setting:
         return ProxyTrainer(models.load_causal_lm(self.start, torch.float32), self.training, num_steps)
 
     def run(self, name: str, trainer: ProxyTrainer, rule: Rule, meter: Meter) -> Trace:
-        place = Place(self.progress / name, self.training.checkpoint_seconds, self.seed, name)
+        place = Place(self.progress / name, self.training.checkpoint_seconds, self.random_seed, name)
         batch_size = self.training.batch_size
         streams = SourceStreams(
-            self.text, self.training.sequence_length, trainer.num_steps * batch_size, self.seed
+            self.text, self.training.sequence_length, trainer.num_steps * batch_size, self.random_seed
         )
         return train_proxy(trainer, streams, rule, batch_size, place, meter)
 
@@ -106,85 +107,3 @@ class Setting:
             models.count_parameters(model)[0],
             **more,
         )
-
-
-def learn_weights(method: OnlineMethod, setting: Setting) -> Learnt:
-    """What `method` learns. Deterministic for a seed on one machine; the order of the sources does not matter."""
-    learn: dict[OnlineMethod, Callable[[Setting], Learnt]] = {
-        "doremi": _doremi,
-        "odm": _odm,
-        "skill-it": _skill_it,
-    }
-    return learn[method](setting)
-
-
-def _doremi(s: Setting) -> Learnt:
-    own, n = s.settings.doremi, s.num_steps
-    meter = s.meter(2 * n)
-    reference = s.trainer(n)
-    traces = {"reference": s.run("reference", reference, Fixed(s.base(own.reference)), meter)}
-    proxy = s.trainer(n)
-    rule = Doremi(
-        len(s.text.sources), own, lambda ids: (proxy.token_losses(ids), reference.token_losses(ids))
-    )
-    traces["proxy"] = s.run("proxy", proxy, rule, meter)
-    scored = 2 * n * s.training.tokens_per_step
-    return s.learnt(traces["proxy"].weights.mean(axis=0), traces, 2 * n, scored)
-
-
-def _odm(s: Setting) -> Learnt:
-    own, n = s.settings.odm, s.num_steps
-    rule = Odm(s.base(own.warmup), int(np.ceil(own.warmup_share * n)), own)
-    trace = s.run("proxy", s.trainer(n), rule, s.meter(n))
-    return s.learnt(trace.counts.sum(axis=0).astype(float), {"proxy": trace}, n, 0)
-
-
-def _skill_it(s: Setting) -> Learnt:
-    own, n, d = s.settings.skill_it, s.num_steps, len(s.text.sources)
-    if own.rounds > n:
-        raise ValueError(
-            f"mixture.online.skill_it.rounds={own.rounds}, but mixture.online.tokens={s.settings.tokens:,} are "
-            f"{n} steps; allowed: 1 to {n} rounds, or more tokens"
-        )
-    short = max(1, round(own.graph_share * n))
-    meter = s.meter(d * short + n)
-    before = _validation_losses(s.trainer(1), s.text)
-    after = np.stack([_after_source(s, number, short, meter) for number in range(d)])
-    graph = skill_it.skills_graph(before, after)
-    proxy = s.trainer(n)
-    rule = SkillIt(graph, n, own, lambda: _validation_losses(proxy, s.text))
-    trace = s.run("proxy", proxy, rule, meter)
-    held = sum(windows.size for windows in s.text.validation.values())
-    return s.learnt(
-        rule.state["mixtures"].mean(axis=0),
-        {"proxy": trace},
-        d * short + n,
-        held * (1 + d + own.rounds),
-        graph=graph,
-        measured=rule.state["measured"],
-    )
-
-
-def _after_source(s: Setting, number: int, num_steps: int, meter: Meter) -> Array:
-    """Validation losses (d,) after training on source `number` alone; kept once known."""
-    source = s.text.sources[number]
-    known = s.progress / "graph" / f"{source}.json"
-    if known.exists():
-        meter.skip(num_steps)
-        return np.array(json.loads(known.read_text(encoding="utf-8")))
-    trainer = s.trainer(num_steps)
-    s.run(f"graph-{source}", trainer, Fixed(np.eye(len(s.text.sources))[number]), meter)
-    losses = _validation_losses(trainer, s.text)
-    known.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = known.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(losses.tolist()), encoding="utf-8")
-    unfinished.replace(known)
-    shutil.rmtree(s.progress / f"graph-{source}")
-    return losses
-
-
-def _validation_losses(trainer: ProxyTrainer, text: ProxyText) -> Array:
-    """Mean loss in nats a token (d,) on each source's validation sequences."""
-    return np.array(
-        [trainer.token_losses(windows.astype(np.int64)).mean() for windows in text.validation.values()]
-    )

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from tasks.proxies.online.online_rule import Rule
 from tasks.proxies.online.proxy_text import SourceStreams
 from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
 from tasks.training.loop import LOG_SECONDS, StepReport, learning_rate_at, make_optimizer
@@ -85,21 +86,6 @@ class ProxyTrainer:
         return F.cross_entropy(logits[:, :-1].float().transpose(1, 2), inputs[:, 1:], reduction="none")
 
 
-class Rule(Protocol):
-    """What decides the batches of a run. `state` holds arrays from which the rule goes on after a cut."""
-
-    state: dict[str, Array]
-
-    def draw(self, step: int, batch_size: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """Sequences to take from each source (d,), at the step (from 0); they sum to batch_size."""
-
-    def sequence_weights(self, ids: Ids, source: Sources) -> Array | None:
-        """How much each sequence (n,) counts in the loss; None: all alike."""
-
-    def observe(self, step: int, counts: NDArray[np.int64], losses: Array) -> Array:
-        """Learn from the step's mean loss by source (d,), NaN where none was drawn; the step's weights (d,)."""
-
-
 @dataclass(frozen=True)
 class Trace:
     """One row a step (steps, d): sequences drawn, mean loss by source (NaN: not drawn), and the rule's weights."""
@@ -147,7 +133,7 @@ class Place:
 
     folder: Path
     seconds: float
-    seed: int
+    random_seed: int
     name: str
 
 
@@ -168,7 +154,7 @@ def train_proxy(
     meter.skip(trainer.done)
     saved = time.monotonic()
     for step in range(trainer.done, trainer.num_steps):
-        counts = rule.draw(step, batch_size, generator(place.seed, "online", place.name, str(step)))
+        counts = rule.draw(step, batch_size, generator(place.random_seed, "online", place.name, str(step)))
         ids, source = streams.take(counts)
         rate = trainer.learning_rate
         by_sequence = trainer.step(ids, rule.sequence_weights(ids, source))

@@ -58,9 +58,9 @@ def _windows(text: Tokens, numbers: NDArray[np.intp], length: int) -> Tokens:
 class SourceStreams:
     """Each source's sequences in the order of training runs of this seed; `position` (d,): how many were taken."""
 
-    def __init__(self, text: ProxyText, length: int, most: int, seed: int) -> None:
+    def __init__(self, text: ProxyText, length: int, most: int, random_seed: int) -> None:
         self._orders = [
-            TokenOrder({source: tokens}, {source: most}, {}, length, "online", seed)
+            TokenOrder({source: tokens}, {source: most}, {}, length, "online", random_seed)
             for source, tokens in text.train.items()
         ]
         self.position = np.zeros(len(self._orders), dtype=np.int64)

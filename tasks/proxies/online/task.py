@@ -1,4 +1,4 @@
-"""Stage `online`: static weights learnt while proxies train, by DoReMi, ODM or Skill-it.
+"""Stage `online`: static weights learnt while proxies train, by the rule that is asked for.
 
 As in ablation, a proxy of n tokens sees n / N of every source, where N is the budget of the run that the
 mixture is for, so that epochs match; a source has one sequence at least.
@@ -12,7 +12,7 @@ from pathlib import Path
 from storage.artifacts import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
-from tasks.proxies.online.settings import OnlineMethod, OnlineSettings
+from tasks.proxies.online.settings import RULES_BY_NAME, OnlineSettings
 from tasks.sources.scarcity import data_limits, token_counts
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.estimates import config_of, dense_shape, training_cost
@@ -25,7 +25,7 @@ VERSION = 4
 @stage_task(name="online", task_run_name="learn-weights-{method}")
 def learn_weights(
     run: AnyRun,
-    method: OnlineMethod,
+    method: str,
     settings: OnlineSettings,
     training: TrainingSettings,
     corpus: Artifact,
@@ -33,23 +33,23 @@ def learn_weights(
     random_seed: int,
     data_share: float = 1.0,
 ) -> Artifact:
-    """The weights that `method` learns, source -> weight.
+    """The weights that the rule of this name learns, source -> weight.
 
     target_tokens: budget of the run that the mixture is for, of which `data_share` of the data is there.
     """
+    rule = RULES_BY_NAME[method]
     progress = Progress(run, label_of("online", method))
     share = data_share * min(settings.tokens / target_tokens, 1.0)
     identity = {
         "method": method,
-        **settings.identity(method),
+        **settings.identity(rule),
         "training": training_identity(training, training.learning_rate),
         "share": share,
         "random_seed": random_seed,
     }
 
     def build(folder: Path) -> dict:
-        from tasks.proxies.online.learning import WEIGHTS_ARE, Setting
-        from tasks.proxies.online.learning import learn_weights as learn
+        from tasks.proxies.online.learning import Setting
         from tasks.proxies.online.learning_records import late_drift, write_records
         from tasks.proxies.online.proxy_text import proxy_text
         from tasks.sources.tokenization import open_tokens
@@ -61,10 +61,10 @@ def learn_weights(
             source: open_tokens(corpus.path / "tokens" / f"{source}.bin", corpus.facts["token_dtype"])
             for source in sizes
         }
-        held = settings.skill_it.validation_sequences if method == "skill-it" else 0
-        learnt = learn(
-            method,
+        held = rule.held_back(settings.own(rule))
+        learnt = rule.learn(
             Setting(
+                rule,
                 new_model(settings.model, training, corpus.path, random_seed, folder / "progress" / "start"),
                 proxy_text(tokens, data_limits(sizes, share, length), length, held),
                 sizes,
@@ -78,7 +78,7 @@ def learn_weights(
         write_records(folder, learnt)
         return {
             "weights": dict(zip(learnt.sources, learnt.weights.tolist(), strict=True)),
-            "weights_are": WEIGHTS_ARE[method],
+            "weights_are": rule.weights_are,
             "late_drift": late_drift(learnt.traces["proxy"].weights),
             "metrics": {"tokens": learnt.tokens, "flops": learnt.flops, "parameters": learnt.parameters},
             "provenance": {"seed": random_seed, "tokens": learnt.tokens, "flops": learnt.flops},
@@ -87,7 +87,7 @@ def learn_weights(
     def cost() -> Cost:
         config = config_of(settings.model, training, corpus.facts["vocab_size"])
         shape = dense_shape(config, training.sequence_length)
-        tokens = trained_tokens(method, settings, len(corpus.facts["sources"]))
+        tokens = settings.trained_tokens(rule, len(corpus.facts["sources"]))
         return replace(training_cost(shape, tokens, config, training), disk=0.0)
 
     artifact = run.stage(
@@ -113,11 +113,3 @@ def learn_weights(
         description=f"Weights that {method} learnt",
     )
     return artifact
-
-
-def trained_tokens(method: OnlineMethod, settings: OnlineSettings, num_sources: int) -> int:
-    """Tokens that all proxies of the method train on."""
-    if method == "doremi":
-        return 2 * settings.tokens
-    graph = num_sources * settings.skill_it.graph_share if method == "skill-it" else 0
-    return round(settings.tokens * (1 + graph))

@@ -35,7 +35,7 @@ class ProxyRun:
 
     name: str
     weights: dict[str, float]
-    seed: int
+    random_seed: int
     losses: pd.DataFrame
 
 
@@ -100,7 +100,7 @@ def _resampled_runs(runs: Sequence[ProxyRun]) -> list[NDArray[np.intp]]:
     """Positions of the runs of each bootstrap: seeds drawn anew for the single sources, and the swarm's runs."""
     generator = np.random.default_rng(0)
     single = np.array([len(run.weights) == 1 for run in runs])
-    seeds = np.array([run.seed for run in runs])
+    seeds = np.array([run.random_seed for run in runs])
     known, swarm = np.unique(seeds[single]), np.flatnonzero(~single)
     of_seed = {seed: np.flatnonzero(single & (seeds == seed)) for seed in known}
     return [

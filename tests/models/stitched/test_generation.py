@@ -122,7 +122,7 @@ def test_generates_in_bf16(stitched, tokens):
 @pytest.mark.parametrize("cache", CACHES.values(), ids=CACHES)
 @torch.no_grad()
 def test_left_padded_batch_generates_what_each_prompt_does_alone(stitched, tokens, cache):
-    prompts = [tokens(1, 3, seed=1), tokens(1, 6, seed=2)]
+    prompts = [tokens(1, 3, random_seed=1), tokens(1, 6, random_seed=2)]
     padded = torch.zeros(2, 6, dtype=torch.long)
     mask = torch.zeros_like(padded)
     for row, prompt in enumerate(prompts):

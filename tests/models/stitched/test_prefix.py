@@ -79,14 +79,14 @@ def test_what_is_another_prefix_and_what_is_not(tiny_llama, random_stitches, tok
         return len(list(tmp_path.iterdir()))
 
     assert num_files(model, input_ids) == 1
-    random_stitches(model, seed=5)
+    random_stitches(model, random_seed=5)
     assert num_files(model, input_ids) == 1  # training the stitches changes nothing
     with torch.no_grad():
         model.hub.lm_head.weight.add_(1)
         model.experts[0].layers[2].mlp.up_proj.weight.add_(1)
     assert num_files(model, input_ids) == 1  # nor do frozen weights behind the prefix
     assert num_files(model, input_ids, torch.ones_like(input_ids)) == 2
-    assert num_files(model, tokens(2, 8, seed=1)) == 3
+    assert num_files(model, tokens(2, 8, random_seed=1)) == 3
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert num_files(model, input_ids) == 4
     with torch.no_grad():

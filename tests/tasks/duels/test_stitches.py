@@ -22,7 +22,7 @@ OPERATIONS = {"+": int.__add__, "-": int.__sub__, "x": int.__mul__}
 
 
 def test_solutions_are_right_once_and_wrong_three_times():
-    for task in cross_tasks(30, seed=1):
+    for task in cross_tasks(30, random_seed=1):
         assert len(task.items) == len({item["id"] for item in task.items}) == 30
         for item in task.items:
             worked = [WORK.search(choice).groups() for choice in item["choices"]]
@@ -37,8 +37,8 @@ def test_solutions_are_right_once_and_wrong_three_times():
 
 
 def test_training_text_is_of_the_same_make_and_holds_no_item():
-    tasks = cross_tasks(200, seed=0)
-    texts = list(itertools.islice(cross_text(tasks, seed=0), 2000))
+    tasks = cross_tasks(200, random_seed=0)
+    texts = list(itertools.islice(cross_text(tasks, random_seed=0), 2000))
     questions = {item["context"] for task in tasks for item in task.items}
     assert not [text for text in texts if any(text.startswith(question) for question in questions)]
     assert all(WORK.search(text.rstrip("\n")) for text in texts)
@@ -46,15 +46,15 @@ def test_training_text_is_of_the_same_make_and_holds_no_item():
 
 
 def test_cross_tasks_differ_by_language_and_seed():
-    first, other = cross_tasks(20, seed=0), cross_tasks(20, seed=1)
+    first, other = cross_tasks(20, random_seed=0), cross_tasks(20, random_seed=1)
     assert [task.name for task in first] == list(TASKS)
     assert first[0].items != other[0].items
-    assert cross_tasks(20, seed=0)[0].items == first[0].items
+    assert cross_tasks(20, random_seed=0)[0].items == first[0].items
 
 
 def test_a_document_switches_between_two_domains():
     texts = {"a": ["aaaa " * 200], "b": ["bbbb " * 200], "c": ["cccc " * 200, "c"], "none": []}
-    for document in switching_documents(texts, 20, seed=3):
+    for document in switching_documents(texts, 20, random_seed=3):
         pieces = document.strip().split("\n\n")
         letters = [piece.strip()[0] for piece in pieces]
         assert len(pieces) == 4 and len(set(letters)) == 2

@@ -20,7 +20,7 @@ from transformers.modeling_outputs import CausalLMOutput
 from models import StitchedForCausalLM, new_seed_model, seed_config
 from tasks.benchmarks.harness_tasks import lm_eval_items
 from tasks.benchmarks.items import Benchmark
-from tasks.evaluation.evaluating import evaluate
+from tasks.evaluation.evaluating import ChosenItems, evaluate
 from tasks.evaluation.heldout_text import bits_per_byte
 from tasks.evaluation.scores import Scores
 
@@ -139,11 +139,11 @@ def test_bits_per_byte_by_hand() -> None:
     assert row["stderr"] == pytest.approx(4 / 9, abs=1e-6)
 
 
-def tiny_llama(seed: int = 0):
+def tiny_llama(random_seed: int = 0):
     config = seed_config(
         len(LETTERS) + 1, hidden_size=16, num_layers=2, num_heads=2, max_length=8, eos_token_id=len(LETTERS)
     )
-    model = new_seed_model(config, seed)
+    model = new_seed_model(config, random_seed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)  # far from uniform, so that a wrong window shows
@@ -259,7 +259,7 @@ def test_a_group_has_the_error_of_its_weighted_mean(task_folder: Path) -> None:
     for name in ("letters", "few"):  # members of a group are read with paths as they stand
         path = task_folder / f"{name}.yaml"
         path.write_text(path.read_text().replace("test: ", f"test: {task_folder}/", 1))
-    scores = evaluate(BigramModel(), ABC, ["both"], task_folder=task_folder)
+    scores = evaluate(BigramModel(), ABC, ["both", task_folder])
     row = scores.frame.set_index("task").loc["both"]
     assert (row["n"], row["value"]) == (25, pytest.approx((10 + 3) / 25))
     errors = math.sqrt(0.25 / 19), math.sqrt(0.24 / 4)
@@ -270,7 +270,7 @@ def test_only_test_items_of_lm_eval_tasks_are_scored(task_folder: Path) -> None:
     (items,) = lm_eval_items(task_folder=task_folder, dev_share=0.4, max_items=15)
     assert len(items.dev_texts) + len(items.test_texts) == 15
     assert set(items.test_texts) <= {"abc"[n % 3] * (n // 3 + 1) + "bc"[n % 2] for n in range(20)}
-    scores = evaluate(BigramModel(), ABC, [], task_folder=task_folder, dev_share=0.4, max_items=15)
+    scores = evaluate(BigramModel(), ABC, [task_folder], chosen=ChosenItems(0.4, 15))
     assert scores.samples["item"].tolist() == [str(index) for index in items.test_indices]
     assert scores.frame["n"].item() == len(items.test_texts)
 

@@ -55,8 +55,8 @@ def test_with_the_paper_risk_a_source_hardly_stands_out() -> None:
     assert found.w[0] == pytest.approx((1 + others) / (30 + others), abs=1e-10)
 
 
-def random_problem(seed: int, d: int, num_tasks: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
+def random_problem(random_seed: int, d: int, num_tasks: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(random_seed)
     upper = rng.random(d) + 0.1
     return rng.random((d, num_tasks)), upper * 1.5 / upper.sum()
 

@@ -40,10 +40,10 @@ def paired(
 
 
 def leveled(
-    seed: int, n: int, p: int, targets: int, factors: int = 1, noise: float = 0.4, holes: float = 0.0
+    random_seed: int, n: int, p: int, targets: int, factors: int = 1, noise: float = 0.4, holes: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores (n, p) and ratings (n, targets) from common factors; a share of the scores is missing."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(random_seed)
     level = generator.normal(size=(n, factors))
     scores = level @ generator.uniform(0.5, 1.5, size=(factors, p)) + noise * generator.normal(size=(n, p))
     ratings = level @ generator.normal(size=(factors, targets)) + noise / 4 * generator.normal(

@@ -12,9 +12,9 @@ from tasks.preference.measuring_next import backwards, level_covariance, promise
 from tests.tasks.preference.tables_at_hand import paired
 
 
-def telling(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+def telling(random_seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Benchmark 0 tells the level well, 1 a little, 2 not at all."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_seed)
     level = rng.normal(size=(n, 1))
     scores = level * [1, 1, 0] + [0.15, 1.5, 1.0] * rng.normal(size=(n, 3))
     return scores, level * [1.0, 2.0] + 0.05 * rng.normal(size=(n, 2))

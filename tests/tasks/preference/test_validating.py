@@ -18,8 +18,8 @@ from tests.tasks.preference.tables_at_hand import leveled, paired
 MODEL, FAMILY, TIME = "leave-one-model-out", "leave-one-family-out", "forward-in-time"
 
 
-def small(seed: int = 0, n: int = 12, **more) -> object:
-    scores, ratings = leveled(seed, n, 4, 3, holes=0.15)
+def small(random_seed: int = 0, n: int = 12, **more) -> object:
+    scores, ratings = leveled(random_seed, n, 4, 3, holes=0.15)
     ratings[2, 1] = np.nan
     families = [f"F{i // 2}" for i in range(n)]
     return paired(scores, ratings, families, np.linspace(0, 3, n), np.arange(n) // 2 * 30.0, **more)
@@ -177,9 +177,9 @@ def test_errors_of_ratings_are_taken_out_of_the_error() -> None:
     assert row["rmse_without_noise"] < 0.2
 
 
-def rated_in_one_family(seed: int = 13) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def rated_in_one_family(random_seed: int = 13) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Four families of three; only the first one is rated in the last category."""
-    scores, ratings = leveled(seed, 12, 4, 3)
+    scores, ratings = leveled(random_seed, 12, 4, 3)
     ratings[3:, 2] = np.nan
     return scores, ratings, [f"F{i // 3}" for i in range(12)]
 

@@ -15,9 +15,9 @@ VOCABULARY = 64
 
 @pytest.fixture
 def new_model():
-    def build(seed: int = 0):
+    def build(random_seed: int = 0):
         config = models.seed_config(VOCABULARY, 32, 2, 2, max_length=32, ffn_multiple=16, tie_embeddings=True)
-        return models.new_seed_model(config, seed)
+        return models.new_seed_model(config, random_seed)
 
     return build
 

@@ -20,7 +20,7 @@ from tasks.training.jobs import run_job
 from tasks.training.settings import ModelSettings, TrainingSettings
 from tasks.training.snapshots import keep_snapshot
 from tasks.training.task import train_seed
-from tasks.training.training_run import training_identity
+from tasks.training.training_run import Training, TrainingData, training_identity
 
 STEPS = 12
 
@@ -200,10 +200,10 @@ def seed_of(home, new_model, tokens, settings, tmp_path):
     run = Run(home, "snapshots", {})
     run.uses_prefect = False
 
-    def train(**options):
+    def train(name="", **options):
         asked = settings.model_copy(update={"snapshots": 2, "checkpoint_seconds": 1e-9})
         model = ModelSettings(pretrained=str(tmp_path / "start"))
-        return train_seed(run, model, asked, corpus, mixture, 0, **options)
+        return train_seed(run, model, Training(asked, 0, **options), TrainingData(corpus, mixture), name)
 
     return train
 

@@ -16,9 +16,9 @@ REST = ["books", "code", "math"]
 TASKS = [f"t{i}" for i in range(5)]
 
 
-def simulated(seed: int, slope: float, offsets: dict[str, float], error: float, scatter: float = 0.0):
+def simulated(random_seed: int, slope: float, offsets: dict[str, float], error: float, scatter: float = 0.0):
     """Truth, a judged matrix with judged = (truth - offset) / slope + noise, and anchors = truth + noise."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(random_seed)
     truth = pd.DataFrame(random.uniform(0.3, 0.7, (6, 5)), index=WEB + REST, columns=TASKS)
     judged = truth.copy()
     for source in truth.index:

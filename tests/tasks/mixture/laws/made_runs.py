@@ -9,8 +9,8 @@ SOURCES = ("web", "code", "books", "wiki")
 TASKS = ("prose", "programs")
 
 
-def made_mixtures(count: int, seed: int, concentration: float = 1.0) -> pd.DataFrame:
-    drawn = np.random.default_rng(seed).dirichlet(np.full(len(SOURCES), concentration), count)
+def made_mixtures(count: int, random_seed: int, concentration: float = 1.0) -> pd.DataFrame:
+    drawn = np.random.default_rng(random_seed).dirichlet(np.full(len(SOURCES), concentration), count)
     return pd.DataFrame(drawn, [f"run{i}" for i in range(count)], list(SOURCES))
 
 

@@ -22,9 +22,9 @@ UTILITY = pd.DataFrame(
 )
 
 
-def table(count: int, seed: int) -> RunTable:
-    runs = made_mixtures(count, seed)
-    return RunTable(f"made-{seed}", runs, power_losses(runs))
+def table(count: int, random_seed: int) -> RunTable:
+    runs = made_mixtures(count, random_seed)
+    return RunTable(f"made-{random_seed}", runs, power_losses(runs))
 
 
 @pytest.fixture(scope="module")

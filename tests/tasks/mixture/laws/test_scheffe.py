@@ -12,9 +12,9 @@ from tasks.mixture.laws.fitted_law import fit_law
 SOURCES = ["a", "b", "c"]
 
 
-def runs(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+def runs(n: int, random_seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Losses 3, 2 and 4 of the sources alone; a and b together help by 8 w_a w_b, 2 at half and half."""
-    w = np.random.default_rng(seed).dirichlet(np.ones(3), n)
+    w = np.random.default_rng(random_seed).dirichlet(np.ones(3), n)
     loss = w @ [3.0, 2.0, 4.0] - 8 * w[:, 0] * w[:, 1]
     return pd.DataFrame(w, columns=SOURCES), pd.DataFrame({"task": loss})
 

@@ -136,9 +136,9 @@ def test_models_that_never_lost_are_named_and_stay_finite() -> None:
     assert len(unlinked(np.array([[0, 1]]), np.array([[1.0, 0.0, 0.0]]), 2)) == 2
 
 
-def votes(seed: int, items: int, annotators: int, taste: float, noise: float) -> pd.DataFrame:
+def votes(random_seed: int, items: int, annotators: int, taste: float, noise: float) -> pd.DataFrame:
     """Choices between two models whose answers differ by item, and annotators who differ by taste."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(random_seed)
     likes, hard = taste * rng.normal(size=annotators), noise * rng.normal(size=items)
     rows = []
     for i in range(items):
@@ -176,7 +176,7 @@ def test_item_clustered_intervals_cover_the_truth_about_as_often_as_they_say() -
             for k in range(3)
         ]
         frame = pd.DataFrame(rows, columns=["item", "model_a", "model_b", "annotator", "choice"])
-        row = of(aggregate(frame, bootstraps=100, seed=seed), "m")
+        row = of(aggregate(frame, bootstraps=100, random_seed=seed), "m")
         held.append(row["score_low_by_items"] <= 2 / 3 <= row["score_high_by_items"])
     # Nominal .9; 60 draws have a standard error of .04.
     assert 0.78 <= np.mean(held) <= 1

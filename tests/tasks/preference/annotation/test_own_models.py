@@ -83,9 +83,9 @@ def knows(corpus, tmp_path_factory) -> Artifact:
     return Artifact("seed", "", "k", "k", folder, {"snapshots": kept}, {})
 
 
-def new_model(seed: int, vocabulary: int) -> Any:
+def new_model(random_seed: int, vocabulary: int) -> Any:
     config = models.seed_config(vocabulary, 32, 2, 4, max_length=64, ffn_multiple=16)
-    return models.new_seed_model(config, seed)
+    return models.new_seed_model(config, random_seed)
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ def tokenizer() -> Any:
     return make_tokenizer(TokenizerSettings(vocab_size=320), ["the hub and the expert one two three " * 10])
 
 
-def dense(seed: int, vocabulary: int) -> Any:
+def dense(random_seed: int, vocabulary: int) -> Any:
     config = models.seed_config(vocabulary, 16, 3, 4, max_length=CONTEXT, ffn_multiple=8)
     config.initializer_range = 0.2  # so that the text decides what comes next
-    return models.new_seed_model(config, seed).eval()
+    return models.new_seed_model(config, random_seed).eval()
 
 
 def made(kind: str, vocabulary: int) -> Any:

@@ -11,8 +11,8 @@ from tasks.preference.engine.predicting import Training, predict
 from tasks.preference.engine.resampled_errors import rmse_interval
 
 
-def data(seed: int, n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
+def data(random_seed: int, n: int, p: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(random_seed)
     scores = rng.normal(size=(n, p))
     return scores, scores[:, 0] - 0.5 * scores[:, -1] + 0.3 * rng.normal(size=n)
 

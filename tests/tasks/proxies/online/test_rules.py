@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.proxies.online import doremi_rule as doremi
-from tasks.proxies.online import odm_rule as odm
-from tasks.proxies.online import skill_it_rule as skill_it
+from tasks.proxies.online import doremi, odm, skill_it
 from tasks.proxies.online.learning_records import late_drift
-from tasks.proxies.online.rules import Odm
-from tasks.proxies.online.settings import OdmSettings
 
 NAN = np.nan
 
@@ -71,7 +67,7 @@ def test_odm_weighs_by_importance_so_that_the_expected_reward_is_the_loss():
 
 
 def test_odm_draws_its_warm_up_mixture_and_learns_meanwhile():
-    rule = Odm(np.array([0.9, 0.1]), 2, OdmSettings(average=0.0))
+    rule = odm.Odm(np.array([0.9, 0.1]), 2, odm.OdmSettings(average=0.0))
     assert rule.observe(0, np.array([9, 1]), np.array([2.0, 4.0])).tolist() == [0.9, 0.1]
     np.testing.assert_allclose(rule.state["rewards"], [2.0, 4.0])
     assert rule.observe(1, np.array([9, 1]), np.array([2.0, 4.0])).tolist() == [0.9, 0.1]

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import models
-from tasks.proxies.online.learning import Setting, learn_weights
+from tasks.proxies.online.learning import Setting
 from tasks.proxies.online.learning_records import write_records
 from tasks.proxies.online.online_loop import ProxyTrainer
 from tasks.proxies.online.proxy_text import SourceStreams, proxy_text
-from tasks.proxies.online.settings import OnlineSettings
+from tasks.proxies.online.settings import RULES_BY_NAME, OnlineSettings
 from tasks.training.loop import train
 from tasks.training.settings import TrainingSettings
 from tasks.training.token_order import TokenOrder
@@ -45,8 +45,8 @@ def learn(method: str, start: str, folder: Path, tokens=None, training=TRAINING,
     tokens = tokens or made_tokens()
     sizes = {source: len(text) for source, text in tokens.items()}
     text = proxy_text(tokens, sizes, LENGTH, 16 if method == "skill-it" else 0)
-    return learn_weights(
-        method, Setting(start, text, sizes, SETTINGS, training, seed, folder, lambda row: None)
+    return RULES_BY_NAME[method].learn(
+        Setting(RULES_BY_NAME[method], start, text, sizes, SETTINGS, training, seed, folder, lambda row: None)
     )
 
 
@@ -207,7 +207,16 @@ def test_too_few_tokens_are_refused(method, settings, message, start, tmp_path):
     text = proxy_text(made_tokens(), {"text": 20_000, "noise": 20_000}, LENGTH, 4)
     sizes = {"text": 20_000, "noise": 20_000}
     with pytest.raises(ValueError, match=message):
-        learn_weights(
-            method,
-            Setting(start, text, sizes, OnlineSettings(**settings), TRAINING, 0, tmp_path, lambda row: None),
+        RULES_BY_NAME[method].learn(
+            Setting(
+                RULES_BY_NAME[method],
+                start,
+                text,
+                sizes,
+                OnlineSettings(**settings),
+                TRAINING,
+                0,
+                tmp_path,
+                lambda row: None,
+            ),
         )

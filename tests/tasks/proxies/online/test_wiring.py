@@ -19,9 +19,9 @@ from tasks.mixture.found_weights import read_runs_of
 from tasks.mixture.methods import mixture_settings
 from tasks.mixture.mixture_method import Found
 from tasks.mixture.plans import seed_plan, stitch_plan
-from tasks.mixture.task import read_mixture, solve_mixture
+from tasks.mixture.task import Known, Stretch, read_mixture, solve_mixture
 from tasks.proxies.ablation.settings import AblationSettings
-from tasks.proxies.online.settings import OnlineSettings
+from tasks.proxies.online.settings import RULES_BY_NAME, OnlineSettings
 from tasks.sources.task import prepare_sources
 
 TINY = str(Path(__file__).resolve().parents[3] / "tiny.yaml")
@@ -125,7 +125,7 @@ def test_names_and_sizes_stay_those_of_their_origins():
 
 
 def test_only_a_methods_own_settings_decide_its_weights():
-    told = OnlineSettings().identity("skill-it")
+    told = OnlineSettings().identity(RULES_BY_NAME["skill-it"])
     assert set(told) == {"tokens", "model", "skill_it"}
     assert "online" not in mixture_settings(method="odm").identity()
 
@@ -163,7 +163,8 @@ def test_stages_hand_learnt_weights_on(home):
         assert learnt is not None
         assert sum(learnt.facts["weights"].values()) == pytest.approx(1)
         assert (learnt.path / "weights.csv").is_file()
-        mixture = solve_mixture(run, "seed", e.mixture, corpus, utility, 12_000, learnt=learnt)
+        known = Known(corpus, utility, learnt)
+        mixture = solve_mixture(run, "seed", e.mixture, known, Stretch(12_000))
         told = read_mixture(mixture)
         assert told["weights"] == pytest.approx(learnt.facts["weights"])
         assert told["certificate"]["method"] == method

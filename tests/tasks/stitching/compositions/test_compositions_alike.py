@@ -95,7 +95,7 @@ def test_round_trip(name, tie_embeddings, build, tokens, tmp_path):
 def test_generates_left_padded_prompts_as_each_alone(name, build, tokens):
     model = build(name)
     model.generation_config.eos_token_id = None
-    prompts = [tokens(1, 3, seed=1), tokens(1, 6, seed=2)]
+    prompts = [tokens(1, 3, random_seed=1), tokens(1, 6, random_seed=2)]
     padded = torch.zeros(2, 6, dtype=torch.long)
     mask = torch.zeros_like(padded)
     for row, prompt in enumerate(prompts):

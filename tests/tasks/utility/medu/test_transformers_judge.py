@@ -86,8 +86,8 @@ def one_at_a_time(model, prompt: list[int], continuation: list[int]) -> float:
     return float(sum(logs[len(prompt) - 1 + k, token] for k, token in enumerate(continuation)))
 
 
-def draw(lengths: list[int], seed: int = 0) -> list[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
+def draw(lengths: list[int], random_seed: int = 0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(random_seed)
     return [torch.randint(0, 90, (length,), generator=generator).tolist() for length in lengths]
 
 

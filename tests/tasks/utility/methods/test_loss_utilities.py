@@ -19,13 +19,15 @@ from tasks.sources.scarcity import data_limits, share_for_epochs
 from tasks.utility.methods.loss_utilities import ProxyRun, ablation_utility, runs_table
 
 
-def run(name: str, weights: dict[str, float], losses: dict[str, list[float]], seed: int = 0) -> ProxyRun:
+def run(
+    name: str, weights: dict[str, float], losses: dict[str, list[float]], random_seed: int = 0
+) -> ProxyRun:
     rows = [
         {"task": task, "item": str(i), "loss": loss}
         for task, values in losses.items()
         for i, loss in enumerate(values)
     ]
-    return ProxyRun(name, weights, seed, pd.DataFrame(rows))
+    return ProxyRun(name, weights, random_seed, pd.DataFrame(rows))
 
 
 def alone(**losses: list[float]) -> list[ProxyRun]:
@@ -96,16 +98,16 @@ def test_the_runs_table_is_what_mix_fit_reads():
 
 def test_proxies_belong_to_names():
     settings = AblationSettings(swarm=3, seeds=2)
-    plans = proxy_plans({"b": 1, "a": 1, "c": 1}, settings, seed=5)
+    plans = proxy_plans({"b": 1, "a": 1, "c": 1}, settings, random_seed=5)
     assert [p.name for p in plans[:6]] == ["a", "b", "c", "a-seed1", "b-seed1", "c-seed1"]
-    assert [p.seed for p in plans[:6]] == [5, 5, 5, 6, 6, 6]
-    assert plans == proxy_plans({"c": 9, "b": 9, "a": 9}, settings, seed=5)
+    assert [p.random_seed for p in plans[:6]] == [5, 5, 5, 6, 6, 6]
+    assert plans == proxy_plans({"c": 9, "b": 9, "a": 9}, settings, random_seed=5)
     swarm = plans[6:]
     assert all(sum(p.weights.values()) == pytest.approx(1) for p in swarm)
     # One more source leaves what the others have relative to each other; a larger swarm adds to a smaller one.
-    wider = proxy_plans({"a": 1, "b": 1, "c": 1, "d": 1}, settings.model_copy(update={"swarm": 4}), seed=5)[
-        8:
-    ]
+    wider = proxy_plans(
+        {"a": 1, "b": 1, "c": 1, "d": 1}, settings.model_copy(update={"swarm": 4}), random_seed=5
+    )[8:]
     assert wider[0].weights["a"] / wider[0].weights["b"] == pytest.approx(
         swarm[0].weights["a"] / swarm[0].weights["b"]
     )
