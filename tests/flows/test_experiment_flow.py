@@ -80,6 +80,15 @@ def test_a_run_prints_its_table_its_id_and_its_report(whole):
     assert [row["model"] for row in summary["forecast"]] == sorted({s["model"] for s in summary["scores"]})
 
 
+def test_only_their_user_may_read_what_is_in_a_home(whole):
+    folder, _ = whole
+    assert len(list(folder.rglob("*"))) > 100
+    open_to_others = [
+        p for p in (folder, *folder.rglob("*")) if p.lstat().st_mode & 0o077 and not p.is_symlink()
+    ]
+    assert open_to_others == []
+
+
 def test_mixtures_sum_to_the_budget_and_keep_the_cap_along_the_lineage(whole):
     mixtures = shown(whole[0])["mixtures"]
     tokens = {name: sum(share["tokens"] for share in shares.values()) for name, shares in mixtures.items()}
