@@ -41,6 +41,7 @@ __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 def experiment_flow(experiment: Experiment = Experiment(), until: str | None = None) -> str:
     """What to train on, how to combine the specialists, and what people will think of the result."""
     check_what_started(experiment)
+    check_keys(experiment)
     with running(experiment, until) as run:
         walk(run, experiment)
     return run.run_id

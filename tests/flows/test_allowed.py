@@ -155,6 +155,13 @@ def test_a_run_of_a_deployment_is_checked_first_and_a_run_of_the_shell_is_not(fl
     check_what_started(experiment)
 
 
+@pytest.mark.parametrize("flow", [experiment_flow, retraining_flow])
+def test_no_run_is_even_recorded_where_a_key_would_go_astray(flow):
+    with pytest.raises(ValueError, match="may not be sent"):
+        flow.fn(load_recipe("pocket", [*EVIL, KEY]))
+    assert list(Home.from_environment().runs.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("trusted", "url", "may"),
     [
