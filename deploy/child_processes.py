@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import urllib.error
@@ -31,11 +32,13 @@ def free_port(wanted: int) -> int:
     raise RuntimeError(f"no port of {HOST} is free")
 
 
-def ask(url: str) -> bytes | None:
+def ask(url: str, auth_string: str = "") -> bytes | None:
     """What the address answers, None where that is no success or takes longer than two seconds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    encoded = base64.b64encode(auth_string.encode()).decode()
+    asked = urllib.request.Request(url, headers={"Authorization": f"Basic {encoded}"} if auth_string else {})
     try:
-        with opener.open(url, timeout=2) as response:
+        with opener.open(asked, timeout=2) as response:
             return response.read()
     except (urllib.error.URLError, OSError):
         return None

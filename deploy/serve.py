@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from deploy.child_processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
 from flows.environment import prefect_database, prepare_environment
+from flows.guarded_server import FACTORY, new_auth_string, opening_url, protection
 from storage.home import Home
 from storage.processes import this_process
 
@@ -33,6 +34,8 @@ PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 START_SECONDS = 180.0  # both databases may have to be made on a busy machine
 END_SECONDS = 15.0
 DEPLOYMENTS = ("experiment/experiment", "retraining/retraining")  # flow and deployment, as Prefect names them
+NAMES = {"prefect": "the Prefect server", "mlflow": "the MLflow server"}
+ROOT = Path(__file__).resolve().parent.parent
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -62,11 +65,18 @@ class Servers:
         prefect_port, mlflow_port = free_port(PREFECT_PORT), free_port(MLFLOW_PORT)
         self.prefect = f"http://{HOST}:{prefect_port}"
         self.mlflow = f"http://{HOST}:{mlflow_port}"
-        self._environment = _environment(home, self.prefect)
+        self.auth_string = new_auth_string()
+        self._environment = _environment(home, self.prefect, self.auth_string)
+        mlflow_names = (f"{HOST}:{mlflow_port}", f"localhost:{mlflow_port}")
         self._commands = {
-            "the Prefect server": ["prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)],
-            "the MLflow server": [
+            "prefect": [
+                *("uvicorn", "--app-dir", str(ROOT), "--factory", FACTORY, "--log-level", "warning"),
+                *("--host", HOST, "--port", str(prefect_port)),
+            ],
+            "mlflow": [
                 *("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
+                *("--allowed-hosts", ",".join(mlflow_names), "--x-frame-options", "DENY"),
+                *("--cors-allowed-origins", ",".join(f"http://{name}" for name in mlflow_names)),
                 *("--backend-store-uri", f"sqlite:///{home.mlflow_database}"),
                 *("--default-artifact-root", home.mlflow_artifacts.as_uri(), "--no-serve-artifacts"),
             ],
@@ -77,7 +87,7 @@ class Servers:
         """Start all three, each once what it needs answers. Raises RuntimeError where one ends or stays mute."""
         with FileLock(self.home.locks / "mlflow.lock"):  # held while a database is made or migrated
             for name, command in self._commands.items():
-                self._spawn(name, command, self.home.root / "ui" / f"{command[0]}.log")
+                self._spawn(NAMES[name], command, self.home.root / "ui" / f"{name}.log")
             self._wait("the MLflow server", lambda: ask(f"{self.mlflow}/health") is not None)
         self._wait("the Prefect server", lambda: ask(f"{self.prefect}/api/health") is not None)
         started = datetime.now(UTC)
@@ -129,13 +139,13 @@ class Servers:
 
     def _last_polled(self, deployment: str) -> datetime:
         """When runs of this deployment were last looked for."""
-        answer = ask(f"{self.prefect}/api/deployments/name/{deployment}")
+        answer = ask(f"{self.prefect}/api/deployments/name/{deployment}", self.auth_string)
         polled = None if answer is None else json.loads(answer)["last_polled"]
         return NEVER if polled is None else datetime.fromisoformat(polled)
 
 
-def _environment(home: Home, prefect_url: str) -> dict[str, str]:
-    """What the children are started with: this home, this server, nothing that leaves the machine."""
+def _environment(home: Home, prefect_url: str, auth_string: str) -> dict[str, str]:
+    """What the children are started with: this home, this server and its token, nothing that leaves the machine."""
     return {
         **os.environ,
         "MIXSTITCH_HOME": str(home.root),
@@ -143,6 +153,10 @@ def _environment(home: Home, prefect_url: str) -> dict[str, str]:
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_API_DATABASE_CONNECTION_URL": prefect_database(home),
         "PREFECT_API_URL": f"{prefect_url}/api",
+        "PREFECT_API_AUTH_STRING": auth_string,
+        **protection(auth_string, prefect_url),
+        "PREFECT_SERVER_UI_API_URL": "/api",  # of the page's own origin, also through a tunnel
+        "PREFECT__SERVER_FINAL": "1",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home.root / "ui" / "pages"),
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -173,7 +187,8 @@ def _where_it_runs(home: Home) -> str:
         record = json.loads(home.ui_record.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return "another `make ui` is about to start for it"
-    urls = ", ".join(f"{name} at {url}" for name, url in record["urls"].items())
+    pages = record["urls"] | {"prefect": opening_url(record["urls"]["prefect"], record["prefect_auth"])}
+    urls = ", ".join(f"{name} at {url}" for name, url in pages.items())
     return f"`make ui` runs already (process {record['process']}): {urls}"
 
 
@@ -191,9 +206,12 @@ def _write_record(home: Home, servers: Servers) -> None:
     record = {
         **this_process(),
         "prefect_api": f"{servers.prefect}/api",
+        "prefect_auth": servers.auth_string,
         "urls": {"prefect": servers.prefect, "mlflow": servers.mlflow},
     }
     temporary = home.ui_record.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(0o600)  # it holds the token
     temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
     temporary.replace(home.ui_record)
 
@@ -210,7 +228,8 @@ def serve(home: Home, stop: threading.Event) -> None:
             if not stop.is_set():
                 _write_record(home, servers)
                 print(
-                    f"Prefect  {servers.prefect}/deployments: run `experiment` with your settings\n"
+                    f"Prefect  {opening_url(servers.prefect, servers.auth_string)}\n"
+                    "         run `experiment` with your settings; behind # stands the token that the page asks for\n"
                     f"MLflow   {servers.mlflow}: experiment `mixstitch`, under 'Model training'\n"
                     "Ctrl-C ends both, and the runs that use them; started again, a run goes on where it was.",
                     flush=True,

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from storage.home import Home
 from storage.processes import is_alive, this_process
@@ -42,14 +43,20 @@ def prepare_environment() -> None:
 def prefect_settings(home: Home) -> Iterator[None]:
     """Prefect with its database in this home, and the home's server where one runs."""
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_DATABASE_CONNECTION_URL,
         PREFECT_API_URL,
         PREFECT_HOME,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+        PREFECT_SERVER_API_AUTH_STRING,
+        PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+        PREFECT_SERVER_CSRF_PROTECTION_ENABLED,
         temporary_settings,
     )
 
-    url = ui_url(home)
+    from flows.temporary_server import TemporaryServer, own_auth_string
+
+    served = pages_of(home)
     updates = {
         PREFECT_HOME: home.prefect,
         PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home),
@@ -58,11 +65,21 @@ def prefect_settings(home: Home) -> Iterator[None]:
     home.prefect.mkdir(parents=True, exist_ok=True)
     os.environ[RUN_PROCESS] = json.dumps(this_process())
     try:
-        if url is not None:
-            updates[PREFECT_API_URL] = url
+        if served is not None:
+            updates |= {
+                PREFECT_API_URL: served["prefect_api"],
+                PREFECT_API_AUTH_STRING: served["prefect_auth"],
+            }
             with temporary_settings(updates=updates):
                 yield
         else:
+            updates |= {
+                PREFECT_API_AUTH_STRING: own_auth_string(),
+                PREFECT_SERVER_API_AUTH_STRING: own_auth_string(),
+                PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
+                PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True,
+            }
+            TemporaryServer()
             with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
                 yield
     finally:
@@ -74,10 +91,10 @@ def prefect_database(home: Home) -> str:
     return f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
 
 
-def ui_url(home: Home) -> str | None:
-    """API of the Prefect server that `make ui` keeps for this home; None where none runs."""
+def pages_of(home: Home) -> dict[str, Any] | None:
+    """What `make ui` wrote of the pages that it keeps for this home; None where it does not run."""
     try:
         record = json.loads(home.ui_record.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
-    return record["prefect_api"] if is_alive(record) else None
+    return record if is_alive(record) else None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
 from flows.environment import prefect_settings, prepare_environment
 from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
@@ -39,6 +40,8 @@ __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 )
 def experiment_flow(experiment: Experiment = Experiment(), until: str | None = None) -> str:
     """What to train on, how to combine the specialists, and what people will think of the result."""
+    check_what_started(experiment)
+    check_keys(experiment)
     with running(experiment, until) as run:
         walk(run, experiment)
     return run.run_id
@@ -46,6 +49,7 @@ def experiment_flow(experiment: Experiment = Experiment(), until: str | None = N
 
 def walk(run: AnyRun, experiment: Experiment) -> None:
     """The pipeline, or the duel that the experiment asks for; `run` does the work, or plans it."""
+    check_keys(experiment)
     if experiment.duel is not None:
         mixture_duel(run, experiment, experiment.duel)
     elif experiment.stitch_duel is not None:
@@ -123,6 +127,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     Raises ValueError for what is wrong with the experiment or its inputs.
     """
     prepare_environment()
+    check_keys(experiment)
     home = Home.from_environment()
     if until is not None:
         check_stage(until, experiment, home)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from flows.settings import Experiment
 from tasks.method import MethodSettings
 
+MOST_VALUES = 100_000
 SHIPPED = Path(__file__).with_name("recipes")
 
 
@@ -46,11 +47,25 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: cannot be read as text: {error}") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    _check_size(content, path)
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds {type(content).__name__}; allowed: settings, as `name: value` lines")
     return content
+
+
+def _check_size(content: Any, path: Path) -> None:
+    """Raises ValueError where aliases (`*name`) make more values of a recipe than anybody writes."""
+    count, left = 0, [content]
+    while left:
+        value = left.pop()
+        count += 1
+        if count > MOST_VALUES:
+            raise ValueError(
+                f"{path}: more than {MOST_VALUES:,} values; allowed: fewer, aliases counted each time"
+            )
+        left += value if isinstance(value, list) else value.values() if isinstance(value, dict) else ()
 
 
 def apply_override(content: dict[str, Any], override: str) -> None:

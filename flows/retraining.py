@@ -13,6 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
 
+from flows.allowed import check_keys, check_what_started
 from flows.experiment import experiment_flow
 from flows.settings import Experiment
 from storage.artifacts import ArtifactStore
@@ -55,6 +56,8 @@ def retraining_flow(
         score_drop: Train again, with the next seed, where a headline score of the stitched model is worse than in
             the run before by more than this many standard errors of the difference.
     """  # Prefect shows these in the form
+    check_what_started(experiment)
+    check_keys(experiment)
     home = Home.from_environment()
     runs = [r for r in read_records(home) if r["name"] == experiment.name and r["status"] == COMPLETED]
     random_seed = max([experiment.random_seed, *(r["experiment"].get("random_seed", 0) for r in runs[-1:])])

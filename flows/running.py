@@ -15,14 +15,13 @@ from prefect.logging import get_run_logger
 from prefect.states import Crashed
 
 from flows.environment import RUN_PROCESS
+from flows.guarded_server import FACTORY
 from flows.settings import Experiment
 from storage.home import Home
 from storage.processes import is_alive
 from storage.runs import COMPLETED, FAILED, STOPPED, Run, crashed_runs, mark_crashed
 from storage.unrecorded import Reached
 from storage.writing import writing
-
-SERVER = "prefect.server.api.server:create_app"
 
 
 @contextmanager
@@ -88,7 +87,7 @@ def _servers_of_runs(home: Home) -> Iterator[tuple[psutil.Process, dict]]:
     """
     for process in psutil.process_iter():
         try:
-            named = process.environ() if SERVER in process.cmdline() else {}
+            named = process.environ() if FACTORY in process.cmdline() else {}
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         if RUN_PROCESS in named and named.get("PREFECT_HOME") == str(home.prefect):

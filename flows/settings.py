@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from storage.trusted import RESULTS_HOST
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
@@ -69,7 +70,7 @@ class TrackingSettings(BaseModel):
 
     mlflow_uri: str | None = Field(
         None, description="URL of an MLflow server; empty: a database in the home. No passwords: use MLflow's "
-        "environment variables."
+        "environment variables.", json_schema_extra=RESULTS_HOST,
     )  # fmt: skip
 
     @field_validator("mlflow_uri")

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+PRIVATE = 0o077  # what the mode of a new file lacks
+
 
 @dataclass(frozen=True)
 class Home:
@@ -17,6 +19,9 @@ class Home:
     def from_environment(cls) -> Home:
         """The folder named by MIXSTITCH_HOME (default `.mixstitch` here), made if absent.
 
+        From here on this process and those that it starts make files and folders that only their user may read:
+        what is made here holds the user's text, and a token while pages are served.
+
         Raises ValueError where it cannot be made or written.
         """
         named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
@@ -25,6 +30,7 @@ class Home:
         except RuntimeError as error:  # there is no such user
             raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
         home = cls(root)
+        os.umask(PRIVATE)
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,7 @@ class Log:
     lock: threading.Lock = field(default_factory=threading.Lock)
     prompts: list[str] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    headers: list[set[str]] = field(default_factory=list)  # their names, in lower case
     answered: list[str] = field(default_factory=list)  # prompts, in the order their answers were sent
     asked_again: list[str] = field(default_factory=list)  # prompts that came when they had been answered
     faults: Counter[str] = field(default_factory=Counter)
@@ -145,6 +146,7 @@ def _handler(owner: ChatServer) -> type[BaseHTTPRequestHandler]:
                 if prompt in owner.answered:
                     log.asked_again.append(prompt)
                 log.keys.append(self.headers["Authorization"])
+                log.headers.append({name.lower() for name in self.headers})
                 log.under_way += 1
                 log.most_under_way = max(log.most_under_way, log.under_way)
             try:

@@ -14,7 +14,7 @@ from tasks.benchmarks.recognising import LOOKED_FOR, described_fields, narrowed,
 from tasks.benchmarks.row_shapes.row_shape import Row, RowShape
 from tasks.benchmarks.row_shapes.row_texts import clean
 from tasks.tables.file_names import named_files, suffixes
-from tasks.tables.json_lines import read_json_lines
+from tasks.tables.json_lines import read_json_table
 
 MAX_NAME_CHARACTERS = 80
 
@@ -28,7 +28,7 @@ def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[l
     """
     benchmarks, warnings = [], []
     for name, path in named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS).items():
-        rows = list(read_json_lines(path))
+        rows = read_json_table(path)
         typical = typical_row([row for _, row in rows])
         if typical is not None:
             benchmarks.append(_read_benchmark(path, name, rows, typical, max_items))

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from storage.trusted import CODE
 from tasks.tables.file_names import NAME_PATTERN
 
 
@@ -60,6 +61,7 @@ class BenchmarkSettings(BaseModel):
     task_folder: Path | None = Field(
         None,
         description="Folder of lm-evaluation-harness task YAMLs with local data; all its tasks are scored.",
+        json_schema_extra=CODE,
     )
     dev_share: float = Field(
         0.3, gt=0, lt=1, description="Share of each task's items, chosen by content, that utility may see."

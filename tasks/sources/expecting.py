@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import zstandard
 
 from storage.stages import Cost
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
@@ -23,7 +20,8 @@ from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.sources.tokenization import load_tokenizer, token_dtype
-from tasks.tables.json_lines import open_lines
+from tasks.tables.json_lines import expansion, open_lines
+from tasks.tables.parquet import open_parquet
 
 FIRST_ROWS = 200
 HEAD_BYTES = 1 << 16
@@ -123,34 +121,20 @@ def _sum_of(source: SourceSettings, size_of_file: Callable[[SourceSettings, Path
 
 def _jsonl_size(source: SourceSettings, path: Path) -> tuple[int, int]:
     """(bytes of text, documents): the file's size, unpacked, by the share that is text in its first rows."""
-    rows = list(itertools.islice(open_lines(path), FIRST_ROWS))
+    rows = [len(line) for line in itertools.islice(open_lines(path), FIRST_ROWS)]
     first = source.model_copy(update={"path": str(path), "max_documents": len(rows) or 1, "max_bytes": None})
     texts = sum(len(text.encode()) for text in read_documents(first))
-    lines = sum(len(row) for row in rows)
-    unpacked = path.stat().st_size * _expansion(path)
+    lines = sum(rows)
+    unpacked = path.stat().st_size * expansion(path, HEAD_BYTES)
     if len(rows) < FIRST_ROWS:
         return texts, len(rows)
     return int(unpacked * texts / lines), int(len(rows) * unpacked / lines)
 
 
-def _expansion(path: Path) -> float:
-    """Bytes that a byte of the file's head holds when it is unpacked."""
-    if path.suffix not in (".gz", ".zst"):
-        return 1.0
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    unpack = (
-        zlib.decompressobj(wbits=31) if path.suffix == ".gz" else zstandard.ZstdDecompressor().decompressobj()
-    )
-    return len(unpack.decompress(head)) / len(head)
-
-
 def _parquet_size(source: SourceSettings, path: Path) -> tuple[int, int]:
-    import pyarrow.parquet as pq
-
     first = source.model_copy(update={"path": str(path), "max_documents": FIRST_ROWS, "max_bytes": None})
     sizes = [len(text.encode()) for text in read_documents(first)]
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         num_rows = file.metadata.num_rows
     return int(num_rows * sum(sizes) / len(sizes)), num_rows
 

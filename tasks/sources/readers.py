@@ -19,6 +19,8 @@ from tasks.sources.builtin import (
 from tasks.sources.settings import MAX_SOURCE_NAME, SourceSettings, SourcesSettings
 from tasks.tables.file_names import named_files
 from tasks.tables.json_lines import JSONL_SUFFIXES, read_json_lines
+from tasks.tables.limits import limits
+from tasks.tables.parquet import batches, open_parquet
 
 TEXT_PIECE_CHARACTERS = 1 << 20
 
@@ -139,21 +141,22 @@ def _text_of(source: SourceSettings, text: object, where: str, row: dict) -> str
 
 def _read_parquet(source: SourceSettings, path: Path) -> Iterator[str]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     where = f"source {source.name!r}: {path}"
-    number = 0
+    number, bounds = 0, limits()
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             names = file.schema_arrow.names
             if source.text_field not in names:
                 raise ValueError(
                     f"{where}: no column {source.text_field!r}; the columns are {names}; set text_field to one"
                 )
-            for batch in file.iter_batches(batch_size=256, columns=[source.text_field]):
-                for text in batch.column(0):
+            for batch in batches(file, path, [source.text_field]):
+                for cell in batch.column(0):
                     number += 1
-                    yield _text_of(source, text.as_py(), f"{path} row {number}", dict.fromkeys(names))
+                    text = _text_of(source, cell.as_py(), f"{path} row {number}", dict.fromkeys(names))
+                    bounds.check_line(len(text), f"{path} row {number}")
+                    yield text
     except UnicodeDecodeError as error:
         raise ValueError(f"{where} row {number}: not UTF-8 ({error.reason})") from error
     except (pa.ArrowException, OSError) as error:
@@ -167,10 +170,12 @@ def _first_line(error: Exception) -> str:
 def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
     """A file is one document; a large one is cut at line ends, so that none is held in memory whole."""
     kept: list[str] = []
-    size = 0
+    size, number, bounds = 0, 0, limits()
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            for line in stream:
+            while line := stream.readline(bounds.line_bytes + 1):
+                number += 1
+                bounds.check_line(len(line), f"source {source.name!r}: {path}:{number}")
                 kept.append(line)
                 size += len(line)
                 if size >= TEXT_PIECE_CHARACTERS:

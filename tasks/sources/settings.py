@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from storage.trusted import PERHAPS_PLACE, PLACE
 from tasks.tables.file_names import NAME_PATTERN
 
 MAX_SOURCE_NAME = 60
@@ -25,9 +26,17 @@ class SourceSettings(BaseModel):
         description="Name; identifies the source everywhere.",
     )
     reader: Reader = Field(description="How its documents are read.")
-    path: str | None = Field(None, description="File or glob, for jsonl (.gz, .zst), parquet and text.")
+    path: str | None = Field(
+        None,
+        description="File or glob, for jsonl (.gz, .zst), parquet and text.",
+        json_schema_extra=PLACE,
+    )
     text_field: str = Field("text", description="Field or column that holds a document's text.")
-    dataset: str | None = Field(None, description="Hugging Face dataset, for reader huggingface (streamed).")
+    dataset: str | None = Field(
+        None,
+        description="Hugging Face dataset, for reader huggingface (streamed).",
+        json_schema_extra=PERHAPS_PLACE,
+    )
     subset: str | None = Field(None, description="Configuration of the dataset.")
     split: str = Field("train", description="Split of the dataset.")
     revision: str | None = Field(
@@ -54,7 +63,9 @@ class TokenizerSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pretrained: str | None = Field(
-        None, description="Folder or Hugging Face name of a tokenizer; without it one is trained."
+        None,
+        description="Folder or Hugging Face name of a tokenizer; without it one is trained.",
+        json_schema_extra=PERHAPS_PLACE,
     )
     vocab_size: int = Field(
         2048, ge=320, le=262_144, description="Vocabulary of a trained byte-level BPE tokenizer."

@@ -1,65 +1,110 @@
-"""Lines of JSONL files, plain, .gz or .zst: what is wrong with one is a ValueError naming file and line."""
+"""Lines of JSONL files, plain, .gz or .zst: what is wrong with one is a ValueError naming file and line.
+
+Files are unpacked as they are read, so that memory holds a line at a time, and no line is longer than its limit.
+"""
 
 from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import zstandard
 
+from tasks.tables.limits import ZSTANDARD_WINDOW, limits
+
 JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 CHUNK_BYTES = 1 << 16
+PIECE_BYTES = 1 << 9  # of a .zst: four of its bytes may unpack to 128 KB
 
 
 def open_lines(path: Path) -> Iterator[bytes]:
     """Lines of a file; of a compressed one, all members or frames.
 
-    Raises ValueError naming the file where it cannot be read or its compression is broken or cut off.
+    Raises ValueError naming the file where it cannot be read or its compression is broken or cut off, and naming
+    the line that is too long.
     """
+    bounds = limits()
     try:
-        if path.name.endswith(".gz"):
-            with gzip.open(path, "rb") as stream:
-                yield from stream
-        elif path.name.endswith(".zst"):
-            yield from _lines(_zstandard_chunks(path))
-        else:
-            with path.open("rb") as stream:
-                yield from stream
+        with _unpacked(path) as stream:
+            number = 0
+            while line := stream.readline(bounds.line_bytes + 1):
+                number += 1
+                bounds.check_line(len(line), f"{path}:{number}")
+                yield line
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise ValueError(f"{path}: broken {path.suffix[1:]} file: {error}") from error
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _zstandard_chunks(path: Path) -> Iterator[bytes]:
-    """What a file's frames hold; EOFError where the last one has no end, which a stream reader passes over."""
-    frame = None
+def expansion(path: Path, head_bytes: int) -> float:
+    """Bytes that a byte of the file's head holds when it is unpacked, from the first of them."""
+    if path.suffix not in (".gz", ".zst"):
+        return 1.0
     with path.open("rb") as stream:
-        while data := stream.read(CHUNK_BYTES):
+        head = stream.read(head_bytes)
+    if path.suffix == ".gz":
+        return len(zlib.decompressobj(wbits=31).decompress(head, limits().line_bytes)) / len(head)
+    frame = zstandard.ZstdDecompressor(max_window_size=ZSTANDARD_WINDOW).stream_reader(head)
+    return len(frame.read(limits().line_bytes)) / len(head)
+
+
+def _unpacked(path: Path) -> IO[bytes]:
+    if path.name.endswith(".gz"):
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if path.name.endswith(".zst"):
+        return io.BufferedReader(_Zstandard(path), CHUNK_BYTES)
+    return path.open("rb")
+
+
+class _Zstandard(io.RawIOBase):
+    """What a file's frames hold; EOFError where the last one has no end, which the library's own reader passes over."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("rb")
+        self._pieces = self._unpack()
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._left:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._left = memoryview(piece)
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+    def _unpack(self) -> Iterator[bytes]:
+        frame = None
+        while data := self._stream.read(PIECE_BYTES):
             while data:
-                frame = frame or zstandard.ZstdDecompressor().decompressobj()
+                frame = frame or zstandard.ZstdDecompressor(max_window_size=ZSTANDARD_WINDOW).decompressobj()
                 yield frame.decompress(data)
                 data = b""
                 if frame.eof:
                     data, frame = frame.unused_data, None
-    if frame is not None:
-        raise EOFError("it ends inside a frame")
+        if frame is not None:
+            raise EOFError("it ends inside a frame")
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    begun: list[bytes] = []
-    for chunk in chunks:
-        for piece in chunk.splitlines(keepends=True):
-            begun.append(piece)
-            if piece.endswith(b"\n"):
-                yield b"".join(begun)
-                begun = []
-    if begun:
-        yield b"".join(begun)
+def read_json_table(path: Path) -> list[tuple[int, dict]]:
+    """All that `read_json_lines` gives. Raises ValueError for a file that is too large to be held."""
+    return list(_rows(path, whole=True))
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
@@ -67,11 +112,20 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
 
     Raises ValueError naming file and line of what is no object.
     """
+    return _rows(path, whole=False)
+
+
+def _rows(path: Path, whole: bool) -> Iterator[tuple[int, dict]]:
+    bounds, size, rows, values = limits(), 0, 0, 0
     for number, line in enumerate(open_lines(path), 1):
         if number == 1:
             line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
+        if whole:
+            size, rows = size + len(line), rows + 1
+            values += sum(line.count(mark) for mark in (b",", b"[", b"{"))  # before they are made
+            bounds.check_table(f"{path}:{number}", size, rows, values)
         try:
             row = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as error:

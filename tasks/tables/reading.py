@@ -10,13 +10,16 @@ import codecs
 import csv
 import io
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks.tables.json_lines import open_lines, read_json_lines
+from tasks.tables.json_lines import open_lines, read_json_table
+from tasks.tables.limits import limits
+from tasks.tables.parquet import read_parquet_table
 from tasks.tables.table import WORDING, Table, Wording, table_from
 
 Source = str | Path | pd.DataFrame
@@ -63,18 +66,20 @@ def not_empty(table: Table) -> Table:
 
 
 def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
-    name, raw = str(path), b"".join(open_lines(path)).removeprefix(codecs.BOM_UTF8)
+    name, raw = str(path), _whole(path).removeprefix(codecs.BOM_UTF8)
     if len(raw) >= LARGE_BYTES and (table := _from_plain_csv(name, raw, delimiter, wording)) is not None:
         return table
     # newline="": lines may end in any way, and those inside quotes stay as they are.
-    reader = csv.reader(io.StringIO(_decoded(path, raw), newline=""), delimiter=delimiter, strict=True)
-    rows, lines, columns = [], [], list[str]()
+    stream = io.TextIOWrapper(io.BytesIO(raw), "utf-8", newline="")
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    rows, lines, columns, bounds = [], [], list[str](), limits()
     try:
         for cells in reader:
             stripped = [cell.strip() or None for cell in cells]
             if not any(stripped):
                 continue
             if not columns:
+                bounds.check_table(f"{path}:{reader.line_num}", columns=len(stripped))
                 columns = [cell or "" for cell in stripped]
                 _check_names(name, columns, wording)
                 continue
@@ -83,6 +88,9 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
                 raise ValueError(f"{place}: " + wording.ragged.format(cells=len(cells), columns=len(columns)))
             rows.append(stripped)
             lines.append(reader.line_num)
+            bounds.check_table(f"{path}:{reader.line_num}", rows=len(rows), values=len(rows) * len(columns))
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, raw) from error
     except csv.Error as error:
         place = wording.place.format(name=name, unit="line", number=reader.line_num)
         raise ValueError(f"{place}: broken cells: {error}") from error
@@ -98,6 +106,9 @@ def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> 
         return None
     header, _, body = raw.partition(b"\n")
     columns = header.decode("utf-8", "replace").rstrip("\r").split(delimiter)
+    bounds, rows = limits(), body.count(b"\n")
+    bounds.check_table(f"{name}:1", columns=len(columns))
+    bounds.check_table(f"{name}:{rows + 1}", rows=rows, values=rows * len(columns))
     places = list(map(str, range(len(columns))))
     try:
         found = read_csv(
@@ -126,17 +137,28 @@ def _is_plain(raw: bytes, delimiter: bytes) -> bool:
     return raw[:1] not in (b"\n", b" ") and not any(part in raw for part in (b"\n\n", *edges))
 
 
-def _decoded(path: Path, raw: bytes) -> str:
+def _whole(path: Path) -> bytes:
+    """A file's bytes, unpacked. Raises ValueError where they are too many to be held."""
+    bounds, kept = limits(), io.BytesIO()
+    for number, line in enumerate(open_lines(path), 1):
+        bounds.check_table(f"{path}:{number}", size=kept.tell() + len(line))
+        kept.write(line)
+    return kept.getvalue()
+
+
+def _not_utf8(path: Path, raw: bytes) -> ValueError:
     try:
-        return raw.decode("utf-8")
+        raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}: byte {error.start} is not UTF-8 (line {line})") from error
+        return ValueError(f"{path}: byte {error.start} is not UTF-8 (line {line})")
+    raise AssertionError("it is UTF-8")
 
 
 def _from_json_lines(path: Path, wording: Wording) -> Table:
-    numbered = list(read_json_lines(path))
+    numbered, bounds = read_json_table(path), limits()
     columns = list(dict.fromkeys(key for _, row in numbered for key in row))
+    bounds.check_table(str(path), values=len(numbered) * len(columns), columns=len(columns))
     _check_names(str(path), columns, wording)
     cells = [[_blank(row.get(column)) for _, row in numbered] for column in columns]
     return table_from(str(path), columns, cells, [line for line, _ in numbered], "line")
@@ -144,11 +166,10 @@ def _from_json_lines(path: Path, wording: Wording) -> Table:
 
 def _from_parquet(path: Path, wording: Wording) -> Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         # As objects, whole numbers beside an empty cell stay whole.
-        frame = pq.read_table(path).to_pandas(integer_object_nulls=True)
+        frame = read_parquet_table(path).to_pandas(integer_object_nulls=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: cannot be read as a table: no Parquet ({error})") from error
     return _from_frame(str(path), frame, wording)
@@ -182,6 +203,6 @@ def _blank(cell: Any) -> Any:
 
 
 def _check_names(name: str, columns: list[str], wording: Wording) -> None:
-    repeated = sorted({column for column in columns if columns.count(column) > 1})
+    repeated = sorted(column for column, count in Counter(columns).items() if count > 1)
     if repeated or "" in columns:
         raise ValueError(f"{name}: " + wording.names.format(repeated=repeated or [""]))

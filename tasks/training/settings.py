@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from storage.trusted import PERHAPS_PLACE
+
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
 
@@ -16,6 +18,7 @@ class ModelSettings(BaseModel):
         None,
         description="Folder or Hugging Face name of a causal LM to start from; it needs its own tokenizer in "
         "sources.tokenizer.pretrained, and the sizes below are not used.",
+        json_schema_extra=PERHAPS_PLACE,
     )
     hidden_size: int = Field(128, ge=16, description="Width d of the hidden states.")
     num_layers: int = Field(4, ge=1, description="Decoder layers.")

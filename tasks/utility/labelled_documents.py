@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
 from tasks.benchmarks.items import dev_texts
-from tasks.tables.json_lines import read_json_lines
+from tasks.tables.json_lines import read_json_table
 from tasks.utility.judge_agreement import Auc, auc, judge_agreement, supervised_ngram_scores
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.judges import language_judge
@@ -32,7 +32,7 @@ class Labelled:
 def read_labelled(path: Path) -> Labelled:
     """JSON lines with `text` and `label` (0 or 1), plain, .gz or .zst; ValueError naming file and line."""
     texts, labels = [], []
-    for number, row in read_json_lines(path):
+    for number, row in read_json_table(path):
         text, label = row.get("text"), row.get("label")
         if not isinstance(text, str) or label not in (0, 1):
             raise ValueError(

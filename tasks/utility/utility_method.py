@@ -42,7 +42,7 @@ class UtilityMethod:
     with `default`. A duel may use several methods at once, so that each has a section and no union is made of them.
     estimate: (section, given) -> sources x tasks with errors; None: from proxies, which are stages of their own.
     decides: what of the section decides the result, as JSON. inputs: digests of what it reads. cost: (section, number
-    of tasks, number of sources x tasks).
+    of tasks, number of sources x tasks). check: ValueError where this machine does not allow what the section asks for.
     """
 
     name: str
@@ -57,3 +57,4 @@ class UtilityMethod:
     decides: Callable[[Any], dict[str, Any]] = field(default=lambda section: section.model_dump(mode="json"))
     inputs: Callable[[Any], dict[str, str]] = field(default=lambda section: {})
     cost: Callable[[Any, int, int], Cost] = seconds_of_cells
+    check: Callable[[Any], None] = field(default=lambda section: None)

@@ -9,16 +9,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 import psutil
 import pytest
 
 from deploy.child_processes import end_all, free_port, processes_of
-from flows.environment import ui_url
+from flows.environment import pages_of
 from flows.recipes import load_recipe
 from storage.home import Home
 from storage.runs import COMPLETED, read_records
+from tests.asking import FOREIGN, basic, status
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.yaml"
 TRIES = 10
@@ -46,7 +48,9 @@ class Pages:
 
     def send(self, method: str, path: str, body: dict | None = None):
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **basic(self.record["prefect_auth"])}
+        if method != "GET":
+            headers |= self.csrf_headers()
         asked = urllib.request.Request(self.record["prefect_api"] + path, data, headers, method=method)
         for _ in range(TRIES):  # 503 from Prefect's sqlite means: busy, ask again (its own clients do)
             try:
@@ -58,6 +62,13 @@ class Pages:
                     raise
             time.sleep(0.5)
         raise AssertionError(f"{method} {path}: still busy")
+
+    def csrf_headers(self) -> dict[str, str]:
+        client = str(uuid.uuid4())
+        return {
+            "Prefect-Csrf-Client": client,
+            "Prefect-Csrf-Token": self.get(f"/csrf-token?client={client}")["token"],
+        }
 
     def start(self, deployment: str, parameters: dict) -> dict:
         deployed = self.get(f"/deployments/name/{deployment}/{deployment}")
@@ -155,7 +166,27 @@ def test_both_pages_answer_and_the_command_line_finds_the_server(pages):
     for url in pages.record["urls"].values():
         with urllib.request.urlopen(url, timeout=30) as page:
             assert b"<html" in page.read().lower()
-    assert ui_url(pages.home) == pages.record["prefect_api"]
+    assert pages_of(pages.home) == pages.record
+
+
+@pytest.mark.slow
+def test_nobody_else_is_let_in(pages):
+    prefect, mlflow = pages.record["urls"]["prefect"], pages.record["urls"]["mlflow"]
+    token = basic(pages.record["prefect_auth"])
+    assert pages.home.ui_record.stat().st_mode & 0o777 == 0o600
+    for foreign in FOREIGN:  # also where they have the token
+        assert status(f"{prefect}/api/admin/version", token | foreign) == 403
+        assert status(prefect, foreign) == 403
+        search = f"{mlflow}/api/2.0/mlflow/experiments/search"
+        assert status(search, foreign, "POST", b'{"max_results": 1}') == 403
+    for wrong in ({}, basic("mixstitch:"), basic("mixstitch:guess")):
+        assert status(f"{prefect}/api/admin/version", wrong) == 401
+    everything = f"{prefect}/api/deployments/filter"
+    assert status(everything, token, "POST", b"{}") == 403  # without a CSRF token
+    assert status(everything, token | pages.csrf_headers(), "POST", b"{}") == 200
+    assert status(everything, pages.csrf_headers(), "POST", b"{}") == 401
+    for process in processes_of(pages.home):
+        assert not any(pages.record["prefect_auth"].partition(":")[2] in word for word in process.cmdline())
 
 
 @pytest.mark.slow
@@ -166,7 +197,7 @@ def test_a_second_start_in_the_same_home_says_where_the_first_runs(pages):
     assert second.returncode == 2
     assert pages.record["urls"]["prefect"] in second.stderr
     assert len(second.stderr.splitlines()) == 1
-    assert ui_url(pages.home) == pages.record["prefect_api"]
+    assert pages_of(pages.home) == pages.record
 
 
 @pytest.mark.slow
@@ -203,7 +234,7 @@ def test_after_a_kill_the_next_start_ends_what_is_left_and_keeps_a_schedule_that
     until(lambda: pages.get(f"/flow_runs/{at_work}")["state_type"] == "RUNNING", RUN_SECONDS, pages.process)
     orphans = set(processes_of(pages.home))
     pages.end(signal.SIGKILL)
-    assert ui_url(pages.home) is None
+    assert pages_of(pages.home) is None
     assert set(processes_of(pages.home)) == orphans
 
     restarted = Pages(pages.home.root)

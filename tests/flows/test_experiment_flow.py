@@ -18,6 +18,7 @@ from storage.catalog import Catalog
 from storage.home import Home
 from storage.runs import find_record, read_records
 from tasks.evaluation.snapshot_names import is_snapshot, trained_model, without_snapshots
+from tests.asking import FOREIGN, basic, status
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +80,15 @@ def test_a_run_prints_its_table_its_id_and_its_report(whole):
     assert [row["model"] for row in summary["forecast"]] == sorted({s["model"] for s in summary["scores"]})
 
 
+def test_only_their_user_may_read_what_is_in_a_home(whole):
+    folder, _ = whole
+    assert len(list(folder.rglob("*"))) > 100
+    open_to_others = [
+        p for p in (folder, *folder.rglob("*")) if p.lstat().st_mode & 0o077 and not p.is_symlink()
+    ]
+    assert open_to_others == []
+
+
 def test_mixtures_sum_to_the_budget_and_keep_the_cap_along_the_lineage(whole):
     mixtures = shown(whole[0])["mixtures"]
     tokens = {name: sum(share["tokens"] for share in shares.values()) for name, shares in mixtures.items()}
@@ -129,6 +139,16 @@ def test_a_plan_of_a_change_says_what_it_reaches(whole):
     assert cached["evaluation", "stitched"] is False
 
 
+def lets_nobody_in(server: psutil.Process) -> None:
+    (port,) = {c.laddr.port for c in server.net_connections() if c.status == psutil.CONN_LISTEN}
+    url = f"http://127.0.0.1:{port}/api"
+    auth_string = server.environ()["PREFECT_SERVER_API_AUTH_STRING"]
+    assert not any(auth_string.partition(":")[2] in word for word in server.cmdline())
+    assert [status(f"{url}/admin/version", asked) for asked in ({}, basic(auth_string))] == [401, 200]
+    assert [status(f"{url}/health", foreign) for foreign in FOREIGN] == [403] * len(FOREIGN)
+    assert status(f"{url}/flows/filter", basic(auth_string), "POST", b"{}") == 403  # without a CSRF token
+
+
 IN_TRAINING = "work/seed-*/progress/step-*/step.json"
 BETWEEN_STAGES = "artifacts/seed/*/manifest.json"
 
@@ -148,6 +168,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_scores(whole, tmp_path, mom
     record = find_record(Home(folder), "latest")
     server = record["server"]["process"]
     assert psutil.pid_exists(server)
+    lets_nobody_in(psutil.Process(server))
 
     finish(start(folder, "run", TINY, *often))
     summary = shown(folder)

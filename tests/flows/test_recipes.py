@@ -109,3 +109,13 @@ def test_a_gate_names_junk_only_where_the_recipe_does():
 def test_settings_of_earlier_versions_are_refused_with_their_new_names(override, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         load_recipe("pocket", [override])
+
+
+def test_aliases_cannot_make_a_small_recipe_large(tmp_path):
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (tmp_path / "bomb.yaml").write_text("a0: &a0 [x]\n" + "\n".join(levels), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"bomb\.yaml: more than 100,000 values"):
+        load_recipe(str(tmp_path / "bomb.yaml"))
+    (tmp_path / "itself.yaml").write_text("a: &a [*a]", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"itself\.yaml: more than 100,000 values"):
+        load_recipe(str(tmp_path / "itself.yaml"))

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from flows.environment import RUN_PROCESS, prefect_settings
-from flows.running import SERVER, end_crashed, end_orphans
+from flows.guarded_server import FACTORY
+from flows.running import end_crashed, end_orphans
 from storage.processes import is_alive, this_process
 from storage.runs import (
     Run,
@@ -122,7 +123,7 @@ def test_a_cleaning_that_fails_is_done_again_and_holds_up_no_other(home, gone, m
 
 def start_server(home_of_prefect: str, **marks: str) -> subprocess.Popen:
     """What looks like a server of Prefect from outside."""
-    command = [sys.executable, "-c", "print(flush=True); input()", SERVER]
+    command = [sys.executable, "-c", "print(flush=True); input()", FACTORY]
     environment = {**os.environ, "PREFECT_HOME": home_of_prefect, **marks}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from tasks.utility.medu.answers import Answer, AnswerFile, question_key
+from tasks.utility.medu.exchange import UnfitReplyError, connect
 from tasks.utility.medu.prompting import Prompter
 from tasks.utility.medu.retrying import LONGEST_WAIT, PROMPT_AT_FAULT, asked_wait, is_transient, wait_before
 from tasks.utility.medu.settings import MeduSettings
@@ -48,7 +49,8 @@ class Endpoint:
     ) -> None:
         self.settings, self.prompter, self.answers, self.report = settings, prompter, answers, report
         self.spending = spending
-        self.key = os.environ.get(settings.api_key_variable, "")
+        settings.check_key()
+        self.key = os.environ.get(settings.api_key_variable or "", "")
         self.failures: Counter[str] = Counter()
 
     def ask_all(
@@ -83,7 +85,9 @@ class Endpoint:
                     prompt = prompt_of(index)
                     key = self._digest(prompt)
                     known, twin = self.answers.get(key), under_way.get(key)
-                    bound = 0 if twin or spending.most is None else self._bound(key, known, prompt)
+                    bound = (
+                        0 if twin or spending.most is None else spending.bound(key, self._most(known, prompt))
+                    )
                     while not spending.fits(bound):
                         if spending.reserved == 0:
                             spending.exhausted = True
@@ -99,14 +103,15 @@ class Endpoint:
                     answer = known or await self._ask(client, prompt, key, refusable)
                     under_way.pop(key).set_result(answer)
                 spending.reserved -= bound
-                spending.use(key, answer, remembered=bool(known or twin))
+                counted = None if spending.most is None else self._counted(prompt, answer)
+                spending.use(key, answer, remembered=bool(known or twin), counted=counted)
                 settled.set()
                 found[index] = answer
                 done += 1
                 if done % every == 0 or done == count:
                     self.report(_progress(what, done, count, time.monotonic() - begin))
 
-        async with self._client(most) as client:
+        async with connect(self.settings, most, self.key) as client:
             workers = [asyncio.create_task(work(client)) for _ in range(most)]
             try:
                 await asyncio.gather(*workers)
@@ -116,21 +121,15 @@ class Endpoint:
                 await asyncio.gather(*workers, return_exceptions=True)
         return found
 
-    def _client(self, connections: int) -> AsyncOpenAI:
-        import openai
+    def _most(self, known: Answer | None, prompt: str) -> int:
+        """Tokens that a question may cost."""
+        return self._counted(prompt, known) if known else self.prompter.bound(prompt)
 
-        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
-            max_connections=connections, max_keepalive_connections=connections
-        )
-        return openai.AsyncOpenAI(
-            base_url=self.settings.base_url,
-            api_key=self.key or "none",
-            max_retries=0,
-            http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=self.settings.timeout_seconds),
-        )
-
-    def _bound(self, key: str, known: Answer | None, prompt: str) -> int:
-        return self.spending.bound(key, known, self.prompter.bound(prompt))
+    def _counted(self, prompt: str, answer: Answer) -> int:
+        """What an answer costs of the budget: the prompt by our count, the answer within what was reserved for it."""
+        measure = self.prompter.measure
+        written = max(measure.count(answer.text), answer.completion_tokens)
+        return measure.count(prompt) + measure.overhead + min(written, self.settings.max_answer_tokens)
 
     def _digest(self, prompt: str) -> str:
         s = self.settings
@@ -168,12 +167,16 @@ class Endpoint:
                     temperature=settings.temperature,
                     max_tokens=settings.max_answer_tokens,
                 )
+        except UnfitReplyError as error:
+            raise TransientError("unfit", str(error)) from error
         except (openai.APITimeoutError, TimeoutError) as error:
             raise TransientError("timeout", f"no answer in {settings.timeout_seconds:g} s") from error
         except openai.APIConnectionError as error:
             raise TransientError("connection", f"cannot be reached ({error.__cause__ or error})") from error
         except openai.APIStatusError as error:
             told = f"answered with status {error.status_code} ({error.message})"
+            if error.response.is_redirect:
+                told += "; no redirect is followed: name the server that answers itself"
             if is_transient(error.status_code):
                 raise TransientError(
                     str(error.status_code), told, asked_wait(error.response.headers)
@@ -187,7 +190,7 @@ class Endpoint:
         return self._read(reply, prompt)
 
     def _read(self, reply: Any, prompt: str) -> Answer:
-        """The answer in a reply; tokens that the endpoint does not state are counted here."""
+        """The answer in a reply; tokens that the endpoint does not state, or cannot have counted, are counted here."""
         from openai.types.chat import ChatCompletion
 
         if not isinstance(reply, ChatCompletion) or not reply.choices or not reply.choices[0].message:
@@ -196,10 +199,19 @@ class Endpoint:
             )
         text = reply.choices[0].message.content
         text = text if isinstance(text, str) else ""  # a refusal, or all tokens went into thinking
-        stated = [getattr(reply.usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
-        used = [number for number in stated if isinstance(number, int)]
-        if len(used) < len(stated):
-            measure = self.prompter.measure
+        measure, s = self.prompter.measure, self.settings
+        stated: list[Any] = [
+            getattr(reply.usage, name, None) for name in ("prompt_tokens", "completion_tokens")
+        ]
+        possible = [
+            range(measure.least(prompt), max(s.context_tokens, measure.count(prompt) + measure.overhead) + 1),
+            range(measure.least(text), max(s.max_answer_tokens, measure.count(text)) + 1),
+        ]
+        if all(
+            type(number) is int and number in among for number, among in zip(stated, possible, strict=True)
+        ):
+            used = stated
+        else:
             used = [measure.count(prompt) + measure.overhead, measure.count(text)]
             self.spending.counted_here += 1
         served = " ".join(filter(None, (reply.model, getattr(reply, "system_fingerprint", None))))
@@ -214,7 +226,7 @@ class Endpoint:
         key = (
             f"the key in {settings.api_key_variable}"
             if self.key
-            else f"no key ({settings.api_key_variable} unset)"
+            else f"no key ({settings.api_key_variable or 'api_key_variable'} is not set)"
         )
         return ValueError(
             f"utility.medu.base_url={settings.base_url}: {self._masked(what)}; tried POST "

@@ -24,6 +24,7 @@ def meter(cost: CostSettings, spending: Spending, sources: int, parameters: floa
         "tokens": spending.tokens,
         "bought_in_this_run": spending.bought_tokens,
         "max_tokens": spending.most,
+        "counted_for_max_tokens": None if spending.most is None else spending.counted,
         "budget_spent": spending.exhausted,
         "answers_whose_tokens_were_counted_here": spending.counted_here,
     }

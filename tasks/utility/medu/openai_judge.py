@@ -36,7 +36,7 @@ class OpenaiJudge:
         written = [answer.text for answer in answers if answer is not None]
         if len(written) < len(prompts):
             raise ValueError(
-                f"utility.medu.max_tokens={self.settings.max_tokens}: spent ({self.spending.tokens:,} tokens) before "
+                f"utility.medu.max_tokens={self.settings.max_tokens}: spent ({self.spending.counted:,} tokens) before "
                 f"the tasks were described ({what}: {len(written)} of {len(prompts)}); raise it"
             )
         return written

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from storage.trusted import HOST, PERHAPS_PLACE, what_is_trusted
 from tasks.utility.medu.templates import load_templates
 
 LABELS = ("Great", "Good", "Okay", "Poor", "Useless")
@@ -71,6 +72,7 @@ class MeduSettings(BaseModel):
         "meta-llama/Llama-3.3-70B-Instruct",
         min_length=1,
         description="Model name at the endpoint; for transformers a folder or a Hugging Face Hub name.",
+        json_schema_extra=PERHAPS_PLACE,
     )
     prompts: Path | None = Field(
         None,
@@ -107,11 +109,13 @@ class MeduSettings(BaseModel):
         "http://127.0.0.1:8000/v1",
         pattern=r"^https?://[^\s@?#]+$",
         description="openai: the endpoint; without user, password or query, which would be written down.",
+        json_schema_extra=HOST,
     )
-    api_key_variable: str = Field(
-        "OPENAI_API_KEY",
+    api_key_variable: str | None = Field(
+        None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="openai: environment variable that holds the key; a server without keys needs none.",
+        description="openai: environment variable that holds the key, such as OPENAI_API_KEY; this machine must trust "
+        "the endpoint's host with it (MIXSTITCH_TRUSTED). Empty: no key is sent.",
     )
     revision: str = Field(
         "",
@@ -122,6 +126,7 @@ class MeduSettings(BaseModel):
         None,
         description="openai: the model's tokenizer, a folder or a Hub name, to cut by exact tokens. "
         "transformers has its own.",
+        json_schema_extra=PERHAPS_PLACE,
     )
     bytes_per_token: float = Field(
         1.0,
@@ -182,6 +187,13 @@ class MeduSettings(BaseModel):
                 f"{self.context_tokens}"
             )
         return self
+
+    def check_key(self) -> None:
+        """Raises ValueError where these settings name a key that this machine's user trusts no such host with."""
+        if self.judge == "openai" and self.api_key_variable is not None:
+            what_is_trusted().check_key(
+                self.api_key_variable, self.base_url, f"utility.medu.api_key_variable={self.api_key_variable}"
+            )
 
     def identity(self) -> dict[str, Any]:
         """What the utility depends on, as JSON: not how requests are made, nor what only prices them.

@@ -10,16 +10,18 @@ if TYPE_CHECKING:
 
 # Beginning of text, roles and turn ends that a server puts around a prompt: no known template takes more.
 AROUND_A_PROMPT = 64
-LONGEST_TOKEN = 128  # characters; of a text to be cut, no more than so many a token are looked at
+LONGEST_TOKEN = 128  # characters, of any tokenizer
 
 
 class Measure(Protocol):
-    """Tokens of texts; `overhead`: tokens around a prompt; `special`: what a text may not spell."""
+    """Tokens of texts, and the fewest they can be; `overhead`: around a prompt; `special`: what no text may spell."""
 
     overhead: int
     special: tuple[str, ...]
 
     def count(self, text: str) -> int: ...
+
+    def least(self, text: str) -> int: ...
 
     def cut(self, text: str, tokens: int) -> str: ...
 
@@ -35,6 +37,9 @@ class BytesMeasure:
 
     def count(self, text: str) -> int:
         return math.ceil(len(text.encode("utf-8")) / self.bytes_per_token)
+
+    def least(self, text: str) -> int:
+        return math.ceil(len(text) / LONGEST_TOKEN)
 
     def cut(self, text: str, tokens: int) -> str:
         """The longest beginning of whole characters that counts at most `tokens`."""
@@ -58,6 +63,9 @@ class TokenizerMeasure:
 
     def count(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def least(self, text: str) -> int:
+        return self.count(text)
 
     def cut(self, text: str, tokens: int) -> str:
         """The beginning of the text that its first `tokens` tokens cover."""

@@ -97,7 +97,7 @@ class TransformersJudge:
         for position, (ids, key) in enumerate(zip(prompts, keys, strict=True)):
             answer = self.answers.get(key)
             fresh = Answer("", len(ids) + extra, 0)
-            if not self.spending.fits(self.spending.bound(key, answer, fresh.tokens)):
+            if not self.spending.fits(self.spending.bound(key, (answer or fresh).tokens)):
                 self.spending.exhausted = True
                 self.report(
                     f"utility.medu.max_tokens={self.settings.max_tokens:,} is spent: {position:,} of {len(keys):,} "
@@ -134,7 +134,8 @@ class TransformersJudge:
             ids = self.measure.ids(self.measure.rendered(prompt))
             key = self._key("text", ids)
             answer = self.answers.get(key)
-            bound = self.spending.bound(key, answer, len(ids) + self.settings.max_answer_tokens)
+            longest = len(ids) + self.settings.max_answer_tokens
+            bound = self.spending.bound(key, answer.tokens if answer else longest)
             if not self.spending.fits(bound):
                 raise ValueError(
                     f"utility.medu.max_tokens={self.settings.max_tokens}: spent ({self.spending.tokens:,} tokens) "

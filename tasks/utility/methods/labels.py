@@ -46,4 +46,5 @@ METHOD = UtilityMethod(
     decides=MeduSettings.identity,
     inputs=_inputs,
     cost=judging_cost,
+    check=MeduSettings.check_key,
 )

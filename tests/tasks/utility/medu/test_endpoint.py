@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from email.utils import formatdate
 from pathlib import Path
@@ -218,13 +219,79 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(
     serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JUDGE_KEY", "sk-secret-123")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-private")
     server = serve(reply=lambda _: (401, {}, '{"error": {"message": "bad key sk-secret-123"}}'))
+    monkeypatch.setenv("MIXSTITCH_TRUSTED", f"JUDGE_KEY=127.0.0.1:{server.url.split(':')[2].split('/')[0]}")
     settings = settings_for(server.url, api_key_variable="JUDGE_KEY")
     with pytest.raises(ValueError, match="status 401") as caught:
         medu_utility({"web": ["Great"]}, ITEMS, settings, tmp_path, str)
     assert server.log.keys[0] == "Bearer sk-secret-123"
+    assert {"openai-organization", "x-stainless-lang"}.isdisjoint(server.log.headers[0])
     assert "sk-secret-123" not in str(caught.value)
     assert "key in JUDGE_KEY" in str(caught.value)
+
+
+def test_without_a_named_variable_no_key_is_sent(serve, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-123")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-secret-456")
+    server = serve()
+    medu_utility({"web": ["Great"]}, {"t": ["item1"]}, settings_for(server.url), tmp_path, str)
+    assert set(server.log.keys) == {"Bearer none"}
+
+
+def test_a_key_goes_to_no_host_that_is_not_trusted_with_it(serve, tmp_path: Path, monkeypatch) -> None:
+    server = serve()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("MIXSTITCH_TRUSTED", "AWS_SECRET_ACCESS_KEY=127.0.0.1:1,OTHER=" + server.url[7:-3])
+    settings = settings_for(server.url, api_key_variable="AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(
+        ValueError, match=r"may not be sent to http://127\.0\.0\.1:\d+; .*MIXSTITCH_TRUSTED=AWS"
+    ):
+        medu_utility({"web": ["Great"]}, {"t": ["item1"]}, settings, tmp_path, str)
+    assert server.log.prompts == []
+
+
+def test_redirects_are_not_followed(serve, tmp_path: Path) -> None:
+    other = serve()
+    server = serve(reply=lambda _: (307, {"Location": f"{other.url}/chat/completions"}, ""))
+    with pytest.raises(ValueError, match=r"status 307 .*no redirect is followed"):
+        medu_utility({"web": ["Great"]}, ITEMS, settings_for(server.url), tmp_path, str)
+    assert server.log.prompts != [] == other.log.prompts
+
+
+def test_a_reply_is_read_no_further_than_its_limit(serve, tmp_path: Path) -> None:
+    long = completion("x" * 50_000_000)
+    server = serve(reply=lambda _: (200, {}, long))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"longer than 66,560 bytes .utility\.medu\.max_answer_tokens"):
+        medu_utility({"web": ["Great"]}, ITEMS, settings_for(server.url, max_answer_tokens=16), tmp_path, str)
+    # The server holds the text as bytes once for each request, in this process too.
+    assert (tracemalloc.get_traced_memory()[1]) < 50_000_000 * (len(server.log.prompts) + 0.5)
+    tracemalloc.stop()
+
+
+def test_a_compressed_reply_that_nobody_asked_for_is_not_unpacked(serve, tmp_path: Path) -> None:
+    server = serve(reply=lambda _: (200, {"Content-Encoding": "gzip"}, completion("Final Score: Great")))
+    with pytest.raises(ValueError, match=r"compressed .gzip., which was not asked for"):
+        medu_utility({"web": ["Great"]}, ITEMS, settings_for(server.url), tmp_path, str)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 3},
+        {"prompt_tokens": 10, "completion_tokens": 10**30},
+        {"prompt_tokens": True, "completion_tokens": 3},
+        {"prompt_tokens": "many", "completion_tokens": 3},
+        {"prompt_tokens": 10.5, "completion_tokens": 3},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+    ],
+)
+def test_what_no_judge_can_have_counted_is_counted_here(serve, tmp_path: Path, usage: dict) -> None:
+    server = serve(reply=lambda prompt: (200, {}, completion(labelling(prompt), total_tokens=13, **usage)))
+    found = medu_utility({"web": ["Great"]}, {"t": ["item1"]}, settings_for(server.url), tmp_path, str)
+    assert found.about["prompt_tokens"] == sum(len(p.encode()) + 64 for p in server.log.prompts)
+    assert found.about["completion_tokens"] == sum(len(labelling(p)) for p in server.log.prompts)
 
 
 def test_in_a_notebook_which_has_an_event_loop_already(serve, tmp_path: Path) -> None:

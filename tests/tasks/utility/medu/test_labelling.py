@@ -11,7 +11,7 @@ import pytest
 from tasks.utility.medu.labelling import label_error, medu_utility
 from tasks.utility.medu.meter import ablation_flops
 from tasks.utility.medu.openai_judge import read_label
-from tests.chat_server import completion, settings_for
+from tests.chat_server import completion, labelling, settings_for
 
 SAMPLES = {"web": ["Great", "Good", "Okay", "Poor"], "junk": ["Useless", "Useless", "nothing to say"]}
 ITEMS = {"t": ["item1", "item2"]}
@@ -111,8 +111,7 @@ def test_a_document_that_the_endpoint_refuses_is_missing_and_not_asked_again(ser
 def test_a_token_budget_is_kept_and_buys_labels_for_all_cells_alike(serve, tmp_path: Path) -> None:
     server = serve()
     samples = {name: [f"Good {name} {i}" for i in range(40)] for name in ("a", "b", "c")}
-    prompt_bytes = 1500  # more than a prompt has: each counts 13 tokens once it is answered
-    most = 13 * 31 + prompt_bytes + 1024 + 64
+    most = 50_000
     settings = settings_for(server.url, max_tokens=most, concurrency=4)
     said: list[str] = []
     found = medu_utility(samples, ITEMS, settings, tmp_path, said.append)
@@ -121,7 +120,11 @@ def test_a_token_budget_is_kept_and_buys_labels_for_all_cells_alike(serve, tmp_p
     assert sum(labels) + 1 == len(server.log.prompts) == found.about["requests"]["asked"]
     assert 30 <= sum(labels) < 100
     assert found.about["not_asked"]["a"]["t"] == 40 - labels[0]
-    assert found.about["cost"]["tokens"] == 13 * (sum(labels) + 1) <= most
+    # Without a tokenizer a text counts its bytes, and 64 tokens for what a server puts around a prompt.
+    sizes = [len(prompt.encode()) + 64 + len(labelling(prompt)) for prompt in server.log.prompts]
+    assert found.about["cost"]["counted_for_max_tokens"] == sum(sizes) <= most
+    assert sum(sizes) + max(sizes) + settings.max_answer_tokens > most  # nothing more would have fitted
+    assert found.about["cost"]["tokens"] == 13 * (sum(labels) + 1)
     assert found.about["cost"]["budget_spent"]
     assert found.errors.loc["a", "t"] == pytest.approx(0.5 / labels[0])
     assert any("is spent" in line for line in said)

@@ -1,0 +1,39 @@
+"""The Prefect server that a run starts for its own time: guarded, and for the processes of this run alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import get_current_settings
+
+from flows.guarded_server import FACTORY, new_auth_string
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@cache
+def own_auth_string() -> str:
+    """The same for all runs of this process: they share its server."""
+    return new_auth_string()
+
+
+class TemporaryServer(SubprocessASGIServer):
+    """Takes the place of Prefect's own, which keeps one server a process and starts it when it is first asked."""
+
+    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "--factory", FACTORY]
+        listen = ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"]
+        environment = {
+            **os.environ,
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+            **get_current_settings().to_environment_variables(exclude_unset=True),
+        }
+        return subprocess.Popen([*command, *listen], env=environment)
