@@ -12,7 +12,7 @@ from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
 from tasks.mixture.methods import MixtureChoice, check_evidence
-from tasks.mixture.methods.utilimax import UtilimaxMixture
+from tasks.mixture.methods.returns import ReturnsMixture
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import RESERVED_NAMES
@@ -120,7 +120,7 @@ class Experiment(BaseModel):
         json_schema_extra={"position": 5},
     )
     mixture: MixtureChoice = Field(
-        default_factory=UtilimaxMixture,
+        default_factory=ReturnsMixture,
         description="How much of each source.",
         json_schema_extra={"position": 6},
     )

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.console import keep, print_json, with_options_of
-from flows.commands.mix_solve import path, read_utility, solve, whole
+from flows.commands.mix_path import path
+from flows.commands.mix_solve import read_utility, solve, whole
 from tasks.method import lines
 from tasks.mixture.laws import LAWS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -147,9 +148,23 @@ def print_solved(mixture: Mixture) -> None:
             f"objective {facts['objective']:.8g}, duality gap {facts['gap']:.1e}, "
             f"KKT residual {facts['kkt_residual']:.1e}"
         )
+    if "says" in facts:
+        _say_sure(facts)
     say(f"effective sources {facts['effective_sources']:.2f}")
     if facts["binding"]:
         say(f"at their cap: {', '.join(facts['binding'])}")
+
+
+def _say_sure(facts: Mapping[str, Any]) -> None:
+    """What the default method tells: the gain over UniMax, from what, and what to learn next."""
+    say("; from ".join([facts["says"], *facts["evidence"]]))
+    if facts["useless"]:
+        say(f"of no use to any task, 1% at most: {', '.join(facts['useless'])}")
+    if facts["ask_next"]:
+        told = ", ".join(f"{row['source']} ({row['worth']:.2%})" for row in facts["ask_next"])
+        say(f"worth most to know better, by what it may still lower the loss: {told}")
+    if facts["gain"] is not None:
+        say(f"no mixture's gain in the worst tenth of {facts['draws']} draws is higher by {facts['gap']:.1e}")
 
 
 def print_path(told: dict[str, Any]) -> None:

@@ -1,19 +1,18 @@
-"""The commands `mixstitch mix solve` and `mixstitch mix path`: a mixture from a utility table and token counts."""
+"""The command `mixstitch mix solve`: a mixture from what is known of the sources, and from token counts."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from flows.commands.console import keep, print_json
+from flows.commands.console import print_json
 from flows.recipes import apply_override
 from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
-from tasks.mixture.mixture_method import MixtureMethod, Question
+from tasks.mixture.mixture_method import Found, MixtureMethod, Question
 from tasks.mixture.settings import MixtureSettings
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ Kappa = Annotated[
     float | None,
     typer.Option(
         "--kappa",
-        help="Weight of the standard errors in the risk, where there are some: 1; 0 is the paper's.",
+        help="Weight of the standard errors in the risk; empty: 0, as in the paper.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -66,7 +65,15 @@ def solve(
     method: Annotated[
         str,
         typer.Option("--method", help=f"{lines(FROM_TABLES)}; or a law of `mix fit`, with --runs."),
-    ] = "utilimax",
+    ] = "returns",
+    losses: Annotated[
+        Path | None,
+        typer.Option(
+            "--losses",
+            help="Table: source, task, value and optionally stderr: losses of proxies trained on one source each, "
+            "above 0, lower is better.",
+        ),
+    ] = None,
     risk: Risk = None,
     kappa: Kappa = None,
     bootstraps: Annotated[
@@ -80,7 +87,8 @@ def solve(
         Path | None, typer.Option("--weights", help="For manual: table with source and weight.")
     ] = None,
     runs: Annotated[
-        str | None, typer.Option("--runs", help="For a law: table of runs with weights and losses.")
+        str | None,
+        typer.Option("--runs", help="For a law, and for returns: table of runs with weights and losses."),
     ] = None,
     override: Annotated[
         list[str] | None,
@@ -101,11 +109,16 @@ def solve(
         "--soft-epochs": soft_epochs,
         "--weights": weights is not None,
         "--runs": runs is not None,
+        "--losses": losses is not None,
         "-o": bool(override),
     }
     if method == "utilimax":
-        _refuse(method, given, {"--risk", "--kappa", "--soft-epochs"})
-        mixture = _utilimax(utility, sizes, budget, cap, risk, kappa, bootstraps, soft_epochs)
+        _refuse(method, given, {"--risk", "--kappa", "--soft-epochs", "--losses"})
+        matrix = _matrix(utility, losses)
+        mixture = _utilimax(matrix, sizes, budget, cap, risk, kappa, bootstraps, soft_epochs)
+    elif method == "returns":
+        _refuse(method, given, {"--losses", "--runs"})
+        mixture = _by_returns(sizes, budget, cap, utility, losses, runs)
     elif method in {m.name for m in FROM_TABLES}:
         _refuse(method, given, {"--weights"} if METHODS_BY_NAME[method].evidence == "weights" else {"-o"})
         mixture = _by_rule(METHODS_BY_NAME[method], sizes, budget, cap, weights, override or [])
@@ -115,42 +128,49 @@ def solve(
     print_json(mixture.to_json()) if json else print_solved(mixture)
 
 
-def path(
-    utility: Annotated[Path, typer.Option("--utility", help="As of `mix solve`.")],
-    tokens: Tokens,
-    budgets: Annotated[str, typer.Option("--budgets", help="Budgets in tokens, a,b,c.")],
-    caps: Annotated[str, typer.Option("--caps", help="Epoch caps, a,b,c; inf: none.")] = "4",
-    risk: Risk = None,
-    kappa: Kappa = None,
-    out: Annotated[
-        str | None, typer.Option("--out", help="Folder for the picture (.svg) and the JSON.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """UtiliMax over budgets and epoch caps, as a table and a picture."""
-    from flows.commands.mix_printing import print_path
-    from tasks.mixture.laws.named_tables import read_tokens
-    from tasks.mixture.path import mixture_path
+def _matrix(utility: Path | None, losses: Path | None) -> UtilityMatrix:
+    """The table of utilities, or the utilities that losses of proxies on one source each give."""
+    from tasks.mixture.single_losses import read_single_losses, utility_of_losses
 
-    matrix = read_utility(utility)
-    points = mixture_path(
-        matrix.values,
-        read_tokens(tokens),
-        [whole(number) for number in budgets.split(",")],
-        _numbers("--caps", caps),
-        risk=risk,
-        **_with_errors(matrix, kappa),
+    if utility is not None and losses is None:
+        return read_utility(utility)
+    if losses is not None and utility is None:
+        return utility_of_losses(*read_single_losses(losses))
+    raise ValueError("--utility: the method utilimax needs a table of utilities, or --losses instead")
+
+
+def _by_returns(
+    sizes: dict[str, int],
+    budget: int,
+    cap: float,
+    utility: Path | None,
+    losses: Path | None,
+    runs: str | None,
+) -> Mixture:
+    """The default, from whatever evidence is given; none gives UniMax."""
+    from tasks.mixture.laws.law_fit import losses_of, read_both
+    from tasks.mixture.methods.returns import sure_returns
+    from tasks.mixture.single_losses import read_single_losses
+
+    matrix = None if utility is None else read_utility(utility)
+    values = errors = table = None
+    if losses is not None:
+        values, errors = read_single_losses(losses)
+    if runs is not None:
+        read, _ = read_both(runs, None)
+        table = read.weights.add_prefix("w_").join(losses_of(read).add_prefix("loss_"))
+    question = Question(
+        sizes,
+        budget,
+        utility=None if matrix is None else matrix.values,
+        errors=None if matrix is None else matrix.errors,
+        found=Found(runs=table, losses=values, loss_errors=errors),
     )
-    told: dict[str, Any] = {"points": [point.row() for point in points]}
-    if out:
-        from tasks.report.pictures.mixture_path import draw_path
-
-        told["written"] = keep(out, "path", told, {"path": draw_path(points)})
-    print_json(told) if json else print_path(told)
+    return sure_returns(question, cap)
 
 
 def _utilimax(
-    utility: Path | None,
+    matrix: UtilityMatrix,
     sizes: dict[str, int],
     budget: int,
     cap: float,
@@ -161,22 +181,19 @@ def _utilimax(
 ) -> Mixture:
     from tasks.mixture.portfolio import utilimax
 
-    if utility is None:
-        raise ValueError("--utility: not given; the method utilimax needs a table of utilities")
-    matrix = read_utility(utility)
-    options = _with_errors(matrix, kappa)
+    options = with_errors(matrix, kappa)
     if options:
         options["bootstraps"] = bootstraps
     return utilimax(matrix.values, sizes, budget, cap, risk, soft_epochs=soft_epochs, **options)
 
 
-def _with_errors(matrix: UtilityMatrix, kappa: float | None) -> dict[str, Any]:
+def with_errors(matrix: UtilityMatrix, kappa: float | None) -> dict[str, Any]:
     """The options of `utilimax` that come from standard errors; none where the table has none."""
     if not matrix.about["stderr"]:
         if kappa is not None:
             raise ValueError(f"--kappa {kappa:g}: goes with a column stderr in --utility, which is not there")
         return {}
-    return {"errors": matrix.errors, "kappa": 1.0 if kappa is None else kappa}
+    return {"errors": matrix.errors, "kappa": kappa or 0.0}
 
 
 def _by_rule(
@@ -237,13 +254,3 @@ def _refuse(method: str, given: dict[str, bool], allowed: set[str]) -> None:
     wrong = sorted(name for name, is_given in given.items() if is_given and name not in allowed)
     if wrong:
         raise ValueError(f"{', '.join(wrong)}: has no effect with --method {method}")
-
-
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"{option} {text}: must be numbers with commas between") from error
-    if any(math.isnan(number) for number in found):
-        raise ValueError(f"{option} {text}: must be numbers with commas between")
-    return found

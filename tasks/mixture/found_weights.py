@@ -14,6 +14,7 @@ from tasks.mixture.mixture_method import Found
 from tasks.mixture.solver.capped_simplex import fill
 from tasks.training.token_plans import capacity, check_budget, check_names, check_sizes, upper_bounds
 
+RUNS = "runs.csv"
 NEEDS_SWARM = "method='law' is fitted to a swarm of runs; allowed: utility.method=ablation with swarm above 0"
 
 
@@ -34,12 +35,26 @@ def learnt_mixture(
     return capped(found.weights, tokens, budget, epoch_cap, used, {"method": method, **found.facts})
 
 
+def has_runs(utility: Path) -> bool:
+    """Whether the utility was made of proxies' runs, which lie beside it."""
+    return (utility / RUNS).is_file()
+
+
 def read_runs_of(utility: Path) -> pd.DataFrame:
     """The proxies' runs beside an ablation utility; ValueError where the utility has none."""
-    path = utility / "runs.csv"
-    if not path.is_file():
+    if not has_runs(utility):
         raise ValueError(NEEDS_SWARM)
-    return pd.read_csv(path)
+    return pd.read_csv(utility / RUNS)
+
+
+def weights_and_losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mixtures (runs x sources) and losses (runs x tasks) of a table with columns w_<source> and loss_<task>."""
+    weights, losses = (
+        runs[columns].set_axis([name.removeprefix(prefix) for name in columns], axis=1)
+        for prefix in ("w_", "loss_")
+        for columns in [[name for name in runs.columns if name.startswith(prefix)]]
+    )
+    return weights, losses
 
 
 def capped(

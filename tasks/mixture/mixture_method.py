@@ -29,12 +29,15 @@ EVIDENCE: dict[Evidence, str] = {
 class Found:
     """What proxies found, as far as the method asks. weights: source -> learnt weight; facts: what is told of them.
 
-    runs: mixtures and losses of proxies, columns w_<source> and loss_<task>.
+    runs: mixtures and losses of proxies, columns w_<source> and loss_<task>. losses, loss_errors: sources x tasks,
+    of proxies on one source each, and their standard errors.
     """
 
     weights: Mapping[str, float] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     runs: pd.DataFrame | None = None
+    losses: pd.DataFrame | None = None
+    loss_errors: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class MixtureMethod(Method):
 
     solve: (settings, question) -> mixture; ValueError for names that do not match and a budget that the cap does not
     allow. evidence: what it must know, see `EVIDENCE`. needs_sizes: whether their
-    sizes decide where no cap binds. solve_stitches: for the stitch layers, where they are chosen otherwise.
+    sizes decide where no cap binds. reads_runs: whether it uses the proxies' runs where there are some.
+    solve_stitches: for the stitch layers, where they are chosen otherwise.
     """
 
     solve: Callable[[Any, Question], Mixture] = field(kw_only=True)
     evidence: Evidence = field(kw_only=True)
     needs_sizes: bool = field(default=True, kw_only=True)
+    reads_runs: bool = field(default=False, kw_only=True)
     solve_stitches: Callable[[Any, Question], Mixture] | None = field(default=None, kw_only=True)
 
 

@@ -12,6 +12,7 @@ from storage.artifacts import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.mixture.methods import method_of
+from tasks.mixture.mixture_method import MixtureMethod
 from tasks.mixture.settings import MixtureSettings
 from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
@@ -86,7 +87,7 @@ def solve_mixture(
         if learnt is not None:
             told = {fact: learnt.facts[fact] for fact in ("weights_are", "late_drift")}
             found = Found(learnt.facts["weights"], told)
-        elif method_of(settings).evidence == "swarm" and not own_tasks:
+        elif reads_runs(method_of(settings), stretch, utility.path):
             found = Found(runs=read_runs_of(utility.path))
         if not earlier:
             mixture = seed_plan(matrix.values, tokens, budget, settings, found, matrix.errors)
@@ -162,6 +163,15 @@ def add_up_mixtures(
             headline=_headline,
         )
     )
+
+
+def reads_runs(method: MixtureMethod, stretch: Stretch, utility: Path) -> bool:
+    """Whether the mixture is solved from the proxies' runs: a law's needs them, the default's takes them."""
+    from tasks.mixture.found_weights import has_runs
+
+    if method.evidence == "swarm":
+        return not stretch.own_tasks
+    return method.reads_runs and not stretch.lineage and has_runs(utility)
 
 
 def count_experts(listed: dict[str, tuple[str, ...]], count: int, corpus: Artifact) -> int:

@@ -123,11 +123,11 @@ def stages_of(planned, stage):
 def test_a_duel_of_mixtures_is_planned_model_by_model(home):
     planned = plan_experiment(load_recipe("mixture-duel", ["duel.seeds=2"]))
     seeds = stages_of(planned, "seed")
-    assert len(seeds) == 60  # 5 contenders, 2 regimes, 3 rungs, 2 seeds
-    assert sum(row["tokens"] for row in seeds) == pytest.approx(60 * 400_000 * (0.25 + 0.5 + 1) / 3, rel=0.02)
+    assert len(seeds) == 84  # 7 contenders, 2 regimes, 3 rungs, 2 seeds
+    assert sum(row["tokens"] for row in seeds) == pytest.approx(84 * 400_000 * (0.25 + 0.5 + 1) / 3, rel=0.02)
     assert len(stages_of(planned, "proxy")) == 8  # pocket's four sources in two regimes
     shown = {row["stage"]: row for row in grouped(planned["stages"], 16)}
-    assert shown["seed"]["name"] == "60 results"
+    assert shown["seed"]["name"] == "84 results"
     assert shown["seed"]["tokens"] == sum(row["tokens"] for row in seeds)
     assert totals(planned["stages"]) == pytest.approx(totals(grouped(planned["stages"], 16)))
 

@@ -41,10 +41,12 @@ class Regime(BaseModel):
 
 
 def default_contenders() -> tuple[Contender, ...]:
-    """UtiliMax by two utilities, and what needs none; uniform and proportional know no cap."""
+    """The default and UtiliMax by two utilities, and what needs none; uniform and proportional know no cap."""
     return (
-        Contender(name="utilimax-ngram", mixture=mixture_settings(), utility="ngram"),
-        Contender(name="utilimax-ablation", mixture=mixture_settings(), utility="ablation"),
+        Contender(name="returns-ngram", mixture=mixture_settings(), utility="ngram"),
+        Contender(name="returns-ablation", mixture=mixture_settings(), utility="ablation"),
+        Contender(name="utilimax-ngram", mixture=mixture_settings(method="utilimax"), utility="ngram"),
+        Contender(name="utilimax-ablation", mixture=mixture_settings(method="utilimax"), utility="ablation"),
         Contender(name="uniform", mixture=mixture_settings(method="uniform", epoch_cap=1000)),
         Contender(name="proportional", mixture=mixture_settings(method="proportional", epoch_cap=1000)),
         Contender(name="unimax", mixture=mixture_settings(method="unimax")),

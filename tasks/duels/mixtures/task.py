@@ -75,7 +75,7 @@ def judge_duel(
         rounds = [
             Round(t.regime, t.contender, t.tokens, t.random_seed, t.scores.facts["scores"]) for t in trained
         ]
-        champions = [c.name for c in duel.contenders if c.mixture.method == "utilimax"]
+        champions = [c.name for c in duel.contenders if c.mixture.method in ("returns", "utilimax")]
         table = measured(rounds, duel.junk_sources)
         table.to_csv(folder / "duel.csv", index=False)
         found = {

@@ -10,6 +10,7 @@ from tasks.mixture.methods import (
     manual,
     olmo,
     proportional,
+    returns,
     swarm_law,
     temperature,
     uniform,
@@ -21,11 +22,11 @@ from tasks.mixture.settings import MixtureSettings
 
 METHODS: tuple[MixtureMethod, ...] = (*listed(globals(), "METHOD"), *LEARNT)
 METHODS_BY_NAME = by_name(METHODS)
-MixtureChoice = settings_of(METHODS, default="utilimax")
+MixtureChoice = settings_of(METHODS, default="returns")
 
 
 def mixture_settings(**given: Any) -> MixtureSettings:
-    """The settings of the method that is named, or of UtiliMax; ValueError as in a recipe."""
+    """The settings of the method that is named, or of the default; ValueError as in a recipe."""
     return TypeAdapter(MixtureChoice).validate_python(given)
 
 

@@ -47,10 +47,13 @@ def law_mixture(
     utility: the prior of the law `fusion`; by ablation it comes from the same runs. Raises ValueError where the
     runs hold no mixture of several sources, and as `fit_law` and `learnt_mixture`.
     """
-    from tasks.mixture.found_weights import capped
+    from tasks.mixture.found_weights import NEEDS_SWARM, capped, weights_and_losses
     from tasks.mixture.laws.fitted_law import fit_law
 
-    weights, losses = _weights_and_losses(found.runs)
+    assert found.runs is not None, "no runs were read for the law"
+    weights, losses = weights_and_losses(found.runs)
+    if not ((weights > 0).sum(axis=1) > 1).any():
+        raise ValueError(NEEDS_SWARM)
     sizes, budget = check_sizes(tokens), check_budget(budget)
     check_names("the runs' mixtures", dict.fromkeys(weights.columns), sizes)
     capacity(sizes, budget, epoch_cap, used)
@@ -63,20 +66,6 @@ def law_mixture(
     }
     facts = {"method": "law", "law": law, "runs": len(weights), **told, "law_about": fitted.about}
     return capped(proposed.weights, sizes, budget, epoch_cap, used, facts)
-
-
-def _weights_and_losses(runs: pd.DataFrame | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    from tasks.mixture.found_weights import NEEDS_SWARM
-
-    assert runs is not None, "no runs were read for the law"
-    weights, losses = (
-        runs[columns].set_axis([name.removeprefix(prefix) for name in columns], axis=1)
-        for prefix in ("w_", "loss_")
-        for columns in [[name for name in runs.columns if name.startswith(prefix)]]
-    )
-    if not ((weights > 0).sum(axis=1) > 1).any():
-        raise ValueError(NEEDS_SWARM)
-    return weights, losses
 
 
 def _solve(settings: LawMixture, question: Question) -> Mixture:

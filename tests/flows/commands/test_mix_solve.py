@@ -41,7 +41,7 @@ def refused(*arguments: str) -> str:
 
 
 def test_the_reference_mixture_from_files(tables):
-    told = solve("--utility", "U.csv", "--budget", "1000", "--cap", "2")
+    told = solve("--utility", "U.csv", "--budget", "1000", "--cap", "2", "--method", "utilimax")
     assert told["weights"] == pytest.approx({"a": 0.3294, "b": 0.3368, "c": 0.3338}, abs=5e-5)
     assert told["tokens"] == {"a": 329, "b": 337, "c": 334}
     assert told["certificate"]["objective"] == pytest.approx(1.70859, abs=5e-6)
@@ -56,12 +56,34 @@ def test_parquet_and_long_tables_with_errors(tables):
         for task, value in zip("tu", values, strict=True)
     ]
     pd.DataFrame(rows).to_parquet("U.parquet")
-    told = solve("--utility", "U.parquet", "--budget", "1e3", "--cap", "2", "--kappa", "0")
+    told = solve(
+        "--utility", "U.parquet", "--budget", "1e3", "--cap", "2", "--method", "utilimax", "--kappa", "0"
+    )
     assert told["weights"] == pytest.approx({"a": 0.3294, "b": 0.3368, "c": 0.3338}, abs=5e-5)
     low, high = told["certificate"]["weight_intervals"]["a"]
     assert low < told["weights"]["a"] < high
-    robust = solve("--utility", "U.parquet", "--budget", "1000", "--cap", "2")
-    assert robust["certificate"]["kappa"] == 1.0
+    robust = solve("--utility", "U.parquet", "--budget", "1000", "--cap", "2", "--method", "utilimax")
+    assert robust["certificate"]["kappa"] == 0.0  # the paper's, unless it is asked for
+    assert robust["weights"] == told["weights"]
+
+
+def test_the_default_takes_whatever_is_known(tables):
+    """Nothing: UniMax. Losses of one proxy a source: more of the best. The same losses again: surer of it."""
+    none = solve("--budget", "1000")
+    assert none["weights"] == pytest.approx(dict.fromkeys("abc", 1 / 3))
+    assert none["certificate"]["says"] == "no evidence: UniMax"
+    rows = ["a,x,3.0", "b,x,3.2", "c,x,3.9", "a,y,2.6", "b,y,2.4", "c,y,3.1"]
+    (tables / "L.csv").write_text("\n".join(["source,task,value,stderr", *(f"{row},.5" for row in rows)]))
+    thin = solve("--budget", "1000", "--losses", "L.csv")
+    (tables / "L.csv").write_text("\n".join(["source,task,value", *rows, *rows]))
+    sure = solve("--budget", "1000", "--losses", "L.csv")
+    assert sure["weights"]["c"] < thin["weights"]["c"] < 1 / 3 + 1e-9
+    assert sure["certificate"]["evidence"] == ["one proxy a source, losses on 2 tasks"]
+    assert sure["certificate"]["gain"]["low"] > 0
+    by_utilimax = solve("--budget", "1000", "--losses", "L.csv", "--method", "utilimax")
+    assert by_utilimax["certificate"]["method"] == "utilimax"
+    told = solve("--budget", "1000", "--utility", "U.csv")
+    assert told["certificate"]["evidence"] == ["utilities for 2 tasks"]
 
 
 @pytest.mark.parametrize(
@@ -103,20 +125,32 @@ def test_the_path_counts_whole_tokens_under_a_fractional_cap(tables):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--budget", "1000"], "--utility: not given"),
+        (["--budget", "1000", "--method", "utilimax"], "--utility: the method utilimax needs a table"),
         (["--budget", "1000", "--utility", "none.csv"], "none.csv: cannot be read"),
         (["--budget", "1000", "--method", "magic"], "--method magic: no such method; allowed: manual, olmo"),
         (
             ["--budget", "1000", "--method", "uniform", "--risk", "2"],
             "--risk: has no effect with --method uniform",
         ),
-        (["--budget", "1000", "--utility", "U.csv", "--kappa", "2"], "--kappa 2: goes with a column stderr"),
+        (
+            ["--budget", "1000", "--utility", "U.csv", "--kappa", "2", "--method", "utilimax"],
+            "--kappa 2: goes with a column stderr",
+        ),
+        (
+            ["--budget", "1000", "--utility", "U.csv", "--kappa", "2"],
+            "--kappa: has no effect with --method returns",
+        ),
+        (["--budget", "1000", "--losses", "L.csv"], "loss of source 'b' for task 'x' is -1: must be above 0"),
+        (["--budget", "1000", "--losses", "holes.csv"], "no loss of source 'a' for task 'y'"),
+        (["--budget", "1000", "--losses", "U.csv"], "needed are source, task, value, and perhaps stderr"),
         (["--budget", "1000", "--method", "manual"], "--weights: not given"),
         (["--budget", "1000", "--method", "power"], "--runs: not given"),
         (["--budget", "99999", "--utility", "U.csv"], "largest feasible budget is 18,000"),
     ],
 )
 def test_what_is_wrong_is_named(tables, arguments, said):
+    (tables / "L.csv").write_text("source,task,value\na,x,3\nb,x,-1\nc,x,4\n")
+    (tables / "holes.csv").write_text("source,task,value\na,x,3\nb,x,2\nc,y,1\n")
     assert said in refused(*arguments)
 
 

@@ -129,7 +129,7 @@ def test_a_mixture_comes_back_from_json() -> None:
     ("settings", "message"),
     [
         ({"method": "manual"}, "needs a weight for every source"),
-        ({"manual": {"a": 1.0}}, "has no effect with method 'utilimax'; allowed: with 'manual'"),
+        ({"manual": {"a": 1.0}}, "has no effect with method 'returns'; allowed: with 'manual'"),
         ({"method": "manual", "manual": {"a": -1.0}}, "at least 0"),
         ({"epoch_cap": 0}, "epoch_cap"),
         ({"colour": 1}, "colour"),

@@ -17,7 +17,7 @@ UTILITY = pd.DataFrame(
 )
 ERRORS = UTILITY * 0 + 0.01
 TOKENS = dict.fromkeys(UTILITY.index, 1_000_000)
-SETTINGS = mixture_settings()
+SETTINGS = mixture_settings(method="utilimax")
 OWN = {"code-task": "code", "docs-task": "docs", "math-task": "math"}
 
 
@@ -208,11 +208,11 @@ def test_the_seeds_weights_have_intervals_and_kappa_turns_from_what_is_known_bad
     tokens = dict.fromkeys(UTILITY.index, 10**6)
     spread = pd.DataFrame(0.01, index=UTILITY.index, columns=UTILITY.columns)
     spread.loc["code"] = 0.3
-    plain = seed_plan(UTILITY, tokens, 10**5, mixture_settings(), errors=spread)
-    assert plain.weights == seed_plan(UTILITY, tokens, 10**5, mixture_settings()).weights
+    plain = seed_plan(UTILITY, tokens, 10**5, SETTINGS, errors=spread)
+    assert plain.weights == seed_plan(UTILITY, tokens, 10**5, SETTINGS).weights
     widths = {name: high - low for name, (low, high) in plain.certificate.weight_intervals.items()}
     assert max(widths, key=widths.get) == "code"
-    wary = seed_plan(UTILITY, tokens, 10**5, mixture_settings(kappa=2.0), errors=spread)
+    wary = seed_plan(UTILITY, tokens, 10**5, mixture_settings(method="utilimax", kappa=2.0), errors=spread)
     assert wary.weights["code"] < plain.weights["code"]
     with pytest.raises(ValueError, match=r"kappa=2\.0 has no effect with method 'uniform'"):
         mixture_settings(method="uniform", kappa=2.0)

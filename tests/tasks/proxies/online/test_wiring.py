@@ -92,8 +92,8 @@ def test_a_law_needs_a_swarm(tmp_path):
     [
         (["mixture.method=law"], "swarm of proxies, but the utility is by 'ngram'"),
         (["mixture.method=law", "utility.method=ablation"], r"utility\.ablation\.swarm=0"),
-        (["mixture.law=ridge"], r"law=ridge has no effect with method 'utilimax'; allowed: with 'law'"),
-        (["mixture.passes={noise: 2}"], "passes=.* has no effect with method 'utilimax'"),
+        (["mixture.law=ridge"], r"law=ridge has no effect with method 'returns'; allowed: with 'law'"),
+        (["mixture.passes={noise: 2}"], "passes=.* has no effect with method 'returns'"),
         (["mixture.method=olmo", "mixture.passes={noise: 0}"], "finite and above 0"),
         (["mixture.method=odm", "mixture.risk=1"], "risk=1 has no effect with method 'odm'"),
         (
@@ -102,7 +102,7 @@ def test_a_law_needs_a_swarm(tmp_path):
         ),
         (
             ["mixture.online.tokens=9"],
-            "online=.* has no effect with method 'utilimax'; allowed: with 'doremi' or 'odm' or 'skill-it'",
+            "online=.* has no effect with method 'returns'; allowed: with 'doremi' or 'odm' or 'skill-it'",
         ),
         (
             ["mixture.method=odm", "mixture.online.doremi.eta=2"],

@@ -1,0 +1,1 @@
+"""The default mixture: curves of diminishing returns, what the evidence says of them, and the choice."""

@@ -1,0 +1,64 @@
+"""The stitch layers' mixture of UtiliMax and of the default: spread over the text of every expert.
+
+The tasks of an expert count as one, and so do all that no expert serves: stitches must see the text of every
+expert, however many benchmarks ask for it. The risk is the one that gives the wanted effective number of sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from tasks.mixture.mixture_method import Question
+from tasks.mixture.settings import MixtureSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks.mixture.mixture import Mixture
+    from tasks.training.token_plans import Array
+
+# 1 / (3 * .15^2 + .55^2) = 2.7 effective sources of 4: the stitch mix of arXiv 2502.00075.
+STITCH_EFFECTIVE_SHARE = 1 / (3 * 0.15**2 + 0.55**2) / 4
+
+
+class StitchSettings(MixtureSettings):
+    """How far the stitch layers' mixture is spread."""
+
+    stitch_effective_sources: float | None = Field(
+        None,
+        ge=1,
+        allow_inf_nan=False,
+        description="Effective number of sources of the stitch layers' mixture; empty: 0.675 for each source, as the "
+        "15/15/15/55 of arXiv 2502.00075 has 2.7 of 4.",
+    )
+
+
+def solve_stitches(settings: StitchSettings, question: Question) -> Mixture:
+    """The mixture at the wanted effective number of sources, on what the lineage left."""
+    from tasks.mixture.effective_sources import with_effective_sources
+    from tasks.mixture.mixture import planned
+    from tasks.mixture.portfolio import aligned
+    from tasks.training.token_plans import capacity, check_budget, check_sizes, upper_bounds
+
+    assert question.utility is not None
+    sizes, budget = check_sizes(question.tokens), check_budget(question.budget)
+    wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
+    values = _by_expert(aligned("utility", question.utility, sizes), question.experts)
+    limit = capacity(sizes, budget, settings.epoch_cap, question.used)
+    solved = with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
+    facts = {"method": settings.method, "epoch_cap": settings.epoch_cap, **solved.facts}
+    return planned(solved.solution.w, sizes, budget, limit, question.used, facts)
+
+
+def _by_expert(utility: pd.DataFrame, experts: Sequence[Sequence[str]]) -> Array:
+    """Utility (sources, groups): the mean over each expert's tasks and over those of none; all tasks if no experts."""
+    import numpy as np
+
+    if not experts:
+        return utility.to_numpy(float)
+    served = {task for tasks in experts for task in tasks}
+    groups = [list(tasks) for tasks in experts] + [[task for task in utility.columns if task not in served]]
+    return np.column_stack([utility[tasks].mean(axis=1).to_numpy(float) for tasks in groups if tasks])
