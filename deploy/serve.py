@@ -23,10 +23,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.child_processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
-from flows.environment import prefect_database, prepare_environment
+from deploy.child_processes import HOST, MARK, ask, end_flow_runs, free_port, processes_of
+from flows.environment import have_prefect_database, prefect_database, prepare_environment
 from storage.home import Home
-from storage.processes import this_process
+from storage.processes import OWNER, end_all, this_process
+from storage.tracking import have_database
+from storage.writing import write_whole, writing
 
 BAD_INPUT = 2
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -75,7 +77,10 @@ class Servers:
 
     def start(self) -> None:
         """Start all three, each once what it needs answers. Raises RuntimeError where one ends or stays mute."""
+        have_prefect_database(self.home)
         with FileLock(self.home.locks / "mlflow.lock"):  # held while a database is made or migrated
+            with writing(self.home, "MLflow's database"):
+                have_database(self.home)
             for name, command in self._commands.items():
                 self._spawn(name, command, self.home.root / "ui" / f"{command[0]}.log")
             self._wait("the MLflow server", lambda: ask(f"{self.mlflow}/health") is not None)
@@ -140,6 +145,7 @@ def _environment(home: Home, prefect_url: str) -> dict[str, str]:
         **os.environ,
         "MIXSTITCH_HOME": str(home.root),
         MARK: str(home.root),
+        OWNER: json.dumps({**this_process(), "home": str(home.root)}),
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_API_DATABASE_CONNECTION_URL": prefect_database(home),
         "PREFECT_API_URL": f"{prefect_url}/api",
@@ -193,9 +199,7 @@ def _write_record(home: Home, servers: Servers) -> None:
         "prefect_api": f"{servers.prefect}/api",
         "urls": {"prefect": servers.prefect, "mlflow": servers.mlflow},
     }
-    temporary = home.ui_record.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    temporary.replace(home.ui_record)
+    write_whole(home.ui_record, json.dumps(record, indent=1))
 
 
 def serve(home: Home, stop: threading.Event) -> None:

@@ -8,14 +8,15 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.duels import mixture_duel, stitch_duel
-from flows.environment import prefect_settings, prepare_environment
+from flows.environment import open_home, prefect_settings, prepare_environment
 from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from flows.running import running
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.planned import PlannedRun
-from storage.runs import RunSummary, find_record, summarise
+from storage.run_records import find_record
+from storage.runs import RunSummary, summarise
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation, evaluate_model
 from tasks.mixture.task import count_experts, group_tasks, solve_mixture
@@ -141,7 +142,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     Raises ValueError for what is wrong with the experiment or its inputs.
     """
     prepare_environment()
-    home = Home.from_environment()
+    home = open_home()
     if until is not None:
         check_stage(until, experiment, home)
     with prefect_settings(home):

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+MARK = ".mixstitch"  # in every folder that we made and that `clean` may remove
+
 
 @dataclass(frozen=True)
 class Home:
@@ -28,6 +30,8 @@ class Home:
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):
                 folder.mkdir(parents=True, exist_ok=True)
+            if not home.marker.exists():
+                home.marker.touch()
         except OSError as error:
             raise ValueError(
                 f"MIXSTITCH_HOME={root}: cannot be written ({error.strerror}); name a folder you can write to"
@@ -35,6 +39,11 @@ class Home:
         if not os.access(root, os.W_OK | os.X_OK):
             raise ValueError(f"MIXSTITCH_HOME={root}: no write permission; name a folder you can write to")
         return home
+
+    @property
+    def marker(self) -> Path:
+        """Says that this folder is a home."""
+        return self.root / MARK
 
     @property
     def artifacts(self) -> Path:
@@ -53,6 +62,11 @@ class Home:
         return self.root / "locks"
 
     @property
+    def damaged(self) -> Path:
+        """What was found damaged and set aside."""
+        return self.root / "damaged"
+
+    @property
     def catalog(self) -> Path:
         return self.root / "catalog.duckdb"
 
@@ -67,6 +81,10 @@ class Home:
     @property
     def prefect(self) -> Path:
         return self.root / "prefect"
+
+    @property
+    def prefect_database(self) -> Path:
+        return self.prefect / "prefect.db"
 
     @property
     def ui_record(self) -> Path:

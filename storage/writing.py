@@ -10,7 +10,7 @@ from pathlib import Path
 
 from storage.home import Home
 
-REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # Rust and C++ libraries and databases pass on the system's words, not its number; the last two are SQLite's own.
 WORDS = (
     *(os.strerror(number) for number in REFUSALS),
@@ -30,17 +30,49 @@ def writing(home: Home, what: str) -> Iterator[None]:
     except ValueError:
         raise
     except Exception as error:
-        refusal = _refusal(error, home)
-        if refusal is None:
+        refused = refusal(error, home)
+        if refused is None:
             raise
-        place, reason = refusal
+        place, reason = refused
         raise ValueError(
             f"{what}: {place} cannot be written: {reason}; free some space there, or name a folder that can be "
             "written with MIXSTITCH_HOME"
         ) from error
 
 
-def _refusal(error: BaseException | None, home: Home) -> tuple[str, str] | None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that is there as a whole or as it was before, whatever happens meanwhile."""
+    written = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        written.write_text(text, encoding="utf-8")
+        put_in_place(written, path)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def put_in_place(written: Path, place: Path) -> None:
+    """Rename a file or folder to its place when all of it is on the disk, and see that the new name is there too.
+
+    So a power cut leaves either what was in the place before or all that was written.
+    """
+    for path in (*written.rglob("*"), written) if written.is_dir() else (written,):
+        if not path.is_symlink():
+            _sync(path)
+    written.replace(place)
+    for folder in {written.parent, place.parent}:
+        _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file's content, or a folder's entries, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def refusal(error: BaseException | None, home: Home) -> tuple[str, str] | None:
     """Where and why writing was refused, from an error or what it was raised from; None where it was not."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
