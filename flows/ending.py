@@ -63,7 +63,7 @@ def cancelled_by_signals(run: Run) -> Iterator[None]:
         if ours:  # Prefect's handler was there again, in one of its tasks
             _end(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
         run.finish(CANCELLED, f"ended by {type(error).__name__}")
-        end_all(psutil.Process().children(recursive=True), CHILDREN_SECONDS)
+        end_all([child for child in _children() if not _is_server(child)], CHILDREN_SECONDS)
         raise
     finally:
         _at_work.pop()
@@ -88,7 +88,7 @@ def _end(number: signal.Signals) -> NoReturn:
     try:
         for run, context in _at_work:
             context.run(_cancel, run, number)
-        end_all(psutil.Process().children(recursive=True), CHILDREN_SECONDS)
+        end_all(_children(), CHILDREN_SECONDS)
     except BaseException as error:
         print(f"mixstitch: {error}", file=sys.stderr)
     finally:
@@ -126,6 +126,18 @@ def tell_prefect(flow_run_id: str | None, why: str) -> bool:
     except (httpx.HTTPError, RuntimeError):
         return False
     return True
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _is_server(process: psutil.Process) -> bool:
+    """Whether it is Prefect's server, which Prefect still tells of the end and then ends itself."""
+    try:
+        return "uvicorn" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
 
 
 def _wait_for_the_end() -> NoReturn:

@@ -21,12 +21,8 @@ class Home:
 
         Raises ValueError where it cannot be made or written.
         """
-        named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
-        try:
-            root = Path(named).expanduser().resolve()
-        except RuntimeError as error:  # there is no such user
-            raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
-        home = cls(root)
+        home = cls.of_environment()
+        root = home.root
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +35,15 @@ class Home:
         if not os.access(root, os.W_OK | os.X_OK):
             raise ValueError(f"MIXSTITCH_HOME={root}: no write permission; name a folder you can write to")
         return home
+
+    @classmethod
+    def of_environment(cls) -> Home:
+        """The folder so named, whether it is there or not. Raises ValueError where it is that of no user."""
+        named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
+        try:
+            return cls(Path(named).expanduser().resolve())
+        except RuntimeError as error:  # there is no such user
+            raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
 
     @property
     def marker(self) -> Path:

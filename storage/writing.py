@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.home import Home
 
+PROBE_BYTES = 1 << 16
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # Rust and C++ libraries and databases pass on the system's words, not its number; the last two are SQLite's own.
 WORDS = (
@@ -33,11 +34,33 @@ def writing(home: Home, what: str) -> Iterator[None]:
         refused = refusal(error, home)
         if refused is None:
             raise
-        place, reason = refused
-        raise ValueError(
-            f"{what}: {place} cannot be written: {reason}; free some space there, or name a folder that can be "
-            "written with MIXSTITCH_HOME"
-        ) from error
+        raise ValueError(f"{what}: {_told(*refused)}") from error
+
+
+def told_refusal(error: Exception, home: Home) -> str | None:
+    """What to say of an error that comes of a disk that cannot be written; None where it comes of something else.
+
+    A server that could not write says just that it failed: so it is tried whether the home can be written now.
+    """
+    refused = refusal(error, home)
+    if refused is None and home.root.is_dir():
+        probe = home.root / f"probe.{os.getpid()}.tmp"
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+            _sync(probe)
+        except OSError as refusing:
+            refused = refusal(refusing, home)
+        finally:
+            with suppress(OSError):
+                probe.unlink()
+    return None if refused is None else _told(*refused)
+
+
+def _told(place: str, reason: str) -> str:
+    return (
+        f"{place} cannot be written: {reason}; free some space there, or name a folder that can be written with "
+        "MIXSTITCH_HOME; then the same command goes on"
+    )
 
 
 def write_whole(path: Path, text: str) -> None:

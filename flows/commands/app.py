@@ -184,6 +184,15 @@ def main() -> None:
             raise
         print(f"mixstitch: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except Exception as error:
+        from storage.home import Home
+        from storage.writing import told_refusal
+
+        told = told_refusal(error, Home.of_environment())
+        if told is None or os.environ.get("MIXSTITCH_TRACEBACK"):
+            raise
+        print(f"mixstitch: {told}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
 
 
 if __name__ == "__main__":

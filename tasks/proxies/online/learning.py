@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import models
+from storage.sealed import Damaged, read_sealed, write_sealed
 from tasks.proxies.online import skill_it_rule as skill_it
 from tasks.proxies.online.online_loop import Meter, Place, ProxyTrainer, Rule, Trace, train_proxy
 from tasks.proxies.online.proxy_text import ProxyText, SourceStreams
@@ -21,6 +22,7 @@ from tasks.training.loop import StepReport
 from tasks.training.settings import TrainingSettings
 from tasks.training.token_plans import Array
 
+log = logging.getLogger("mixstitch.training")
 FORWARD_SHARE = 1 / 3  # of a training step's operations, without its backward pass
 WEIGHTS_ARE = {
     "doremi": "the mean of the weights over all steps",
@@ -169,16 +171,22 @@ def _after_source(s: Setting, number: int, num_steps: int, meter: Meter) -> Arra
     """Validation losses (d,) after training on source `number` alone; kept once known."""
     source = s.text.sources[number]
     known = s.progress / "graph" / f"{source}.json"
-    if known.exists():
+    try:
+        losses = np.array(read_sealed(known)["losses"])
+    except FileNotFoundError:
+        pass
+    except Damaged as error:
+        place = known.with_suffix(".broken")
+        known.replace(place)
+        log.warning("%s is damaged (%s): set aside as %s, and measured again", known, error, place)
+    else:
         meter.skip(num_steps)
-        return np.array(json.loads(known.read_text(encoding="utf-8")))
+        return losses
     trainer = s.trainer(num_steps)
     s.run(f"graph-{source}", trainer, Fixed(np.eye(len(s.text.sources))[number]), meter)
     losses = _validation_losses(trainer, s.text)
     known.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = known.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(losses.tolist()), encoding="utf-8")
-    unfinished.replace(known)
+    write_sealed(known, {"losses": losses.tolist()})
     shutil.rmtree(s.progress / f"graph-{source}")
     return losses
 
