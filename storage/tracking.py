@@ -36,6 +36,7 @@ STATUS = {
     "crashed": "KILLED",
     CANCELLED: "KILLED",
 }
+_opened: dict[str, tuple[int, int] | None] = {}  # by this process: name -> which file it was then
 MIGRATIONS = ("mlflow", "store/db_migrations/versions")
 
 
@@ -67,6 +68,7 @@ class Tracker:
                 if self._is_local:
                     have_database(self.home)
                     self._file = _identity(self.home.mlflow_database)
+                    self.uri = _uri_of(self.home.mlflow_database)
                 client = MlflowClient(tracking_uri=self.uri)
                 self._experiment_id = _experiment(client, self.home, self.uri)
                 self._client = client
@@ -148,7 +150,8 @@ class Tracker:
             return work(client)
         except MlflowException:
             path = self.home.mlflow_database
-            if not self._is_local or damage_of(path, newest_revision(*MIGRATIONS)) is None:
+            is_same = self._file == _identity(path)
+            if not self._is_local or (is_same and damage_of(path, newest_revision(*MIGRATIONS)) is None):
                 raise
         return work(self._attach_again(client))
 
@@ -158,9 +161,6 @@ class Tracker:
             if self._client is not lost:  # another thread has done it
                 return self.connect()
             self._client, self._live = None, {}
-            self.uri = self.uri.replace(
-                "sqlite:///", "sqlite:////.", 1
-            )  # MLflow keeps what it opened by its name
             client = self.connect()
             if self._run_id:
                 for run in self._runs("mixstitch.run", self._run_id):
@@ -217,7 +217,7 @@ def _fill(home: Home, path: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     tracker = Tracker(home)
-    tracker.uri = f"sqlite:///{path}"
+    tracker.uri = _uri_of(path)
     client = MlflowClient(tracking_uri=tracker.uri)
     tracker._experiment_id = _experiment(client, home, tracker.uri)
     for record in read_records(home):
@@ -250,6 +250,15 @@ def numbers_of(facts: dict) -> dict[str, float]:
 def _batch(client: MlflowClient, mlflow_run_id: str, metrics: list[Metric]) -> None:
     for first in range(0, len(metrics), BATCH):
         client.log_batch(mlflow_run_id, metrics=metrics[first : first + BATCH])
+
+
+def _uri_of(path: Path) -> str:
+    """A name of the file that MLflow does not know for another one: it keeps open what it has opened, by its name."""
+    uri, file = f"sqlite:///{path}", _identity(path)
+    while uri in _opened and (file is None or _opened[uri] != file):
+        uri = uri.replace("sqlite:///", "sqlite:////.", 1)
+    _opened[uri] = file
+    return uri
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
