@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage.databases import have_whole, lock_of, newest_revision
+from storage.earlier_homes import seal_earlier
 from storage.home import Home
 from storage.processes import end_orphans, is_alive, marking_children
 from storage.writing import writing
@@ -47,6 +48,8 @@ def prepare_environment() -> None:
 def open_home() -> Home:
     """The home that the environment names, after ending what processes of it that were killed have left behind."""
     home = Home.from_environment()
+    with writing(home, "the home of an earlier version"):
+        seal_earlier(home)
     end_orphans(home)
     return home
 

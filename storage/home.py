@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+EARLIER = "made by a version without seals"
 MARK = ".mixstitch"  # in every folder that we made and that `clean` may remove
 
 
@@ -27,7 +28,8 @@ class Home:
             for folder in (home.artifacts, home.work, home.runs, home.locks):
                 folder.mkdir(parents=True, exist_ok=True)
             if not home.marker.exists():
-                home.marker.touch()
+                is_earlier = any(home.runs.glob("*/run.json"))
+                home.marker.write_text(EARLIER if is_earlier else "", encoding="utf-8")
         except OSError as error:
             raise ValueError(
                 f"MIXSTITCH_HOME={root}: cannot be written ({error.strerror}); name a folder you can write to"
