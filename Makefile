@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference ui docs lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference torture ui docs lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench-stitch: install  ## print the measured claims on stitching (MIXSTITCH_DATA
 
 bench-preference: install  ## print the measured claims on human preference
 	$(BIN)/python -m tests.bench preference_speed preference_goal
+
+torture: install  ## runs killed, damaged, starved and at odds with clock and judge, then compared with peace (MINUTES=60, SEED=0)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve

@@ -7,16 +7,14 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from contextlib import suppress
 
 import psutil
 
 from storage.home import Home
+from storage.processes import FLOW_RUN, end_all
 
 HOST = "127.0.0.1"
 MARK = "MIXSTITCH_UI"  # in the environment of every process that `make ui` starts, and of theirs
-FLOW_RUN = "prefect.engine"
-END_SECONDS = 15.0
 
 
 def free_port(wanted: int) -> int:
@@ -64,17 +62,3 @@ def processes_of(home: Home, module: str = "") -> list[psutil.Process]:
 def end_flow_runs(home: Home) -> None:
     """Ask the runs to end while their server still takes it down; Prefect itself would kill them silently."""
     end_all(processes_of(home, FLOW_RUN))
-
-
-def end_all(processes: list[psutil.Process], seconds: float = END_SECONDS) -> None:
-    """Ask them to end, ask again those that have not within `seconds`, and then end them.
-
-    A flow run is asked by an exception that Prefect raises where it is just then; in a destructor or a callback of a
-    weak reference Python swallows it, and the run goes on.
-    """
-    alive = processes
-    for ask_or_end in (psutil.Process.terminate, psutil.Process.terminate, psutil.Process.kill):
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):
-                ask_or_end(process)
-        _, alive = psutil.wait_procs(alive, timeout=seconds)

@@ -23,11 +23,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.child_processes import HOST, MARK, ask, end_all, end_flow_runs, free_port, processes_of
-from flows.environment import prefect_database, prepare_environment
+from deploy.child_processes import HOST, MARK, ask, end_flow_runs, free_port, processes_of
+from flows.environment import have_prefect_database, prefect_database, prepare_environment
 from flows.guarded_server import FACTORY, new_auth_string, opening_url, protection
 from storage.home import Home
-from storage.processes import this_process
+from storage.processes import OWNER, end_all, this_process
+from storage.tracking import have_database
+from storage.writing import write_whole, writing
 
 BAD_INPUT = 2
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
@@ -85,7 +87,10 @@ class Servers:
 
     def start(self) -> None:
         """Start all three, each once what it needs answers. Raises RuntimeError where one ends or stays mute."""
+        have_prefect_database(self.home)
         with FileLock(self.home.locks / "mlflow.lock"):  # held while a database is made or migrated
+            with writing(self.home, "MLflow's database"):
+                have_database(self.home)
             for name, command in self._commands.items():
                 self._spawn(NAMES[name], command, self.home.root / "ui" / f"{name}.log")
             self._wait("the MLflow server", lambda: ask(f"{self.mlflow}/health") is not None)
@@ -150,6 +155,7 @@ def _environment(home: Home, prefect_url: str, auth_string: str) -> dict[str, st
         **os.environ,
         "MIXSTITCH_HOME": str(home.root),
         MARK: str(home.root),
+        OWNER: json.dumps({**this_process(), "home": str(home.root)}),
         "PREFECT_HOME": str(home.prefect),
         "PREFECT_API_DATABASE_CONNECTION_URL": prefect_database(home),
         "PREFECT_API_URL": f"{prefect_url}/api",
@@ -209,11 +215,9 @@ def _write_record(home: Home, servers: Servers) -> None:
         "prefect_auth": servers.auth_string,
         "urls": {"prefect": servers.prefect, "mlflow": servers.mlflow},
     }
-    temporary = home.ui_record.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    temporary.touch(0o600)  # it holds the token
-    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    temporary.replace(home.ui_record)
+    write_whole(
+        home.ui_record, json.dumps(record, indent=1)
+    )  # 0600 as all files of a home: it holds the token
 
 
 def serve(home: Home, stop: threading.Event) -> None:

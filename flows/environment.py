@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from storage.databases import have_whole, lock_of, newest_revision
+from storage.earlier_homes import seal_earlier
 from storage.home import Home
-from storage.processes import is_alive, this_process
+from storage.processes import end_orphans, is_alive, marking_children
+from storage.writing import writing
 
-RUN_PROCESS = "MIXSTITCH_RUN_PROCESS"  # in the environment of a server that Prefect starts: whose it is
+PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
+PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -37,6 +44,15 @@ def prepare_environment() -> None:
     """Set what the libraries read when they are imported; what the user has set stays."""
     for name, value in FIXED.items():
         os.environ.setdefault(name, value)
+
+
+def open_home() -> Home:
+    """The home that the environment names, after ending what processes of it that were killed have left behind."""
+    home = Home.from_environment()
+    with writing(home, "the home of an earlier version"):
+        seal_earlier(home)
+    end_orphans(home)
+    return home
 
 
 @contextmanager
@@ -62,9 +78,7 @@ def prefect_settings(home: Home) -> Iterator[None]:
         PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home),
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
     }
-    home.prefect.mkdir(parents=True, exist_ok=True)
-    os.environ[RUN_PROCESS] = json.dumps(this_process())
-    try:
+    with marking_children(home):
         if served is not None:
             updates |= {
                 PREFECT_API_URL: served["prefect_api"],
@@ -73,6 +87,7 @@ def prefect_settings(home: Home) -> Iterator[None]:
             with temporary_settings(updates=updates):
                 yield
         else:
+            have_prefect_database(home)
             updates |= {
                 PREFECT_API_AUTH_STRING: own_auth_string(),
                 PREFECT_SERVER_API_AUTH_STRING: own_auth_string(),
@@ -82,13 +97,38 @@ def prefect_settings(home: Home) -> Iterator[None]:
             TemporaryServer()
             with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
                 yield
-    finally:
-        del os.environ[RUN_PROCESS]
 
 
 def prefect_database(home: Home) -> str:
     """Where Prefect keeps what it knows of the runs of this home: the same for every server of it."""
-    return f"sqlite+aiosqlite:///{home.prefect / 'prefect.db'}"
+    return _url(home.prefect_database)
+
+
+def _url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def have_prefect_database(home: Home) -> None:
+    """See that Prefect's database is whole before a server opens it; a damaged one is set aside, a new one empty.
+
+    Raises ValueError where the disk is full or cannot be written.
+    """
+
+    def migrate(path: Path) -> None:
+        environment = {**os.environ, "PREFECT_HOME": str(home.prefect)}
+        environment |= {"PREFECT_API_DATABASE_CONNECTION_URL": _url(path)}
+        command = [sys.executable, *PREFECT_MIGRATES]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"Prefect's database could not be made: {done.stderr or done.stdout}")
+
+    path = home.prefect_database
+    with writing(home, "Prefect's database"):
+        home.prefect.mkdir(parents=True, exist_ok=True)
+        with lock_of(home, path):
+            have_whole(
+                home, path, newest_revision(*PREFECT_MIGRATIONS), migrate, "and Prefect's pages begin anew"
+            )
 
 
 def pages_of(home: Home) -> dict[str, Any] | None:

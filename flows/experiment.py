@@ -9,14 +9,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
-from flows.environment import prefect_settings, prepare_environment
+from flows.environment import open_home, prefect_settings, prepare_environment
 from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
 from flows.running import running
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.planned import PlannedRun
-from storage.runs import RunSummary, find_record, summarise
+from storage.run_records import find_record
+from storage.runs import RunSummary, summarise
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation, evaluate_model
 from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
@@ -128,7 +129,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     """
     prepare_environment()
     check_keys(experiment)
-    home = Home.from_environment()
+    home = open_home()
     if until is not None:
         check_stage(until, experiment, home)
     with prefect_settings(home):

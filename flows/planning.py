@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flows.environment import open_home
 from flows.experiment import walk
 from flows.settings import Experiment
-from storage.home import Home
 from storage.planned import PlannedRun, totals
 from tasks.training.estimates import expected_flops_per_second
 
@@ -17,7 +17,7 @@ def plan_experiment(e: Experiment) -> dict[str, Any]:
     stages: in order, as `PlannedRun.rows` gives them. The totals are of what is not there yet. Nothing is written
     and no server is started. Raises ValueError for what is wrong with the experiment's inputs.
     """
-    run = PlannedRun(Home.from_environment())
+    run = PlannedRun(open_home())
     walk(run, e)
     speed, speed_note = expected_flops_per_second(run.home, e.training.precision)
     rows = run.rows(speed)

@@ -18,7 +18,8 @@ from flows.experiment import experiment_flow
 from flows.settings import Experiment
 from storage.artifacts import ArtifactStore
 from storage.home import Home
-from storage.runs import COMPLETED, read_records, summarise
+from storage.run_records import COMPLETED, read_records
+from storage.runs import summarise
 from storage.unrecorded import UnrecordedRun
 from tasks.evaluation.falling import fallen_scores
 from tasks.sources.task import prepare_sources

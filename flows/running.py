@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from uuid import UUID
 
-import psutil
 from prefect import get_client
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.states import Crashed
 
-from flows.environment import RUN_PROCESS
+from flows.ending import cancelled_by_signals, tell_prefect
 from flows.guarded_server import FACTORY
 from flows.settings import Experiment
 from storage.home import Home
-from storage.processes import is_alive
-from storage.runs import COMPLETED, FAILED, STOPPED, Run, crashed_runs, mark_crashed
+from storage.processes import end_orphans, marking_children, note_of, owned, this_process
+from storage.run_records import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    STOPPED,
+    crashed_runs,
+    read_records,
+    write_record,
+)
+from storage.runs import Run, mark_crashed
 from storage.unrecorded import Reached
 from storage.writing import writing
 
 
 @contextmanager
 def running(experiment: Experiment, until: str | None = None) -> Iterator[Run]:
-    """A run's record, catalog entries and MLflow run, closed as completed, failed or, after stage `until`, stopped.
+    """A run's record, catalog entries and MLflow run, closed as completed, failed, cancelled by a signal or, after
+    stage `until`, stopped.
 
-    Before it starts, servers whose run is gone are ended, and runs whose process is gone are marked crashed.
+    Before it starts, processes whose run is gone are ended, and runs whose process is gone are marked crashed.
     """
     home = Home.from_environment()
     end_orphans(home)
@@ -36,20 +43,23 @@ def running(experiment: Experiment, until: str | None = None) -> Iterator[Run]:
     flow_run = context.flow_run if context is not None else None
     flow_run_id = str(flow_run.id) if flow_run else None
     run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri, flow_run_id, until)
-    try:
-        run.update(server=_own_server(home))
-        get_run_logger().info("run %s in %s", run.run_id, home.root)
-        with writing(home, "the end of a crashed run"):
-            for record in end_crashed(run):
-                get_run_logger().warning("run %s had ended without a word: marked crashed", record["run_id"])
-        yield run
-    except Reached:
-        run.finish(STOPPED)
-        return
-    except BaseException as error:
-        run.finish(FAILED, f"{type(error).__name__}: {error}")
-        raise
-    run.finish(COMPLETED)
+    with marking_children(home), cancelled_by_signals(run):
+        try:
+            run.update(server=_own_server(home))
+            get_run_logger().info("run %s in %s", run.run_id, home.root)
+            with writing(home, "the end of a crashed run"):
+                for record in end_crashed(run):
+                    get_run_logger().warning(
+                        "run %s had ended without a word: marked crashed", record["run_id"]
+                    )
+            yield run
+        except Reached:
+            run.finish(STOPPED)
+            return
+        except Exception as error:
+            run.finish(FAILED, f"{type(error).__name__}: {error}")
+            raise
+        run.finish(COMPLETED)
 
 
 def end_crashed(run: Run) -> Iterator[dict]:
@@ -62,36 +72,18 @@ def end_crashed(run: Run) -> Iterator[dict]:
         _mark_flow_run_crashed(record["flow_run_id"])
         mark_crashed(run.home, record)
         yield record
-
-
-def end_orphans(home: Home) -> None:
-    """End the servers that Prefect started for runs of this home whose process is gone."""
-    for server, owner in _servers_of_runs(home):
-        if not is_alive(owner):
-            with suppress(psutil.NoSuchProcess):
-                server.terminate()
+    for record in read_records(run.home):
+        if record["status"] == CANCELLED and not record.get("prefect_told", True):
+            told = tell_prefect(record["flow_run_id"], "a signal")
+            write_record(run.home, {**record, "prefect_told": told})
 
 
 def _own_server(home: Home) -> dict | None:
     """The Prefect server that this process has started, if it has."""
-    for server, owner in _servers_of_runs(home):
-        if owner["process"] == os.getpid() and is_alive(owner):
-            return {"process": server.pid, "process_started": server.create_time()}
+    for process, owner in owned(home):
+        if owner["process"] == this_process()["process"] and FACTORY in process.cmdline():
+            return note_of(process)
     return None
-
-
-def _servers_of_runs(home: Home) -> Iterator[tuple[psutil.Process, dict]]:
-    """Every server that Prefect started for a run of this home, and the process of that run.
-
-    The one of `make ui` is none of them: it is started outside of a run, and bears no name of one.
-    """
-    for process in psutil.process_iter():
-        try:
-            named = process.environ() if FACTORY in process.cmdline() else {}
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        if RUN_PROCESS in named and named.get("PREFECT_HOME") == str(home.prefect):
-            yield process, json.loads(named[RUN_PROCESS])
 
 
 def _mark_flow_run_crashed(flow_run_id: str | None) -> None:

@@ -3,18 +3,16 @@
 A folder is built under `work/` and renamed into `artifacts/` when its manifest is written. What a stage
 keeps under `progress/` while it works survives a crash and is dropped only when the manifest is written; what
 it writes under `logs/` (timings, traces) is kept and verified but does not count towards the digest that
-later stages build on.
+later stages build on. What is damaged is set aside and made again.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
-import json
 import logging
 import os
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,17 +22,22 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from storage.fingerprint import digest_file, digest_value, stage_key
-from storage.home import Home
+from storage.damage import remove_tree, set_aside
+from storage.fingerprint import digest_file, stage_key
+from storage.home import MARK, Home
+from storage.manifests import MANIFEST, digest_of_files, first_damage, read_manifest
+from storage.sealed import Damaged, write_sealed
 from storage.stages import Stage
-from storage.writing import writing
+from storage.writing import put_in_place, writing
 
-MANIFEST = "manifest.json"
-MANIFEST_KEYS = {"stage", "name", "key", "digest", "facts", "files", "provenance"}
 PROGRESS = "progress"
 KEY_CHARACTERS = 16
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "lm_eval", "scikit-learn", "prefect", "mlflow")
 log = logging.getLogger("mixstitch.storage")
+
+
+class Gone(ValueError):
+    """A result has been cleaned away."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,26 @@ class ArtifactStore:
 
     def find(self, stage: str, name: str, key: str) -> Artifact | None:
         """The artifact of this key, its files verified by size and digest; None where absent or damaged."""
+        found, damage = self._look(stage, name, key)
+        if damage is not None:
+            log.warning("%s is damaged (%s): it will be rebuilt", self.folder(stage, name, key), damage)
+        return found
+
+    def _look(self, stage: str, name: str, key: str) -> tuple[Artifact | None, str | None]:
+        """The artifact of this key where it is there and whole; and what is wrong where it is there and is not."""
         folder = self.folder(stage, name, key)
-        if not (folder / MANIFEST).exists():
-            return None
-        manifest = _read_manifest(folder / MANIFEST)
-        damage = "its manifest is unreadable" if manifest is None else first_damage(folder, manifest)
-        if manifest is None or damage:
-            log.warning("%s is damaged (%s): it will be rebuilt", folder, damage)
-            return None
-        return replace(Artifact.of_manifest(folder, manifest), hit=True)
+        if not folder.exists():
+            return None, None
+        try:
+            manifest = read_manifest(folder)
+        except Damaged as error:
+            return None, str(error)
+        if manifest is None:
+            return None, "its manifest is missing"
+        if (manifest["stage"], manifest["name"], manifest["key"]) != (stage, name, key):
+            return None, "its manifest is that of another result"
+        damage = first_damage(folder, manifest)
+        return (None, damage) if damage else (replace(Artifact.of_manifest(folder, manifest), hit=True), None)
 
     def produce(self, stage: Stage) -> Artifact:
         """The stage's artifact, built unless it is already there. Its facts are JSON values."""
@@ -102,12 +116,14 @@ class ArtifactStore:
         key = key_of(stage)
         started = time.monotonic()
         with writing(self.home, label_of(name, label)), self._locked(name, label, key):
-            found = self.find(name, label, key) or self._adopt(name, label, key)
+            folder, work = self.folder(name, label, key), self._work(name, label, key)
+            found, damage = self._look(name, label, key)
+            if damage is not None:
+                set_aside(self.home, folder, damage, "and made again")
+            found = found or self._adopt(name, label, key)
             if found is not None:
                 return replace(found, seconds=time.monotonic() - started)
-            folder, work = self.folder(name, label, key), self._work(name, label, key)
-            _clear(work)
-            work.mkdir(parents=True, exist_ok=True)
+            self._prepare(work, name, key)
             try:
                 facts = stage.build(work)
                 made = facts.pop("provenance", {})
@@ -124,13 +140,7 @@ class ArtifactStore:
                     "inputs": stage.inputs,
                     "facts": facts,
                     "files": files,
-                    "digest": digest_value(
-                        {
-                            path: entry["sha256"]
-                            for path, entry in files.items()
-                            if not path.startswith("logs/")
-                        }
-                    ),
+                    "digest": digest_of_files(files),
                     "provenance": {
                         **environment(),
                         **made,
@@ -138,7 +148,7 @@ class ArtifactStore:
                         "created": time.time(),
                     },
                 }
-                _write_manifest(work, manifest)
+                write_sealed(work / MANIFEST, manifest)
             except BaseException:
                 _clear(work)
                 raise
@@ -148,10 +158,21 @@ class ArtifactStore:
     def _work(self, stage: str, name: str, key: str) -> Path:
         return self.home.work / f"{stage}-{self.folder(stage, name, key).name}"
 
+    def _prepare(self, work: Path, stage: str, key: str) -> None:
+        """An empty folder to work in, but for the progress of a run that was cut off."""
+        if work.is_symlink() or (work.exists() and not _is_work(work)):
+            set_aside(self.home, work, "it bears no mark of ours", "and the work begins anew")
+        _clear(work)
+        work.mkdir(parents=True, exist_ok=True)
+        (work / MARK).write_text(f"{stage} {key}", encoding="utf-8")
+
     def _adopt(self, stage: str, name: str, key: str) -> Artifact | None:
         """The result of a run that was cut off between writing the manifest and moving the folder to its place."""
         folder, work = self.folder(stage, name, key), self._work(stage, name, key)
-        manifest = _read_manifest(work / MANIFEST)
+        try:
+            manifest = read_manifest(work)
+        except Damaged:  # it is made again
+            return None
         if manifest is None or manifest["key"] != key or first_damage(work, manifest):
             return None
         _publish(work, folder)
@@ -172,39 +193,33 @@ class ArtifactStore:
 
     def manifests(self) -> list[dict]:
         """Every readable manifest in the store, oldest first."""
-        found = [_read_manifest(path) for path in self.home.artifacts.glob(f"*/*/{MANIFEST}")]
-        return sorted((m for m in found if m is not None), key=lambda m: m["provenance"]["created"])
+        found = [manifest for _, manifest in self._all_manifests() if manifest is not None]
+        return sorted(found, key=lambda manifest: manifest["provenance"]["created"])
 
     def unreadable_manifests(self) -> list[Path]:
         """Those of results that will be made again when they are next needed."""
-        paths = sorted(self.home.artifacts.glob(f"*/*/{MANIFEST}"))
-        return [path for path in paths if _read_manifest(path) is None]
+        return [path for path, manifest in self._all_manifests() if manifest is None]
+
+    def _all_manifests(self) -> Iterator[tuple[Path, dict | None]]:
+        for path in sorted(self.home.artifacts.glob(f"*/*/{MANIFEST}")):
+            try:
+                yield path, read_manifest(path.parent)
+            except Damaged:
+                yield path, None
 
     def load(self, stage: str, folder_name: str) -> Artifact:
         """The artifact in a named folder, without verifying its files (for reports on past runs).
 
-        Raises ValueError where it is gone or unreadable.
+        Raises Gone where it is not there, another ValueError where its manifest is damaged.
         """
         folder = self.home.artifacts / stage / folder_name
-        manifest = _read_manifest(folder / MANIFEST)
+        try:
+            manifest = read_manifest(folder)
+        except Damaged as error:
+            raise ValueError(f"{folder}: the artifact is damaged ({error}); run the recipe again") from error
         if manifest is None:
-            raise ValueError(
-                f"{folder}: the artifact is gone or its manifest is unreadable; run the recipe again"
-            )
+            raise Gone(f"{folder}: the artifact is gone; run the recipe again")
         return Artifact.of_manifest(folder, manifest)
-
-
-def first_damage(folder: Path, manifest: dict) -> str | None:
-    """What is wrong with the first file that differs from the manifest; None where all are as written."""
-    for relative, entry in manifest["files"].items():
-        path = folder / relative
-        if not path.exists():
-            return f"{relative} is missing"
-        if path.stat().st_size != entry["bytes"]:
-            return f"{relative} has {path.stat().st_size} bytes, not {entry['bytes']}"
-        if digest_file(path) != entry["sha256"]:
-            return f"{relative} does not match its digest"
-    return None
 
 
 @functools.cache
@@ -234,46 +249,37 @@ def _git_commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _read_manifest(path: Path) -> dict | None:
-    """A manifest; None where there is none, or nothing that can be read as one."""
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    return manifest if isinstance(manifest, dict) and manifest.keys() >= MANIFEST_KEYS else None
-
-
 def _list_files(folder: Path) -> dict[str, dict]:
     return {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest_file(path)}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] != PROGRESS
+        if path.is_file() and path.relative_to(folder).parts[0] not in (PROGRESS, MARK)
     }
 
 
+def _is_work(folder: Path) -> bool:
+    """Whether we made this folder to work in; a kill may have left it without its mark, and then it is empty."""
+    return folder.is_dir() and (
+        (folder / MARK).is_file() or (folder / MANIFEST).is_file() or not any(folder.iterdir())
+    )
+
+
 def _clear(work: Path) -> None:
-    """Remove all but the progress."""
+    """Remove all but the progress, and the mark while there is some."""
     if not work.exists():
         return
     for path in work.iterdir():
-        if path.name != PROGRESS:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if not any(work.iterdir()):
-        work.rmdir()
-
-
-def _write_manifest(work: Path, manifest: dict) -> None:
-    with (work / MANIFEST).open("w", encoding="utf-8") as stream:
-        json.dump(manifest, stream, indent=1, ensure_ascii=False)
-        stream.flush()
-        os.fsync(stream.fileno())
+        if path.name not in (PROGRESS, MARK):
+            remove_tree(path)
+    if not (work / PROGRESS).exists():
+        remove_tree(work)
 
 
 def _publish(work: Path, folder: Path) -> None:
     """Move a whole result to its place; cut off anywhere in here, it is taken up again by `_adopt`."""
-    if (work / PROGRESS).exists():
-        shutil.rmtree(work / PROGRESS)
+    for kept_until_now in (PROGRESS, MARK):
+        remove_tree(work / kept_until_now)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.exists():
-        shutil.rmtree(folder)
-    work.rename(folder)
+    if folder.is_symlink():  # to nothing: what is there was found, or set aside
+        folder.unlink()
+    put_in_place(work, folder)

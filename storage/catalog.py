@@ -1,23 +1,30 @@
 """DuckDB catalog: facts of all runs in append-only tables, with views for what is latest.
 
-The manifests and run records are the truth; the catalog is an index that `rebuild` makes again from them.
-DuckDB lets one process write at a time, so every access is one short transaction under a file lock.
+The manifests and run records are the truth; the catalog is an index that `rebuild` makes again from them. A damaged
+file is set aside and another one made at once. DuckDB lets one process write at a time, so every access is one short
+transaction under a file lock.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pandas as pd
 from filelock import FileLock
 
 from storage.artifacts import Artifact, ArtifactStore
+from storage.damage import set_aside
 from storage.home import Home
-from storage.writing import writing
+from storage.run_records import read_records
+from storage.writing import refusal, writing
+
+T = TypeVar("T")
 
 SCHEMA = """
 create table if not exists run_events (
@@ -43,41 +50,43 @@ create table if not exists forecast (
     key varchar, model varchar, target varchar, rating double, low double, high double, extrapolates boolean,
     missing varchar[], recorded double);
 alter table forecast add column if not exists target varchar;
+-- rows are only appended: their order is that of writing, also where the clock was set back
 create or replace view runs as
     select * from run_events
-    qualify row_number() over (partition by run_id order by recorded desc) = 1;
+    qualify row_number() over (partition by run_id order by rowid desc) = 1;
 create or replace view latest_artifacts as
     select * from artifacts
-    qualify row_number() over (partition by key order by recorded desc) = 1;
+    qualify row_number() over (partition by key order by rowid desc) = 1;
 create or replace view latest_metrics as
     select * from metrics
-    qualify row_number() over (partition by key, metric order by recorded desc) = 1;
+    qualify row_number() over (partition by key, metric order by rowid desc) = 1;
 create or replace view latest_scores as
     select * from scores
-    qualify row_number() over (partition by key, model, task, metric order by recorded desc) = 1;
+    qualify row_number() over (partition by key, model, task, metric order by rowid desc) = 1;
 create or replace view latest_mixtures as
     select * from mixtures
-    qualify row_number() over (partition by key, mixture, source order by recorded desc) = 1;
+    qualify row_number() over (partition by key, mixture, source order by rowid desc) = 1;
 create or replace view latest_utility as
     select * from utility
-    qualify row_number() over (partition by key, source, task order by recorded desc) = 1;
+    qualify row_number() over (partition by key, source, task order by rowid desc) = 1;
 create or replace view latest_specialisation as
     select * from specialisation
-    qualify row_number() over (partition by key, "check", subject order by recorded desc) = 1;
+    qualify row_number() over (partition by key, "check", subject order by rowid desc) = 1;
 create or replace view latest_forecast as
     select * from forecast
-    qualify row_number() over (partition by key, model, target order by recorded desc) = 1;
+    qualify row_number() over (partition by key, model, target order by rowid desc) = 1;
 create or replace view run_scores as
     select s.run_id, f.model, f.task, f.metric, f.value, f.stderr, f.n
     from run_stages s join latest_scores f using (key);
 """
 ASKED_WRONGLY = (duckdb.ProgrammingError, duckdb.DataError)  # a fault of the query, not of the file
+IN_USE = "Could not set lock on file"
 
 
 class Catalog:
     """Appends facts and answers queries; safe for several threads and processes.
 
-    Every method raises ValueError where the file cannot be opened or is damaged.
+    Every method raises ValueError where the file cannot be opened or written.
     """
 
     def __init__(self, home: Home) -> None:
@@ -85,38 +94,51 @@ class Catalog:
         self.path = home.catalog
         self._lock = FileLock(home.locks / "catalog.lock")
 
-    @contextmanager
-    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        try:
-            with self._lock, writing(self.home, "the catalog"), _transaction(self.path) as connection:
-                yield connection
-        except ASKED_WRONGLY:
-            raise
-        except duckdb.Error as error:
-            raise ValueError(
-                f"{self.path}: the catalog cannot be used ({str(error).splitlines()[0]}); close other programs that "
-                "have it open, or write it anew with `mixstitch catalog rebuild`"
-            ) from error
+    def _do(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Work in one transaction; where the file turns out to be damaged, once more in one made anew."""
+        with self._lock, writing(self.home, "the catalog"):
+            try:
+                with _transaction(self.path) as connection:
+                    return work(connection)
+            except ASKED_WRONGLY:
+                raise
+            except duckdb.Error as error:
+                if refusal(error, self.home) is not None:
+                    raise
+                if IN_USE in str(error):
+                    raise ValueError(
+                        f"{self.path}: the catalog cannot be used ({_first_line(error)}); close other programs that "
+                        "have it open"
+                    ) from error
+                self._set_aside(_first_line(error))
+            with _transaction(self.path) as connection:
+                return work(connection)
+
+    def _set_aside(self, why: str) -> None:
+        place = set_aside(self.home, self.path, why, "made again from manifests and run records")
+        if _log_of(self.path).exists():
+            shutil.move(_log_of(self.path), _log_of(place))
+        self.rebuild(lambda: read_records(self.home), ArtifactStore(self.home).manifests)
 
     def check(self) -> None:
         """Raise ValueError where the catalog cannot be opened; an absent one is made."""
-        with self._open():
-            pass
+        self._do(lambda connection: None)
 
     def record_run(self, record: dict) -> None:
-        with self._open() as connection:
-            _append_run(connection, record, time.time())
+        self._do(lambda connection: _append_run(connection, record, time.time()))
 
     def record_stage(self, run_id: str, entry: dict, artifact: Artifact) -> None:
         """Note that a run used an artifact, and the artifact's facts where they are not there yet."""
-        with self._open() as connection:
+
+        def append(connection: duckdb.DuckDBPyConnection) -> None:
             _append_stage(connection, run_id, entry, time.time())
             _append_facts(connection, artifact)
 
+        self._do(append)
+
     def query(self, sql: str, parameters: list | None = None) -> pd.DataFrame:
         """Rows of a read query, e.g. `query("select * from run_scores where run_id = ?", [run_id])`."""
-        with self._open() as connection:
-            return connection.execute(sql, parameters or []).df()
+        return self._do(lambda connection: connection.execute(sql, parameters or []).df())
 
     def rebuild(
         self, read_records: Callable[[], list[dict]], read_manifests: Callable[[], list[dict]]
@@ -158,6 +180,10 @@ def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.commit()
     finally:
         connection.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _log_of(path: Path) -> Path:

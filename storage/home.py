@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PRIVATE = 0o077  # what the mode of a new file lacks
+EARLIER = "made by a version without seals"
+MARK = ".mixstitch"  # in every folder that we made and that `clean` may remove
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,15 @@ class Home:
 
         Raises ValueError where it cannot be made or written.
         """
-        named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
-        try:
-            root = Path(named).expanduser().resolve()
-        except RuntimeError as error:  # there is no such user
-            raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
-        home = cls(root)
+        home = cls.of_environment()
+        root = home.root
         os.umask(PRIVATE)
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):
                 folder.mkdir(parents=True, exist_ok=True)
+            if not home.marker.exists():
+                is_earlier = any(home.runs.glob("*/run.json"))
+                home.marker.write_text(EARLIER if is_earlier else "", encoding="utf-8")
         except OSError as error:
             raise ValueError(
                 f"MIXSTITCH_HOME={root}: cannot be written ({error.strerror}); name a folder you can write to"
@@ -41,6 +42,20 @@ class Home:
         if not os.access(root, os.W_OK | os.X_OK):
             raise ValueError(f"MIXSTITCH_HOME={root}: no write permission; name a folder you can write to")
         return home
+
+    @classmethod
+    def of_environment(cls) -> Home:
+        """The folder so named, whether it is there or not. Raises ValueError where it is that of no user."""
+        named = os.environ.get("MIXSTITCH_HOME") or ".mixstitch"
+        try:
+            return cls(Path(named).expanduser().resolve())
+        except RuntimeError as error:  # there is no such user
+            raise ValueError(f"MIXSTITCH_HOME={named}: {error}; name a folder you can write to") from error
+
+    @property
+    def marker(self) -> Path:
+        """Says that this folder is a home."""
+        return self.root / MARK
 
     @property
     def artifacts(self) -> Path:
@@ -59,6 +74,11 @@ class Home:
         return self.root / "locks"
 
     @property
+    def damaged(self) -> Path:
+        """What was found damaged and set aside."""
+        return self.root / "damaged"
+
+    @property
     def catalog(self) -> Path:
         return self.root / "catalog.duckdb"
 
@@ -73,6 +93,10 @@ class Home:
     @property
     def prefect(self) -> Path:
         return self.root / "prefect"
+
+    @property
+    def prefect_database(self) -> Path:
+        return self.prefect / "prefect.db"
 
     @property
     def ui_record(self) -> Path:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
+import logging
 import secrets
 import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import NoReturn
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifacts import Artifact, ArtifactStore, Gone
 from storage.catalog import Catalog
 from storage.home import Home
-from storage.processes import is_alive, this_process
+from storage.processes import this_process
+from storage.run_records import CRASHED, RUNNING, next_number, write_record
 from storage.stages import Stage
 from storage.tracking import Tracker
 from storage.unrecorded import Reached
 from storage.writing import writing
 
-RUNNING, COMPLETED, FAILED, CRASHED = "running", "completed", "failed", "crashed"
-STOPPED = "stopped"  # where it was asked to stop
+log = logging.getLogger("mixstitch.storage")
 
 
 class Run:
@@ -44,10 +42,13 @@ class Run:
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)
         self._lock = threading.Lock()
+        self._ended = False
         self._until, self._reached = until, False
         self.run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
-        self._record = {
+        self._begun = time.monotonic()
+        self._record: dict = {
             "run_id": self.run_id,
+            "number": next_number(home),
             "name": name,
             "status": RUNNING,
             **this_process(),
@@ -84,7 +85,7 @@ class Run:
                 self._record["stages"] = [*self._record["stages"], entry]
                 self._save()
             self.catalog.record_stage(self.run_id, entry, artifact)
-            self.tracker.log_artifact(self._record["mlflow_run_id"], artifact)
+            self.tracker.log_artifact(artifact)
         self._reached = self._reached or self._until in (stage.name, artifact.label)
         return artifact
 
@@ -100,18 +101,29 @@ class Run:
     def log_series(self, label: str, rows: list[dict]) -> None:
         """Metrics by step of a stage at work, for MLflow: each row holds `step` and numbers."""
         with self._writing():
-            self.tracker.log_series(self.tracker.start_stage(self._record["mlflow_run_id"], label), rows)
+            self.tracker.log_series(label, rows)
 
     def update(self, **changes: object) -> None:
         with self._writing(), self._lock:
             self._record.update(changes)
             self._save()
 
+    @property
+    def flow_run_id(self) -> str | None:
+        return self._record["flow_run_id"]
+
     def finish(self, status: str, error: str | None = None) -> None:
-        self.update(status=status, ended=time.time(), error=error)
+        """Close the run wherever it is known; the first end is the one that counts."""
+        with self._lock:
+            if self._ended:
+                return
+            self._ended = True
+        # by a clock that is never set: a run that ends before it began would be shown otherwise
+        ended = self._record["started"] + time.monotonic() - self._begun
+        self.update(status=status, ended=ended, error=error)
         with self._writing():
             self.catalog.record_run(self._record)
-            self.tracker.end_run(self._record["mlflow_run_id"], status)
+            self.tracker.end_run(status)
 
     def _save(self) -> None:
         write_record(self.home, self._record)
@@ -153,7 +165,10 @@ def summarise(home: Home, record: dict) -> RunSummary:
     for entry in record["stages"]:
         try:
             artifact = store.load(entry["stage"], entry["folder"])
-        except ValueError:
+        except Gone:
+            continue
+        except ValueError as error:
+            log.warning("left out: %s", error)
             continue
         facts = artifact.facts
         for name in lists:
@@ -183,66 +198,12 @@ def _told(entry: dict, home: Home) -> dict:
     return told | {"headline": entry.get("headline", ""), "folder": str(folder)}
 
 
-def write_record(home: Home, record: dict) -> None:
-    folder = home.runs / record["run_id"]
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"run.json.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(folder / "run.json")
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_records(home: Home) -> list[dict]:
-    """Every run's record, oldest first. Raises ValueError where one is damaged."""
-    records = [_read_record(path) for path in home.runs.glob("*/run.json")]
-    return sorted(records, key=lambda record: (record["started"], record["run_id"]))
-
-
-def _read_record(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: the record of this run is damaged ({error}); remove its folder, the results stay"
-        ) from error
-
-
-def find_record(home: Home, run: str) -> dict:
-    """The record of a run by id, beginning of an id, or `latest`; ValueError where there is none."""
-    records = read_records(home)
-    if not records:
-        raise ValueError(
-            f"RUN={run}: no run has been made in {home.root} yet; start one with `mixstitch run RECIPE`"
-        )
-    if run == "latest":
-        return records[-1]
-    matching = [record for record in records if record["run_id"].startswith(run)]
-    exact = [record for record in matching if record["run_id"] == run]
-    if len(exact or matching) != 1:
-        known = ", ".join(record["run_id"] for record in records[-5:])
-        what = "is ambiguous" if matching else "is not a run"
-        raise ValueError(f"RUN={run}: {what}; allowed: `latest` or an id such as {known}")
-    return (exact or matching)[0]
-
-
-def runs_in_progress(home: Home) -> list[dict]:
-    """Records of the runs that a living process works on."""
-    return [record for record in read_records(home) if record["status"] == RUNNING and is_alive(record)]
-
-
-def crashed_runs(home: Home) -> list[dict]:
-    """Records that say 'running' though their process is gone, until `mark_crashed` says otherwise."""
-    return [record for record in read_records(home) if record["status"] == RUNNING and not is_alive(record)]
-
-
 def mark_crashed(home: Home, record: dict) -> None:
     """Close the record of a run whose process is gone: the last step of cleaning up after it."""
     closed = {
         **record,
         "status": CRASHED,
-        "ended": time.time(),
+        "ended": max(time.time(), record["started"]),
         "error": "the process ended without a word",
     }
     write_record(home, closed)

@@ -18,11 +18,15 @@ settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test named for raw bytes may have another name in the next process: compressed ones hold the time of day."""
     raw = [item.nodeid for item in items if "\\x1f\\x8b" in item.nodeid]
     if raw:
         raise pytest.UsageError(f"tests are named for compressed bytes; give them ids: {raw[0]}")
+    if "torture" not in config.getoption("markexpr"):
+        for item in items:
+            if item.get_closest_marker("torture"):
+                item.add_marker(pytest.mark.skip(reason="takes five minutes: ask for it by -m torture"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
-from storage.runs import find_record
+from storage.run_records import find_record
 from tasks.evaluation.specialisation import own_sources
 from tasks.report.differences import read_scores
 from tasks.report.findings import Kept, kept_gains, kept_together

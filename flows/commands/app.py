@@ -13,7 +13,8 @@ from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
 from flows.commands.utility import utility_app
-from flows.environment import prepare_environment
+from flows.ending import end_by_signals
+from flows.environment import open_home, prepare_environment
 
 BAD_INPUT = 2
 app = typer.Typer(
@@ -69,20 +70,19 @@ def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False) -> No
 def runs(json: AsJson = False) -> None:
     """List the runs of this home."""
     from flows.commands.printing import print_runs
-    from storage.home import Home
-    from storage.runs import read_records
+    from storage.run_records import read_records
 
-    print_runs(read_records(Home.from_environment()), json)
+    print_runs(read_records(open_home()), json)
 
 
 @app.command()
 def show(run: RunName = "latest", json: AsJson = False) -> None:
     """Show what came of a run."""
     from flows.commands.printing import print_summary
-    from storage.home import Home
-    from storage.runs import find_record, summarise
+    from storage.run_records import find_record
+    from storage.runs import summarise
 
-    home = Home.from_environment()
+    home = open_home()
     summary = summarise(home, find_record(home, run))
     print_json(summary.to_dict()) if json else print_summary(summary)
 
@@ -90,10 +90,10 @@ def show(run: RunName = "latest", json: AsJson = False) -> None:
 @app.command()
 def report(run: RunName = "latest") -> None:
     """Print the path of a run's report."""
-    from storage.home import Home
-    from storage.runs import find_record, summarise
+    from storage.run_records import find_record
+    from storage.runs import summarise
 
-    home = Home.from_environment()
+    home = open_home()
     summary = summarise(home, find_record(home, run))
     if summary.report is None:
         raise ValueError(f"RUN={run}: {summary.run_id} has no report (status: {summary.status})")
@@ -105,10 +105,9 @@ def compare(first: RunName, second: RunName, json: AsJson = False) -> None:
     """Compare the scores and settings of two runs."""
     from flows.commands.printing import print_comparison
     from storage.comparison import compare_runs
-    from storage.home import Home
-    from storage.runs import find_record
+    from storage.run_records import find_record
 
-    home = Home.from_environment()
+    home = open_home()
     print_comparison(compare_runs(home, find_record(home, first), find_record(home, second)), json)
 
 
@@ -118,11 +117,10 @@ def clean(
     keep: Annotated[int, typer.Option(min=0, help="Latest completed runs whose results stay.")] = 1,
 ) -> None:
     """Free the space of results that only older or failed runs need; asks first."""
-    from storage.cleaning import find_garbage, remove
-    from storage.home import Home
-    from storage.runs import runs_in_progress
+    from storage.cleaning import find_garbage, not_ours, remove
+    from storage.run_records import runs_in_progress
 
-    home = Home.from_environment()
+    home = open_home()
     at_work = ", ".join(record["run_id"] for record in runs_in_progress(home))
     if at_work:
         print(f"nothing can be removed before {at_work} has ended: what it will use is not known yet")
@@ -130,6 +128,8 @@ def clean(
     garbage = find_garbage(home, keep)
     for item in garbage:
         print(f"{item.bytes / 1e6:10.1f} MB  {item.path}  ({item.why})")
+    for path in not_ours(home):
+        print(f"{'':13} {path}  (not made by mixstitch, or damaged: it stays)")
     total = sum(item.bytes for item in garbage) / 1e6
     print(f"{total:10.1f} MB  in all, of {len(garbage)} folders")
     if garbage and (yes or typer.confirm("Remove them?")):
@@ -159,10 +159,9 @@ def rebuild_catalog() -> None:
     """Write the catalog anew from manifests and run records; exit status 1 where a manifest cannot be read."""
     from storage.artifacts import ArtifactStore
     from storage.catalog import Catalog
-    from storage.home import Home
-    from storage.runs import read_records
+    from storage.run_records import read_records
 
-    home = Home.from_environment()
+    home = open_home()
     store = ArtifactStore(home)
     counts = Catalog(home).rebuild(lambda: read_records(home), store.manifests)
     print(f"{home.catalog}: {counts['runs']} runs, {counts['artifacts']} artifacts")
@@ -174,8 +173,10 @@ def rebuild_catalog() -> None:
 
 
 def main() -> None:
-    """Exit status 0: done; 2: something in the input is wrong, said in one message; 1: anything else."""
+    """Exit status 0: done; 2: something in the input is wrong, said in one message; 128 + n: ended by signal n;
+    1: anything else."""
     prepare_environment()
+    end_by_signals()
     try:
         app()
     except ValueError as error:
@@ -183,3 +184,16 @@ def main() -> None:
             raise
         print(f"mixstitch: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except Exception as error:
+        from storage.home import Home
+        from storage.writing import told_refusal
+
+        told = told_refusal(error, Home.of_environment())
+        if told is None or os.environ.get("MIXSTITCH_TRACEBACK"):
+            raise
+        print(f"mixstitch: {told}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

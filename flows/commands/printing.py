@@ -9,7 +9,8 @@ from rich.table import Table
 
 from flows.commands.console import print_json, say, show, show_rows
 from storage.planned import grouped, totals
-from storage.runs import STOPPED, RunSummary
+from storage.run_records import STOPPED
+from storage.runs import RunSummary
 from tasks.duels.mixtures.settings import MEASURES
 from tasks.duels.stitches.settings import AVERAGE
 from tasks.evaluation.metrics import best_models, headline

@@ -1,12 +1,14 @@
 """Checkpoints inside a training run: weights, optimiser state and position, all without pickle.
 
-The position is the step alone: the order of the data and the random numbers of a step follow from it.
+The position is the step alone: the order of the data and the random numbers of a step follow from it. A checkpoint
+holds the digests of its files, and of what else lies under `progress` that a run goes on from with it (snapshots, say);
+one that is not as it was written is set aside, and the one before it serves.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,44 +16,95 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from storage.damage import remove_tree
+from storage.fingerprint import digest_file
+from storage.sealed import Damaged, read_sealed, write_sealed
+from storage.writing import put_in_place
+
+POSITION = "step.json"
+FILES = ("weights", "optimizer")
+KEPT = 2  # the last one, and one to go back to
+log = logging.getLogger("mixstitch.training")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training run after `step` optimiser steps, in a folder of its own."""
+    """A training run after `step` optimiser steps, in a folder of its own.
+
+    beside: file under `progress` -> digest, of what belongs to it there.
+    """
 
     folder: Path
     step: int
+    beside: Mapping[str, str]
 
 
 def save_checkpoint(
-    progress: Path, step: int, trainable: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+    progress: Path,
+    step: int,
+    trainable: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    beside: Mapping[str, str] | None = None,
 ) -> None:
-    """Write trainable weights, optimiser state and step; older checkpoints go.
+    """Write trainable weights, optimiser state and step; all but the last two checkpoints go.
 
-    The folder is renamed into place when it is whole, so that a kill leaves the previous checkpoint.
+    beside: as of `Checkpoint`. The folder is renamed into place when it is whole and on the disk, so that a kill or a
+    power cut leaves the previous checkpoint.
     """
     folder = progress / f"step-{step:09d}"
     temporary = progress / "writing"
-    shutil.rmtree(temporary, ignore_errors=True)
+    remove_tree(temporary)
     temporary.mkdir(parents=True)
     save_file(
         {name: weight.detach().contiguous() for name, weight in trainable.items()}, temporary / "weights"
     )
     save_file(_optimizer_tensors(trainable, optimizer), temporary / "optimizer")
-    (temporary / "step.json").write_text(json.dumps({"step": step}), encoding="utf-8")
-    older = [path for path in progress.glob("step-*") if path != folder]
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-    for path in older:
-        shutil.rmtree(path)
+    digests = {name: digest_file(temporary / name) for name in FILES}
+    write_sealed(temporary / POSITION, {"step": step, "files": digests, "beside": dict(beside or {})})
+    remove_tree(folder)
+    put_in_place(temporary, folder)
+    for path in sorted(progress.glob("step-*"))[:-KEPT]:
+        remove_tree(path)
 
 
 def latest_checkpoint(progress: Path) -> Checkpoint | None:
     """The furthest whole checkpoint under `progress`."""
-    found = sorted(progress.glob("step-*/step.json"))
-    if not found:
-        return None
-    return Checkpoint(found[-1].parent, json.loads(found[-1].read_text(encoding="utf-8"))["step"])
+    for folder in sorted(progress.glob("step-*"), reverse=True):
+        try:
+            return _read(progress, folder)
+        except Damaged:
+            continue
+    return None
+
+
+def set_broken_aside(progress: Path) -> None:
+    """Give another name to checkpoints that are not as they were written, and say so; for one process alone."""
+    for folder in sorted(progress.glob("step-*")):
+        try:
+            _read(progress, folder)
+        except Damaged as error:
+            place = folder.with_name(f"broken-{folder.name}")
+            remove_tree(place)
+            folder.rename(place)
+            log.warning(
+                "%s is damaged (%s): set aside as %s; training goes on without it", folder, error, place
+            )
+
+
+def _read(progress: Path, folder: Path) -> Checkpoint:
+    """A checkpoint, verified. Raises Damaged where it is not whole."""
+    try:
+        found = read_sealed(folder / POSITION)
+        expected = {folder / name: digest for name, digest in found["files"].items()}
+        expected |= {progress / name: digest for name, digest in found["beside"].items()}
+        for path, digest in expected.items():
+            if digest_file(path) != digest:
+                raise Damaged(f"{path.name} does not match its digest")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise Damaged(f"{Path(error.filename).name} is missing") from error
+    except Damaged as error:
+        raise Damaged(f"{POSITION}: {error}" if str(error).startswith("it ") else str(error)) from error
+    return Checkpoint(folder, found["step"], found["beside"])
 
 
 @torch.no_grad()

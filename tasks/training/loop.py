@@ -6,6 +6,7 @@ What trains is what requires a gradient: all of a seed or expert, only the stitc
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,15 +17,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
-from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
+from storage.writing import write_whole
+from tasks.training.checkpoints import (
+    latest_checkpoint,
+    restore_checkpoint,
+    save_checkpoint,
+    set_broken_aside,
+)
 from tasks.training.settings import TrainingSettings
-from tasks.training.snapshots import keep_snapshot
+from tasks.training.snapshots import keep_snapshot, snapshot_digest
 from tasks.training.token_order import TokenOrder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LOG_SECONDS = 1.0
+log = logging.getLogger("mixstitch.training")
 StepReport = Callable[[dict[str, float]], None]
 
 
@@ -105,11 +113,15 @@ def train(
     wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings, rate_scales))
     bare: Any = accelerator.unwrap_model(wrapped)
     trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
+    if accelerator.is_main_process:
+        set_broken_aside(progress)
+    accelerator.wait_for_everyone()
     checkpoint = latest_checkpoint(progress)
     if checkpoint is not None:
         restore_checkpoint(checkpoint, trainable, optimizer.optimizer)
+    kept = dict(checkpoint.beside) if checkpoint else {}
     first = checkpoint.step if checkpoint else 0
-    log = _StepLog(progress / "steps.jsonl", first, num_steps, settings, report, accelerator.is_main_process)
+    rows = _StepLog(progress / "steps.jsonl", first, num_steps, settings, report, accelerator.is_main_process)
     saved = started = time.monotonic()
     loss_value = math.nan
     for step in range(first, num_steps):
@@ -133,14 +145,15 @@ def train(
             loss_sum += loss.detach() * (micro / share)
         if accelerator.num_processes > 1:
             loss_sum = accelerator.reduce(loss_sum, "mean")
-        log.add(step, loss_sum, norm, rate)
-        if log.due or step + 1 == num_steps:
-            loss_value = log.flush()
+        rows.add(step, loss_sum, norm, rate)
+        if rows.due or step + 1 == num_steps:
+            loss_value = rows.flush()
         if step + 1 in snapshot_steps and accelerator.is_main_process:
             keep_snapshot(progress, step + 1, trainable)
+            kept |= snapshot_digest(progress, step + 1)
         if time.monotonic() - saved > settings.checkpoint_seconds and step + 1 < num_steps:
             if accelerator.is_main_process:
-                save_checkpoint(progress, step + 1, trainable, optimizer.optimizer)
+                save_checkpoint(progress, step + 1, trainable, optimizer.optimizer, kept)
             saved = time.monotonic()
     model.eval()
     return TrainingOutcome(
@@ -208,11 +221,22 @@ class _StepLog:
 
 
 def _keep_rows_before(path: Path, first: int) -> None:
-    """Drop what was logged after the checkpoint that is gone on from: those steps are done again."""
+    """Drop what was logged after the checkpoint that is gone on from, as those steps are done again; and lines that a
+    kill or a full disk cut off, which are said."""
     if path.exists():
-        rows = [
-            line
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if json.loads(line)["step"] <= first
-        ]
-        path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        steps = [_step_of(line) for line in lines]
+        if None in steps:
+            log.warning("%s: %d lines are damaged: left out of the log", path, steps.count(None))
+        rows = [line for line, step in zip(lines, steps, strict=True) if step is not None and step <= first]
+        write_whole(path, "".join(f"{row}\n" for row in rows))
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a row of the log; None for what is none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    step = row.get("step") if isinstance(row, dict) else None
+    return step if isinstance(step, int) else None

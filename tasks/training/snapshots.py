@@ -14,6 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from storage.fingerprint import digest_file
+from storage.writing import put_in_place
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -27,7 +30,13 @@ def keep_snapshot(progress: Path, step: int, trainable: dict[str, nn.Parameter])
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name("writing")
     save_file({name: weight.detach().contiguous() for name, weight in trainable.items()}, temporary)
-    temporary.replace(path)
+    put_in_place(temporary, path)
+
+
+def snapshot_digest(progress: Path, step: int) -> dict[str, str]:
+    """File under `progress` -> digest of the snapshot of a step, for the checkpoints that come after it."""
+    path = _kept(progress, step)
+    return {path.relative_to(progress).as_posix(): digest_file(path)}
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from deploy.child_processes import end_all, free_port, processes_of
 from flows.environment import pages_of
 from flows.recipes import load_recipe
 from storage.home import Home
-from storage.runs import COMPLETED, read_records
+from storage.run_records import COMPLETED, read_records
 from tests.asking import FOREIGN, basic, status
 
 TINY = Path(__file__).resolve().parents[1] / "tiny.yaml"

@@ -16,7 +16,7 @@ import pytest
 from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
-from storage.runs import find_record, read_records
+from storage.run_records import find_record, read_records
 from tasks.evaluation.snapshot_names import is_snapshot, trained_model, without_snapshots
 from tests.asking import FOREIGN, basic, status
 

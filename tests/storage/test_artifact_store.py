@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ import storage.artifacts
 from storage.artifacts import Artifact, ArtifactStore
 from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
+from storage.sealed import write_sealed
 from storage.stages import Stage
 
 
@@ -55,22 +57,135 @@ def test_another_setting_version_or_input_is_another_result(store, change):
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("damage", ["change", "truncate", "remove", "manifest", "not a manifest"])
-def test_a_damaged_result_is_found_out_and_rebuilt(store, damage):
-    build, calls = counting_build()
-    path = produce(store, build).path / "result.txt"
-    if damage == "change":
-        path.write_text("hallo")
-    elif damage == "truncate":
-        path.write_text("hell")
-    elif damage == "remove":
-        path.unlink()
+def change_manifest(path, reseal=True, **changes) -> None:
+    """Change a manifest; with its seal made anew, as somebody would who knows of it."""
+    manifest = json.loads(path.read_text())
+    seal = manifest.pop("seal")
+    if reseal:
+        write_sealed(path, {**manifest, **changes})
     else:
-        (path.parent / "manifest.json").write_text("{" if damage == "manifest" else "[]")
+        path.write_text(json.dumps({**manifest, **changes, "seal": seal}))
+
+
+BY_HAND = {"facts": {"metrics": {"size": 0.99}}}
+DAMAGES = {
+    "a changed file": lambda path: (path.parent / "result.txt").write_text("hallo"),
+    "a cut file": lambda path: (path.parent / "result.txt").write_text("hell"),
+    "a missing file": lambda path: (path.parent / "result.txt").unlink(),
+    "a folder for a file": lambda path: [
+        (path.parent / "result.txt").unlink(),
+        (path.parent / "result.txt").mkdir(),
+    ],
+    "no JSON": lambda path: path.write_text("{"),
+    "a list": lambda path: path.write_text("[]"),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe"),
+    "no manifest": lambda path: path.unlink(),
+    "a folder for a manifest": lambda path: [path.unlink(), path.mkdir()],
+    "a score changed by hand": lambda path: change_manifest(path, reseal=False, **BY_HAND),
+    "no seal": lambda path: path.write_text(json.dumps(BY_HAND)),
+    "files of another type": lambda path: change_manifest(path, files=["result.txt"]),
+    "a size of another type": lambda path: change_manifest(
+        path, files={"result.txt": {"bytes": "5", "sha256": "0" * 64}}
+    ),
+    "facts of another type": lambda path: change_manifest(path, facts=[]),
+    "no time": lambda path: change_manifest(path, provenance={}),
+    "another key": lambda path: change_manifest(path, key="0" * 64),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_result_is_found_out_set_aside_and_made_again(store, home, damage, caplog):
+    build, calls = counting_build()
+    folder = produce(store, build).path
+    DAMAGES[damage](folder / "manifest.json")
     rebuilt = produce(store, build)
     assert not rebuilt.hit
     assert len(calls) == 2
+    assert rebuilt.facts == {"metrics": {"size": 5}}
     assert (rebuilt.path / "result.txt").read_text() == "hello"
+    (aside,) = home.damaged.glob(f"*-{folder.name}")
+    assert len([line for line in caplog.messages if f"set aside as {aside}" in line]) == 1
+
+
+@pytest.mark.parametrize("damage", ["a score changed by hand", "files of another type", "no JSON"])
+def test_a_damaged_manifest_is_shown_to_nobody(store, damage):
+    build, _ = counting_build()
+    folder = produce(store, build).path
+    DAMAGES[damage](folder / "manifest.json")
+    with pytest.raises(ValueError, match=r"the artifact is damaged \(its manifest: .*run the recipe again"):
+        store.load("stage", folder.name)
+    assert store.manifests() == []
+    assert store.unreadable_manifests() == [folder / "manifest.json"]
+
+
+def test_facts_that_are_no_numbers_are_as_whole_as_others(store):
+    def build(folder):
+        return {"metrics": {"loss": float("nan"), 2: float("inf")}, "pairs": (1, 2)}
+
+    produce(store, build)
+    assert produce(store, build).hit
+
+
+def test_a_link_in_the_place_of_a_result_is_put_away_and_what_it_leads_to_stays(store, home, tmp_path):
+    build, _ = counting_build()
+    folder = produce(store, build).path
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    (elsewhere / "result.txt").write_text("hallo")
+    folder.symlink_to(elsewhere)
+    assert not produce(store, build).hit
+    assert (elsewhere / "result.txt").read_text() == "hallo"
+    assert not folder.is_symlink()
+
+
+def test_what_somebody_else_keeps_in_the_place_of_work_is_kept(store, home):
+    build, _ = counting_build()
+    work = home.work / produce(store, build).path.name
+    work = work.with_name(f"stage-{work.name}")
+    shutil.rmtree(home.artifacts / "stage")
+    (work / "thesis").mkdir(parents=True)
+    (work / "thesis" / "chapter").write_text("one")
+    assert not produce(store, build).hit
+    (kept,) = home.damaged.glob("*/thesis/chapter")
+    assert kept.read_text() == "one"
+
+
+def test_a_link_that_a_stage_left_is_cleared_as_a_link(store, home, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "text").write_text("mine")
+
+    def build(folder):
+        (folder / "link").symlink_to(tmp_path / "kept")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        produce(store, build)
+    assert (tmp_path / "kept" / "text").read_text() == "mine"
+    assert list(home.work.iterdir()) == []
+
+
+def test_a_result_is_on_the_disk_before_it_has_its_name(store, monkeypatch):
+    synced, renamed = set(), []
+    fsync, replace = os.fsync, Path.replace
+
+    def noting(number):
+        synced.add(Path(f"/proc/self/fd/{number}").readlink().name)
+        fsync(number)
+
+    def watched(self, place):
+        if self.is_dir():
+            renamed.append(set(synced))
+            synced.clear()
+        return replace(self, place)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(Path, "replace", watched)
+    build, _ = counting_build()
+    folder = produce(store, build).path
+    ((*before,),) = renamed
+    assert {"result.txt", "manifest.json", f"stage-{folder.name}"} <= set(before)
+    assert {"work", "stage"} <= synced  # the folders that hold the old and the new name
 
 
 def test_a_build_that_fails_leaves_no_result_but_its_progress(store, home):
@@ -135,7 +250,9 @@ def test_a_kill_while_files_are_hashed_loses_no_progress(store, home):
     assert list(home.work.iterdir()) == []
 
 
-@pytest.mark.parametrize("place, name", [(storage.artifacts, "_publish"), (shutil, "rmtree")])
+@pytest.mark.parametrize(
+    "place, name", [(storage.artifacts, "_publish"), (storage.artifacts, "put_in_place")]
+)
 def test_a_result_cut_off_after_its_manifest_is_taken_up(store, home, place, name):
     produce_until(store, place, name)
     done = produce(store, never_built)

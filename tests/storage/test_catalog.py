@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 from filelock import FileLock, Timeout
@@ -11,7 +14,8 @@ from typer.testing import CliRunner
 from flows.commands.app import app
 from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
-from storage.runs import Run, find_record, read_records
+from storage.run_records import find_record, read_records
+from storage.runs import Run
 from tests.storage.recorded import FACTS, make_run
 
 FACTS_OF_RESULTS = ("metrics", "scores", "mixtures", "utility", "specialisation", "forecast")
@@ -63,20 +67,46 @@ def test_the_catalog_has_the_rows_of_gate_and_forecast(home, run):
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "flipped", "cut"])
-def test_a_damaged_catalog_says_how_to_make_it_again(home, run, damage):
+def test_a_damaged_catalog_is_set_aside_and_made_again(home, run, damage, caplog):
     before = everything(home)
     content = bytearray(home.catalog.read_bytes())
     if damage == "flipped":
         content[12288:12352] = bytes(64)
     damaged = {"garbage": b"garbage" * 99, "empty": b"", "flipped": content, "cut": content[:9000]}[damage]
     home.catalog.write_bytes(damaged)
-    with pytest.raises(ValueError, match=rf"{home.catalog}: .*mixstitch catalog rebuild"):
-        everything(home)
-    with pytest.raises(ValueError, match="mixstitch catalog rebuild"):
-        Run(home, "next", {})
-    assert len(read_records(home)) == 1
-    assert rebuild(home) == {"runs": 1, "artifacts": 1}
     assert repr(everything(home)) == repr(before)
+    (aside,) = [path for path in home.damaged.iterdir() if path.name.endswith("catalog.duckdb")]
+    assert aside.read_bytes() == damaged
+    assert f"{home.catalog} is damaged" in caplog.text and str(aside) in caplog.text
+
+
+def test_a_damaged_catalog_stops_no_run(home, run):
+    home.catalog.write_bytes(b"garbage" * 99)
+    Run(home, "next", {}).finish("completed")
+    assert everything(home)["runs"]["status"] == ["completed", "completed"]
+
+
+def test_a_catalog_that_another_program_has_open_says_so(home, run):
+    holder = f"import duckdb; c = duckdb.connect({str(home.catalog)!r}); print('open', flush=True); input()"
+    command = [sys.executable, "-c", holder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(ValueError, match=rf"{home.catalog}: .*close other programs"):
+            everything(home)
+        process.communicate("\n")
+    assert not home.damaged.exists()
+
+
+def test_a_clock_set_back_does_not_bring_back_an_earlier_status(home, monkeypatch):
+    run = Run(home, "trial", {})
+    later = time.time
+    monkeypatch.setattr(time, "time", lambda: later() - 3600)
+    run.finish("completed")
+    assert everything(home)["runs"]["status"] == ["completed"]
+    record = find_record(home, run.run_id)
+    assert record["ended"] >= record["started"]
+    second = Run(home, "second", {})
+    assert find_record(home, "latest")["run_id"] == second.run_id
 
 
 def test_a_wrong_query_is_not_taken_for_a_damaged_file(home, run):

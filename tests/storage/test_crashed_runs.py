@@ -10,19 +10,12 @@ import sys
 import psutil
 import pytest
 
-from flows.environment import RUN_PROCESS, prefect_settings
+from flows.environment import prefect_settings
 from flows.guarded_server import FACTORY
-from flows.running import end_crashed, end_orphans
-from storage.processes import is_alive, this_process
-from storage.runs import (
-    Run,
-    crashed_runs,
-    find_record,
-    mark_crashed,
-    read_records,
-    runs_in_progress,
-    write_record,
-)
+from flows.running import end_crashed
+from storage.processes import OWNER, end_orphans, is_alive, this_process
+from storage.run_records import crashed_runs, find_record, read_records, runs_in_progress, write_record
+from storage.runs import Run, mark_crashed
 
 
 @pytest.fixture
@@ -121,39 +114,58 @@ def test_a_cleaning_that_fails_is_done_again_and_holds_up_no_other(home, gone, m
     assert set(statuses(run).values()) == {"KILLED", "RUNNING"}
 
 
-def start_server(home_of_prefect: str, **marks: str) -> subprocess.Popen:
-    """What looks like a server of Prefect from outside."""
+def start_marked(owner: dict | None, home_of_owner: str) -> subprocess.Popen:
+    """A process that bears the note of another one, as a server or a trainer that this one has started does."""
     command = [sys.executable, "-c", "print(flush=True); input()", FACTORY]
-    environment = {**os.environ, "PREFECT_HOME": home_of_prefect, **marks}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    mark = {} if owner is None else {OWNER: json.dumps({**owner, "home": home_of_owner})}
+    process = subprocess.Popen(
+        command, env={**os.environ, **mark}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.readline()
     return process
 
 
-def test_only_servers_of_this_homes_dead_runs_are_ended(home, gone, tmp_path):
-    here = str(home.prefect)
-    servers = {
-        "orphan": start_server(here, **{RUN_PROCESS: json.dumps(gone)}),
-        "of a run at work": start_server(here, **{RUN_PROCESS: json.dumps(this_process())}),
-        "of make ui": start_server(here),
-        "of another home": start_server(str(tmp_path / "prefect"), **{RUN_PROCESS: json.dumps(gone)}),
+def test_only_what_dead_processes_of_this_home_have_started_is_ended(home, gone, tmp_path):
+    here = str(home.root)
+    started = {
+        "orphan": start_marked(gone, here),
+        "of a run at work": start_marked(this_process(), here),
+        "of nobody": start_marked(None, here),
+        "of another home": start_marked(gone, str(tmp_path)),
     }
     try:
-        end_orphans(home)
-        assert servers["orphan"].wait(10) == -15
-        assert [name for name, process in servers.items() if process.poll() is not None] == ["orphan"]
+        assert end_orphans(home) == 1
+        assert started["orphan"].wait(10) is not None
+        assert [name for name, process in started.items() if process.poll() is not None] == ["orphan"]
     finally:
-        for process in servers.values():
+        for process in started.values():
             process.kill()
             process.communicate()
 
 
-def test_a_server_that_prefect_starts_bears_the_name_of_its_run(home, monkeypatch):
+def test_what_prefect_starts_bears_the_name_of_its_run(home, monkeypatch):
     from prefect.settings import get_current_settings
 
+    monkeypatch.setattr("flows.environment.have_prefect_database", lambda home: None)
     with prefect_settings(home):
-        assert json.loads(os.environ[RUN_PROCESS]) == this_process()
+        assert json.loads(os.environ[OWNER]) == {**this_process(), "home": str(home.root)}
         given = get_current_settings().to_environment_variables(exclude_unset=True)
         assert given["PREFECT_HOME"] == str(home.prefect)
-    assert RUN_PROCESS not in os.environ
+    assert OWNER not in os.environ
+
+
+def test_a_clock_that_jumps_makes_no_live_process_dead(monkeypatch):
+    note = json.loads(json.dumps(this_process()))
+    started = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: started(process) + 3600)
+    assert is_alive(note)
+    assert not is_alive({**note, "start_ticks": note["start_ticks"] - 1})
+    assert not is_alive({**note, "boot": "before"})
+
+
+def test_where_there_is_no_proc_a_process_is_known_by_its_time(monkeypatch, tmp_path):
+    monkeypatch.setattr("storage.processes.PROC", tmp_path)
+    note = this_process()
+    assert note.keys() == {"process", "process_started"}
+    assert is_alive(note) and not is_alive({**note, "process_started": note["process_started"] - 2})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 
@@ -10,7 +9,9 @@ import pytest
 
 from storage.catalog import Catalog
 from storage.comparison import compare_runs
-from storage.runs import STOPPED, Run, find_record, read_records, summarise
+from storage.run_records import STOPPED, find_record, read_records
+from storage.runs import Run, summarise
+from storage.sealed import write_sealed
 from storage.stages import Stage
 from storage.unrecorded import Reached
 from tests.storage.recorded import FACTS, SCORE, make_run
@@ -99,11 +100,23 @@ def test_a_tracking_server_that_is_not_there_is_one_message_and_no_run(home):
     assert read_records(home) == []
 
 
-def test_a_damaged_record_is_named(home, run):
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "of another type", "of another run"])
+def test_a_damaged_record_is_set_aside_and_the_results_stay(home, run, damage, caplog):
     path = home.runs / run.run_id / "run.json"
-    path.write_text(json.dumps(find_record(home, "latest"))[:-9])
-    with pytest.raises(ValueError, match=f"{path}: the record of this run is damaged"):
-        read_records(home)
+    text = path.read_text()
+    if damage == "of another type":
+        write_sealed(path, {**find_record(home, "latest"), "stages": "none"})
+    elif damage == "of another run":
+        write_sealed(path, {**find_record(home, "latest"), "run_id": "another"})
+    else:
+        changed = text.replace('"completed"', '"failed"')
+        path.write_text({"cut": text[:-9], "changed": changed, "empty": ""}[damage])
+    assert read_records(home) == []
+    assert "is damaged (the record of this run: " in caplog.text
+    assert [path.name for path in home.runs.iterdir()] == []
+    assert any((aside / "run.json").exists() for aside in home.damaged.iterdir() if aside.is_dir())
+    assert make_run(home).run_id in [record["run_id"] for record in read_records(home)]
+    assert find_record(home, "latest")["stages"][0]["cache_hit"] is True
 
 
 @pytest.mark.parametrize("until", ["b", "b/x"])

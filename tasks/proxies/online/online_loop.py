@@ -20,9 +20,15 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from storage.fingerprint import digest_file
 from tasks.proxies.online.online_rule import Rule
 from tasks.proxies.online.proxy_text import SourceStreams
-from tasks.training.checkpoints import latest_checkpoint, restore_checkpoint, save_checkpoint
+from tasks.training.checkpoints import (
+    latest_checkpoint,
+    restore_checkpoint,
+    save_checkpoint,
+    set_broken_aside,
+)
 from tasks.training.loop import LOG_SECONDS, StepReport, learning_rate_at, make_optimizer
 from tasks.training.settings import TrainingSettings
 from tasks.training.token_order import generator
@@ -192,15 +198,18 @@ def _save(
     arrays |= {"position": streams.position, "counts": counts, "losses": losses, "weights": weights}
     kept = _beside(place, trainer.done)
     np.savez(kept, **arrays)
-    save_checkpoint(place.folder, trainer.done, trainer.trainable, trainer.optimizer)
-    for older in place.folder.glob("rule-*.npz"):
-        if older != kept:
-            older.unlink()
+    beside = {kept.name: digest_file(kept)}
+    save_checkpoint(place.folder, trainer.done, trainer.trainable, trainer.optimizer, beside)
+    with_checkpoint = {path.name.removeprefix("step-") for path in place.folder.glob("step-*")}
+    for path in place.folder.glob("rule-*.npz"):
+        if path.stem.removeprefix("rule-") not in with_checkpoint:
+            path.unlink()
 
 
 def _resumed(
     trainer: ProxyTrainer, streams: SourceStreams, rule: Rule, place: Place
 ) -> tuple[list, list, list]:
+    set_broken_aside(place.folder)
     checkpoint = latest_checkpoint(place.folder)
     if checkpoint is None:
         return [], [], []

@@ -12,7 +12,7 @@ loss, so that it has no unit; help counts, harm does not.
 
 from __future__ import annotations
 
-import json
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.sealed import Damaged, read_sealed, write_sealed
 from tasks.proxies.online.online_rule import Counts, Fixed, Ids, OnlineRule, Sources
 from tasks.training.token_plans import Array
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tasks.proxies.online.learning import Learnt, Setting
     from tasks.proxies.online.online_loop import Meter, ProxyTrainer
     from tasks.proxies.online.proxy_text import ProxyText
+
+log = logging.getLogger("mixstitch.training")
 
 
 class SkillItSettings(BaseModel):
@@ -134,16 +137,22 @@ def _after_source(s: Setting, number: int, num_steps: int, meter: Meter) -> Arra
     """Validation losses (d,) after training on source `number` alone; kept once known."""
     source = s.text.sources[number]
     known = s.progress / "graph" / f"{source}.json"
-    if known.exists():
+    try:
+        losses = np.array(read_sealed(known)["losses"])
+    except FileNotFoundError:
+        pass
+    except Damaged as error:
+        place = known.with_suffix(".broken")
+        known.replace(place)
+        log.warning("%s is damaged (%s): set aside as %s, and measured again", known, error, place)
+    else:
         meter.skip(num_steps)
-        return np.array(json.loads(known.read_text(encoding="utf-8")))
+        return losses
     trainer = s.trainer(num_steps)
     s.run(f"graph-{source}", trainer, Fixed(np.eye(len(s.text.sources))[number]), meter)
     losses = _validation_losses(trainer, s.text)
     known.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = known.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(losses.tolist()), encoding="utf-8")
-    unfinished.replace(known)
+    write_sealed(known, {"losses": losses.tolist()})
     shutil.rmtree(s.progress / f"graph-{source}")
     return losses
 

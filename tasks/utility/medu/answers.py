@@ -12,6 +12,11 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from storage.sealed import SEAL, seal_of
+from storage.writing import write_whole
+
+NAMES = {"key", "answer", "prompt_tokens", "completion_tokens", "served", "refused"}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,8 +46,8 @@ class AnswerFile:
     """The answers in a file, which one process at a time has open; another that wants it waits.
 
     An answer is handed to the operating system before `keep` returns, so that it outlives the process however
-    that ends, and to the disk when the file is closed. A line that a kill cut off is dropped when it is opened;
-    ValueError naming file and line for any other that is no answer.
+    that ends, and to the disk when the file is closed. A line that a kill cut off is dropped when it is opened; any
+    other that is not as it was written is set aside in a file beside it, and only its question is asked again.
     """
 
     def __init__(self, path: Path, report: Callable[[str], None] = lambda _: None) -> None:
@@ -81,7 +86,7 @@ class AnswerFile:
     def keep(self, key: str, answer: Answer) -> None:
         row = {"key": key, "answer": answer.text}
         row |= {name: value for name, value in asdict(answer).items() if name != "text" and value != ""}
-        data = (json.dumps(row) + "\n").encode("utf-8")
+        data = (json.dumps({**row, SEAL: seal_of(row)}) + "\n").encode("utf-8")
         written = os.write(self._stream, data)
         if written < len(data):
             raise OSError(
@@ -90,22 +95,48 @@ class AnswerFile:
         self.known[key] = answer
 
     def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with self.path.open("r+b") as stream:
-                stream.truncate(whole)
-        for number, line in enumerate(data[:whole].splitlines(), 1):
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        lines = data.splitlines(keepends=True)
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+        damaged = []
+        for line in lines:
             try:
-                row = json.loads(line)
-                self.known[str(row["key"])] = Answer(
-                    str(row["answer"]),
-                    int(row["prompt_tokens"]),
-                    int(row["completion_tokens"]),
-                    str(row.get("served", "")),
-                    str(row.get("refused", "")),
-                )
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{self.path}:{number}: no answer of a judge ({error!r}); remove the line or the file"
-                ) from error
+                key, answer = _answer_in(line)
+            except (ValueError, KeyError, TypeError):
+                damaged.append(line)
+            else:
+                self.known[key] = answer
+        if damaged:
+            aside = self.path.with_name(f"{self.path.name}.damaged")
+            with aside.open("ab") as stream:
+                stream.writelines(damaged)
+                stream.flush()
+                os.fsync(stream.fileno())
+            self.report(
+                f"{self.path}: {len(damaged)} lines are damaged: set aside in {aside}, their questions are asked again"
+            )
+        whole = [line for line in lines if line not in damaged]
+        if sum(map(len, whole)) < len(data):
+            write_whole(self.path, b"".join(whole).decode("utf-8"))
+
+
+def _answer_in(line: bytes) -> tuple[str, Answer]:
+    """Key and answer of a line. Raises ValueError, KeyError or TypeError where it is not as it was written.
+
+    Lines of earlier versions bear no seal; they have been paid for, and count.
+    """
+    row = json.loads(line.decode("utf-8"))
+    seal = row.pop(SEAL, None)
+    if not row.keys() <= NAMES or seal not in (None, seal_of(row)):
+        raise ValueError("does not match its seal")
+    return str(row["key"]), Answer(
+        str(row["answer"]),
+        int(row["prompt_tokens"]),
+        int(row["completion_tokens"]),
+        str(row.get("served", "")),
+        str(row.get("refused", "")),
+    )

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 import models
 from tasks.training.checkpoints import latest_checkpoint, save_checkpoint
 from tasks.training.loop import learning_rate_at, make_optimizer, train
+from tasks.training.snapshots import keep_snapshot, snapshot_digest
 
 
 def weights_of(model) -> torch.Tensor:
@@ -108,8 +109,69 @@ def test_a_checkpoint_half_written_is_not_taken(new_model, settings, tmp_path):
     (tmp_path / "writing").mkdir()
     (tmp_path / "writing" / "weights").touch()
     assert latest_checkpoint(tmp_path).step == 3
-    save_checkpoint(tmp_path, 5, trainable, optimizer)
-    assert [path.name for path in tmp_path.glob("step-*")] == ["step-000000005"]
+    for step in (5, 7):
+        save_checkpoint(tmp_path, step, trainable, optimizer)
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000000005", "step-000000007"]
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+BROKEN = {
+    "cut weights": lambda folder: (folder / "weights").write_bytes((folder / "weights").read_bytes()[:-9]),
+    "a flipped bit in the weights": lambda folder: flip(folder / "weights"),
+    "a flipped bit in the optimiser": lambda folder: flip(folder / "optimizer"),
+    "an empty step.json": lambda folder: (folder / "step.json").write_text(""),
+    "another step": lambda folder: (folder / "step.json").write_text('{"step": 11}'),
+    "no step.json": lambda folder: (folder / "step.json").unlink(),
+    "no weights": lambda folder: (folder / "weights").unlink(),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_checkpoint_is_set_aside_and_the_one_before_it_used(
+    new_model, token_order, settings, tmp_path, broken, monkeypatch, caplog
+):
+    frequent = settings.model_copy(update={"checkpoint_seconds": 1e-9})
+    whole = new_model()
+    run(whole, token_order(8 * 12), settings, tmp_path / "whole")
+
+    def cut_after_seven(progress, step, *rest):
+        save_checkpoint(progress, step, *rest)
+        if step == 7:
+            raise Cut
+
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr("tasks.training.loop.save_checkpoint", cut_after_seven)
+        run(new_model(), token_order(8 * 12), frequent, tmp_path / "cut")
+    BROKEN[broken](tmp_path / "cut" / "step-000000007")
+    with (tmp_path / "cut" / "steps.jsonl").open("a") as stream:
+        stream.write('{"step": 7, "los')
+    resumed = new_model()
+    outcome = run(resumed, token_order(8 * 12), frequent, tmp_path / "cut")
+    assert outcome.resumed_at == 6
+    assert torch.equal(weights_of(whole), weights_of(resumed))
+    assert "step-000000007 is damaged" in caplog.text and "set aside as" in caplog.text
+    assert (tmp_path / "cut" / "broken-step-000000007").is_dir()
+    assert "steps.jsonl: 1 lines are damaged" in caplog.text
+    steps = [json.loads(line)["step"] for line in (tmp_path / "cut" / "steps.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[-1] == 12
+
+
+def test_a_checkpoint_counts_only_with_what_belongs_to_it(new_model, settings, tmp_path):
+    model = new_model()
+    trainable, optimizer = dict(model.named_parameters()), make_optimizer(model, settings)
+    keep_snapshot(tmp_path, 2, trainable)
+    save_checkpoint(tmp_path, 1, trainable, optimizer)
+    save_checkpoint(tmp_path, 3, trainable, optimizer, snapshot_digest(tmp_path, 2))
+    assert latest_checkpoint(tmp_path).step == 3
+    flip(tmp_path / "snapshots" / "2.safetensors")
+    assert latest_checkpoint(tmp_path).step == 1
+    (tmp_path / "snapshots" / "2.safetensors").unlink()
+    assert latest_checkpoint(tmp_path).step == 1
 
 
 def test_only_stitches_change(new_model, token_order, settings, tmp_path):

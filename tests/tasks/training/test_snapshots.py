@@ -85,7 +85,7 @@ def test_snapshots_are_at_equal_distances_and_never_at_the_ends(num_steps, snaps
 def test_a_snapshot_is_the_model_as_it_was_after_its_step(long_job, stitched, monkeypatch):
     at_step = {}
 
-    def note(progress, step, trainable, optimizer):
+    def note(progress, step, trainable, optimizer, beside):
         at_step[step] = {name: weight.detach().clone() for name, weight in trainable.items()}
 
     monkeypatch.setattr("tasks.training.loop.save_checkpoint", note)
@@ -212,7 +212,7 @@ def test_a_stage_tells_its_snapshots_and_goes_on_after_a_cut(seed_of, home):
     with cut_at(6):
         seed_of(keep_snapshots=True)
     (work,) = home.work.iterdir()
-    assert [p.name for p in work.iterdir()] == ["progress"]
+    assert sorted(p.name for p in work.iterdir()) == [".mixstitch", "progress"]
     seed = seed_of(keep_snapshots=True)
     assert seed.provenance["resumed_at"] == 6
     assert seed.facts["snapshots"] == [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.utility.medu.answers import Answer, AnswerFile
 from tasks.utility.medu.labelling import label_error, medu_utility
 from tasks.utility.medu.meter import ablation_flops
 from tasks.utility.medu.openai_judge import read_label
@@ -166,10 +167,25 @@ def test_the_meter(serve, tmp_path: Path) -> None:
     assert ablation_flops(1, 1e8) == 6 * 1e8 * 20e8
 
 
-def test_a_broken_file_of_answers_is_named(tmp_path: Path) -> None:
-    (tmp_path / "answers.jsonl").write_text('{"key": "a"}\n')
-    with pytest.raises(ValueError, match=r"answers\.jsonl:1"):
-        medu_utility(SAMPLES, ITEMS, settings_for("http://127.0.0.1:9/v1"), tmp_path, str)
+def test_damaged_answers_are_set_aside_and_the_others_stay(tmp_path: Path) -> None:
+    path, told = tmp_path / "answers.jsonl", []
+    with AnswerFile(path) as answers:
+        for key in "abcd":
+            answers.keep(key, Answer(f"Final Score: {key}", 3, 1))
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    of_old = '{"key": "e", "answer": "paid for", "prompt_tokens": 2, "completion_tokens": 1}\n'
+    flipped = lines[1].replace("Score: b", "Score: c")
+    path.write_text(lines[0] + flipped + "\x00\n" + lines[2] + '{"key": "f"}\n' + of_old + lines[3][:-9])
+    with AnswerFile(path, told.append) as answers:
+        assert sorted(answers.known) == ["a", "c", "e"]
+        answers.keep("b", Answer("again", 3, 1))
+    assert told == [
+        f"{path}: 3 lines are damaged: set aside in {path}.damaged, their questions are asked again"
+    ]
+    assert flipped in Path(f"{path}.damaged").read_text(encoding="utf-8")
+    with AnswerFile(path, told.append) as answers:
+        assert sorted(answers.known) == ["a", "b", "c", "e"]
+    assert len(told) == 1
 
 
 def test_nothing_to_label(tmp_path: Path) -> None:
