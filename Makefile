@@ -39,7 +39,7 @@ bench: install  ## print the measured claims: loop speed, overhead, memory
 	$(BIN)/python -m tests.bench
 
 bench-mixture: install  ## print the measured claims on utility and mixtures (MIXSTITCH_DATA=folder with mixtures/, corpora/)
-	$(BIN)/python -m tests.bench mixture_solver utility_agreement judges laws mixture_duel
+	$(BIN)/python -m tests.bench mixture_solver mixture_value utility_agreement judges laws mixture_duel
 
 bench-stitch: install  ## print the measured claims on stitching (MIXSTITCH_DATA=folder with corpora/: the sweep and the duel too)
 	$(BIN)/python -m tests.bench stitch_speed $(if $(MIXSTITCH_DATA),stitch_sweep stitch_duel)

@@ -21,7 +21,7 @@ from tasks.mixture.laws.law_fit import losses_of, no_scores, score_runs
 from tasks.mixture.laws.run_table import RunTable
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture import Mixture
-from tasks.mixture.mixture_method import Question
+from tasks.mixture.mixture_method import Found, Question
 
 REFERENCE = "diminishing+gp"
 EQUAL_TOKENS = BUDGET_WITHOUT_TOKENS = 10**9
@@ -76,7 +76,7 @@ def compare(
     entries, proposals = [], {}
     for method in _ruled(plan, utility):
         began = time.perf_counter()
-        mixture = _solved(method, plan, utility)
+        mixture = _solved(method, plan, utility, runs)
         entries.append({**_entry(method, "mixture"), "seconds": time.perf_counter() - began})
         proposals[method] = mixture.weights
     for name, weights in _named(mixtures, judge):
@@ -131,16 +131,21 @@ def _together(runs: RunTable, others: RunTable | None) -> RunTable:
 
 
 def _ruled(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
-    """The methods that choose a mixture from what is given: tokens, where they are known, and a utility table."""
+    """The methods that choose a mixture from what is given: tokens, where known, a utility table, and the runs."""
     known = {"none"} if utility is None else {"none", "utility"}
-    chosen = [m for m in METHODS if m.evidence in known and (plan.known or not m.needs_sizes)]
+    able = [m for m in METHODS if m.evidence in known or m.reads_runs]
+    chosen = [m for m in able if plan.known or not m.needs_sizes]
     return [method.name for method in sorted(chosen, key=lambda method: method.evidence)]
 
 
-def _solved(name: str, plan: Plan, utility: pd.DataFrame | None) -> Mixture:
+def _solved(name: str, plan: Plan, utility: pd.DataFrame | None, runs: RunTable) -> Mixture:
     method = METHODS_BY_NAME[name]
     settings = method.configured().model_copy(update={"epoch_cap": plan.epoch_cap})
-    return method.solve(settings, Question(plan.sizes, plan.budget, utility))
+    found = Found()
+    if method.reads_runs:
+        table = runs.weights.add_prefix("w_").join(losses_of(runs).add_prefix("loss_"))
+        found = Found(runs=table)
+    return method.solve(settings, Question(plan.sizes, plan.budget, utility, found=found))
 
 
 def _propose(law: FittedLaw, plan: Plan, pull: float) -> Mixture:

@@ -138,11 +138,12 @@ class _Portfolio:
             found = optimality(Problem.of(values, self.upper, self.risk), solution.w, solution.v)
         else:
             found = optimality(self._local(values, solution.w), solution.w, solution.v)
+        tasks = table.columns.tolist()
         told: dict[str, Any] = {
             "kkt_residual": found.residual,
             "marginal_utility": {
-                name: dict(zip(table.columns, row.tolist(), strict=True))
-                for name, row in zip(sizes, found.gains, strict=True)
+                name: dict(zip(tasks, row, strict=True))
+                for name, row in zip(sizes, found.gains.tolist(), strict=True)
             },
         }
         if self.repetition is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.evaluation.metrics import HELDOUT, lower_is_better
 from tasks.evaluation.specialisation import own_sources
+from tasks.mixture.methods import METHODS_BY_NAME
 from tasks.preference.study import LEVEL, Study
 from tasks.report import (
     corpus_tables,
@@ -127,6 +128,7 @@ def _headline(
     return {
         "asked": words.asked(data.corpus.facts["sources"], data.tasks, experts, budget),
         "answer": [
+            _on_mixture(data),
             words.on_benchmarks(means),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_specialisation(data.specialisation.facts["specialisation"], kept),
@@ -141,6 +143,16 @@ def _headline(
         "mean_row": score_tables.mean_row(means, scores) if means else None,
         "left_out": means.left_out if means else [],
     }
+
+
+def _on_mixture(data: ReportData) -> str:
+    """The seed's mixture, which is what a single model would train on."""
+    mixture = data.mixtures["seed"]
+    certificate = mixture_tables.read_certificate(mixture)
+    shares = mixture.facts["mixture"]["sources"]
+    method = METHODS_BY_NAME.get(certificate.get("method", ""))
+    title = method.title if method else certificate.get("method", "hand")
+    return words.on_mixture({source: told["weight"] for source, told in shares.items()}, certificate, title)
 
 
 def _chance(data: ReportData) -> dict[str, float]:

@@ -24,6 +24,22 @@ def asked(sources: Mapping[str, Any], tasks: Mapping[str, Any], experts: Sequenc
     )
 
 
+def on_mixture(weights: Mapping[str, float], certificate: Mapping[str, Any], title: str) -> str:
+    """What to train on, why, and how sure that is. title: what the method is called."""
+    order = sorted(weights, key=lambda source: -weights[source])
+    parts = [f"{weights[source]:.1%} {source}" for source in order if weights[source] >= 0.0005]
+    told = f"Train on {listed(parts, 8)} (by {title}"
+    if "says" not in certificate:
+        return f"{told}; what it gains over a rule that needs no tool is not estimated)."
+    told += "".join(f", from {words}" for words in certificate["evidence"]) + f"): {certificate['says']}."
+    if certificate["useless"]:
+        told += f" Of no use to any benchmark: {listed(certificate['useless'], 4)}."
+    if certificate["ask_next"] and certificate["ask_next"][0]["worth"] > 0:
+        best = certificate["ask_next"][0]
+        told += f" To know more of {best['source']} is worth most: it may lower the loss by {best['worth']:.2%} more."
+    return told
+
+
 def on_benchmarks(means: BenchmarkMeans | None) -> str:
     """Which model is best on the mean over benchmarks, and which are not told apart from it."""
     if means is None:

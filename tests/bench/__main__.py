@@ -7,7 +7,7 @@ import sys
 
 from flows.environment import prepare_environment
 
-MIXTURE = ("mixture_solver", "utility_agreement", "judges", "laws", "mixture_duel")
+MIXTURE = ("mixture_solver", "mixture_value", "utility_agreement", "judges", "laws", "mixture_duel")
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel")
 PREFERENCE = ("preference_speed", "preference_goal")
 GENERAL = ("loop_speed", "overhead", "kept_gains", "memory")

@@ -124,6 +124,7 @@ METHOD = MixtureMethod(
     equation="max mean of the worst tenth of [L(UniMax) - L(w)], L_j(w) = E_j + (sum_i k_ij w_i^b_j)^-a_j",
     evidence="utility",
     reads_runs=True,
+    needs_sizes=False,
     solve=lambda settings, question: sure_returns(question, settings.epoch_cap),
     solve_stitches=solve_stitches,
 )

@@ -3,15 +3,15 @@
 A utility U_ij in [0, 1] is known with its standard error s_ij. Before it was looked at, utilities spread about the
 task's mean by a part that a source has for all tasks and a part of the cell's own,
 
-    U_ij = mean_j + r_i + x_ij,    r_i ~ N(0, .01),    x_ij ~ N(0, .1),
+    U_ij = mean_j + r_i + x_ij,    r_i ~ N(0, .005),    x_ij ~ N(0, .15).
 
-as the losses at the corners of RegMix's table (.011 and .050) and SlimPajama's (.025 and .100) do: a domain serves
-its own task far better than its mean tells, and an estimate that shrinks this away drops what nothing replaces. The
-posterior of a source's row is normal; a further error of a tenth of the spread stands for what the form of the
-curves leaves out. Losses v_ij are utilities of a known range: v = best + (worst - best)(1 - U). Of utilities alone the
-range is unknown: v = 1 + s_j (1 - U), s_j between .3 and 4. The shape is drawn from ranges that hold what a
-law with diminishing returns finds on both tables, from 1M to 937M parameters: a .07 to .5, b .5 to .85, and E .3 to
-.9 of the least loss.
+At the corners of RegMix's table these variances are .011 and .050, on SlimPajama's .025 and .100. The cell's own is
+taken larger, since it is far from normal: a domain serves its own task far better than its mean tells, and an
+estimate that shrinks this away drops what nothing replaces. The posterior of a source's row is normal; a further error
+of a tenth of the spread stands for what the form of the curves leaves out. Losses v_ij are utilities of a known range:
+v = best + (worst - best)(1 - U). Of utilities alone the range is unknown: v = 1 + s_j (1 - U), s_j between .3 and
+10. The shape is drawn from ranges that hold what a law with diminishing returns finds on both tables, from 1M to 937M
+parameters: a .07 to .5, b .5 to .85, and E .3 to .9 of the least loss.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 from tasks.mixture.returns.curves import Curves
 from tasks.mixture.solver.capped_simplex import Array
 
-SOURCE_VARIANCE, CELL_VARIANCE = 0.01, 0.1
+SOURCE_VARIANCE, CELL_VARIANCE = 0.005, 0.15
 FORM_ERROR = 0.1
-EXPONENTS, CURVATURES, FLOORS, RANGES = (0.07, 0.5), (0.5, 0.85), (0.3, 0.9), (0.3, 4.0)
+EXPONENTS, CURVATURES, FLOORS, RANGES = (0.07, 0.5), (0.5, 0.85), (0.3, 0.9), (0.3, 10.0)
 MOST_DRAWS, FEWEST_DRAWS, MOST_CELLS = 256, 64, 4_000_000
 SMALLEST = 1e-3
 

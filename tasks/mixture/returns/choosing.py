@@ -8,6 +8,7 @@ caps of the others leave no choice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def choose(
     names = list(sizes)
     facts: dict[str, Any] = {
         "method": "returns",
-        "epoch_cap": epoch_cap,
+        "epoch_cap": None if math.isinf(epoch_cap) else epoch_cap,
         "evidence": list(evidence),
         "unimax": dict(zip(names, reference.tolist(), strict=True)),
         "useless": [name for name, is_useless in zip(names, useless, strict=True) if is_useless],

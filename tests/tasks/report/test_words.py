@@ -20,7 +20,14 @@ from tasks.report.formatting import (
     significant,
     with_error,
 )
-from tasks.report.words import on_benchmarks, on_gates, on_preference, on_specialisation, on_stitching
+from tasks.report.words import (
+    on_benchmarks,
+    on_gates,
+    on_mixture,
+    on_preference,
+    on_specialisation,
+    on_stitching,
+)
 
 
 @pytest.mark.parametrize(
@@ -156,3 +163,19 @@ def test_gate_sentence_counts_domains_where_the_own_expert_gives_most() -> None:
     told = on_gates(rows, {"coder": ["code"], "writer": ["docs"]})
     assert "1 of 2 cases" in told
     assert on_gates([], {"coder": ["code"]}) == ""
+
+
+def test_the_first_sentence_says_what_to_train_on_why_and_how_sure():
+    weights = {"code": 0.62, "web": 0.375, "logs": 0.005, "rest": 0.0}
+    certificate = {
+        "says": "expected to lower the mean loss by 1.0% beside UniMax (90% interval 0.4% to 2.0%)",
+        "evidence": ["utilities for 3 tasks"],
+        "useless": ["logs"],
+        "ask_next": [{"source": "web", "worth": 0.0012}],
+    }
+    assert on_mixture(weights, certificate, "Sure returns") == (
+        "Train on 62.0% code, 37.5% web and 0.5% logs (by Sure returns, from utilities for 3 tasks): expected to "
+        "lower the mean loss by 1.0% beside UniMax (90% interval 0.4% to 2.0%). Of no use to any benchmark: logs. "
+        "To know more of web is worth most: it may lower the loss by 0.12% more."
+    )
+    assert "is not estimated" in on_mixture(weights, {"method": "uniform"}, "Uniform")
