@@ -8,8 +8,11 @@ plane through all runs. Utility is, task by task,
     rank    U_i = (number of sources with a higher loss) / (number of sources - 1)
 
 Standard errors come from a bootstrap over the task's items, the same for all proxies (they answered the same
-ones), over seeds where there are several, and over the swarm's runs: of theta_i - mean theta over
-max theta - min theta, or of the rank.
+ones), and over the swarm's runs: of theta_i - mean theta over max theta - min theta, or of the rank. Training
+noise is in them where there are several seeds: a normal error on each theta_i of every resample, with the
+variance of a run about its source's mean, less what its seed has for all sources, pooled over sources, seeds and
+tasks in units of the tasks' ranges (few seeds tell little of one source), over the number of seeds. One seed tells
+nothing of it, and `about` says so.
 """
 
 from __future__ import annotations
@@ -53,16 +56,22 @@ def ablation_utility(runs: Sequence[ProxyRun], settings: AblationSettings) -> Ut
     mixtures = np.array([[run.weights.get(source, 0.0) for source in sources] for run in runs])
     losses = _by_task(runs)
     samples = _resampled_runs(runs)
+    noise = _training_noise(runs, sources, losses)
     values = pd.DataFrame(index=sources, columns=list(losses), dtype=float)
     errors = values.copy()
     for task, table in losses.items():
         theta = _at_vertices(mixtures, table.mean(axis=1))
-        values[task], errors[task] = _scaled(theta, _bootstrap(mixtures, table, samples), settings.scale)
+        drawn = _bootstrap(mixtures, table, samples)
+        if noise is not None:
+            spread = noise * float(np.ptp(theta))
+            drawn = drawn + spread * np.random.default_rng(2).standard_normal(drawn.shape)
+        values[task], errors[task] = _scaled(theta, drawn, settings.scale)
     about: dict[str, Any] = {
         "method": "ablation",
         "settings": settings.model_dump(mode="json"),
         "proxies": len(runs),
         "items": {task: int(table.shape[1]) for task, table in losses.items()},
+        "training_noise": "unknown: one seed" if noise is None else noise,
     }
     return UtilityMatrix(values, errors, about)
 
@@ -96,19 +105,34 @@ def _at_vertices(mixtures: Array, losses: Array) -> Array:
     return np.asarray(np.linalg.lstsq(mixtures, losses, rcond=None)[0], dtype=float)
 
 
+def _training_noise(
+    runs: Sequence[ProxyRun], sources: Sequence[str], losses: dict[str, Array]
+) -> float | None:
+    """Error of a source's mean loss by training noise, as a share of the task's range; None for one seed."""
+    seeds = sorted({run.random_seed for run in runs if len(run.weights) == 1})
+    position = {(next(iter(r.weights)), r.random_seed): i for i, r in enumerate(runs) if len(r.weights) == 1}
+    complete = [seed for seed in seeds if all((source, seed) in position for source in sources)]
+    if len(complete) < 2:
+        return None
+    squares = []
+    for table in losses.values():
+        means = table.mean(axis=1)
+        grid = np.array([[means[position[source, seed]] for seed in complete] for source in sources])
+        span = float(np.ptp(grid.mean(axis=1)))
+        if span > 0:
+            away = grid - grid.mean(axis=1, keepdims=True) - grid.mean(axis=0) + grid.mean()
+            squares.append(float((away**2).sum()) / span**2)
+    freedom = (len(sources) - 1) * (len(complete) - 1)
+    pooled = sum(squares) / max(len(squares), 1) / freedom
+    return float(np.sqrt(pooled / len(complete)))
+
+
 def _resampled_runs(runs: Sequence[ProxyRun]) -> list[NDArray[np.intp]]:
-    """Positions of the runs of each bootstrap: seeds drawn anew for the single sources, and the swarm's runs."""
+    """Positions of the runs of each bootstrap: those on one source, and the swarm's drawn anew."""
     generator = np.random.default_rng(0)
     single = np.array([len(run.weights) == 1 for run in runs])
-    seeds = np.array([run.random_seed for run in runs])
-    known, swarm = np.unique(seeds[single]), np.flatnonzero(~single)
-    of_seed = {seed: np.flatnonzero(single & (seeds == seed)) for seed in known}
-    return [
-        np.concatenate(
-            [*(of_seed[seed] for seed in generator.choice(known, len(known))), _drawn(generator, swarm)]
-        )
-        for _ in range(BOOTSTRAPS)
-    ]
+    alone, swarm = np.flatnonzero(single), np.flatnonzero(~single)
+    return [np.concatenate([alone, _drawn(generator, swarm)]) for _ in range(BOOTSTRAPS)]
 
 
 def _drawn(generator: np.random.Generator, positions: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -68,7 +68,7 @@ def test_regret_of_proposals_is_counted_from_the_best_of_them(compared):
 
 def test_without_token_counts_nothing_is_capped_and_it_is_said():
     told = compare(table(30, 0), laws=["ridge"])
-    assert [entry["method"] for entry in told["methods"]] == ["uniform", "ridge"]
+    assert [entry["method"] for entry in told["methods"]] == ["uniform", "returns", "ridge"]
     assert told["capped"] is False
     assert any("no token counts given" in note for note in told["notes"])
     assert any("UtiliMax and fusion need" in note for note in told["notes"])

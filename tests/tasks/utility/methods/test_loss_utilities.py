@@ -65,6 +65,32 @@ def test_errors_are_those_of_the_mean_over_items():
     assert errors.to_numpy() == pytest.approx(np.full(3, np.sqrt(2 / 3 / n) / 4), rel=0.2)
 
 
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_training_noise_is_in_the_errors_where_seeds_tell_it(seeds):
+    """Losses 0, 2, 4 less a noise of .3 a run: .3 / sqrt(seeds) * sqrt(2 / 3) / 4 of the range, on average."""
+    generator, found = np.random.default_rng(0), []
+    for _ in range(12):
+        runs = [
+            run(
+                f"{name}{seed}",
+                {name: 1.0},
+                {t: [mean + noise] * 3 for t, noise in zip("tuv", told, strict=True)},
+                seed,
+            )
+            for seed in range(seeds)
+            for name, mean in (("a", 0.0), ("b", 2.0), ("c", 4.0))
+            for told in [0.3 * generator.standard_normal(3)]
+        ]
+        found.append(ablation_utility(runs, AblationSettings()).errors.to_numpy() ** 2)
+    expected = 0.3 / np.sqrt(seeds) * np.sqrt(2 / 3) / 4
+    assert np.sqrt(np.mean(found)) == pytest.approx(expected, rel=0.2)
+
+
+def test_one_seed_tells_nothing_of_training_noise_and_it_is_said():
+    about = ablation_utility(alone(a=[1.0, 2.0], b=[2.0, 3.0]), AblationSettings()).about
+    assert about["training_noise"] == "unknown: one seed"
+
+
 def test_a_swarm_on_a_plane_changes_nothing_and_one_off_it_counts():
     vertices = {"a": 1.0, "b": 3.0}
     mixes = [{"a": w, "b": 1 - w} for w in (0.2, 0.5, 0.9)]
