@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from flows.environment import prepare_environment
+from flows.environment import have_prefect_database, prepare_environment
 from storage.home import Home
 
 prepare_environment()
@@ -40,12 +40,23 @@ def tracking_database(tmp_path_factory) -> Path:
     return home.mlflow_database
 
 
+@pytest.fixture(scope="session")
+def server_database(tmp_path_factory) -> Path:
+    """Prefect's database, through its migrations: ten seconds, once."""
+    home = Home(tmp_path_factory.mktemp("server-template"))
+    home.locks.mkdir()
+    have_prefect_database(home)
+    return home.prefect_database
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch, tracking_database) -> Home:
+def home(tmp_path, monkeypatch, tracking_database, server_database) -> Home:
     """An empty home, named by the environment."""
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
     home = Home.from_environment()
     shutil.copy(tracking_database, home.mlflow_database)
+    home.prefect.mkdir(exist_ok=True)
+    shutil.copy(server_database, home.prefect_database)
     return home
 
 
