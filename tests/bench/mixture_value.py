@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
 from tasks.mixture.laws.law_fit import losses_of
@@ -272,7 +273,11 @@ def _drawn(rows: pd.DataFrame) -> Figure:
                 )
             plain = own[own["method"] == "unimax"]["share"].mean()
             axes.axhline(plain, linestyle=":", color="0.5", label="UniMax")
+            ticks = sorted(own[own["runs"] > 0]["runs"].unique())
             axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_locator(FixedLocator(ticks))
+            axes.xaxis.set_major_formatter(FixedFormatter([str(number) for number in ticks]))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_ylim(-1.05, 1.05)
             axes.set_title(table, fontsize=8)
             axes.set_xlabel("proxy runs")
