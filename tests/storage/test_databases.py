@@ -126,6 +126,7 @@ def test_prefects_database_that_cannot_be_made_for_want_of_space_is_one_message(
         error = "sqlite3.OperationalError: database or disk is full"
         return subprocess.CompletedProcess(command, 1, "", error)
 
+    home.prefect_database.unlink()
     monkeypatch.setattr(flows.environment.subprocess, "run", full)
     with pytest.raises(
         ValueError, match=rf"^Prefect's database: {home.root} cannot be written: .*disk is full"

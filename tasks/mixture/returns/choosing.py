@@ -25,7 +25,7 @@ USELESS_WORTH, USELESS_UTILITY, SURE = 0.01, 0.1, 0.975
 MOST_OF_USELESS = 0.01
 INTERVAL = (0.05, 0.95)
 THIRDS = 3
-MOST_ASKED = 40
+MOST_ASKED = 12
 ENOUGH_ASKED = 3
 
 
@@ -126,7 +126,7 @@ def _worth_asking(
     everything = best_lower_end(gains, w, upper, share=1.0)
     before = float(everything.gains.mean())
     useful = -(curves.reducible / curves.exponent[:, None, :]).mean(axis=2)
-    asked = np.argsort(-useful.std(axis=0), kind="stable")[: MOST_ASKED if len(names) > MOST_ASKED else None]
+    asked = np.argsort(-useful.std(axis=0), kind="stable")[:MOST_ASKED]
     rows = []
     for i in asked:
         after = 0.0

@@ -80,6 +80,11 @@ class Gains:
     def __len__(self) -> int:
         return len(self._exponent)
 
+    @property
+    def cells(self) -> int:
+        """Numbers that one look at a mixture takes: draws x sources x tasks."""
+        return self._usefulness.size
+
     def _losses(self, w: Array) -> tuple[Array, Array, Array]:
         value, slope = powered(w[None, :, None], self._curvature)
         total = (self._usefulness * value).sum(axis=1)

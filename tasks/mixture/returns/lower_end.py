@@ -21,7 +21,7 @@ from tasks.mixture.solver.capped_simplex import Array, best_linear, project
 
 WORST_SHARE = 0.1
 PULLS = (1e-2, 1e-3, 1e-4)
-MOST_STEPS = 400
+MOST_STEPS, FEWEST_STEPS, MOST_CELLS = 400, 100, 60_000_000
 MEMORY = 8
 ENOUGH = 1e-9
 
@@ -46,11 +46,12 @@ def best_lower_end(gains: Gains, start: Array, upper: Array, share: float = WORS
     """
     bound = np.full(len(gains), min(1.0, 1 / (share * len(gains))))
     tried = [project(start, upper)]
-    for pull in PULLS:
+    pulls = PULLS if share < 1 else PULLS[:1]  # the mean of all draws is smooth as it is
+    for pull in pulls:
         tried.append(_solved(gains, tried[-1], upper, bound, pull * gains.scale))
     reachable = min(
         _reachable(gains, w, upper, bound, pull * gains.scale)
-        for w, pull in zip(tried[1:], PULLS, strict=True)
+        for w, pull in zip(tried[1:], pulls, strict=True)
     )
     w = max(tried, key=lambda point: _lowest(gains.at(point)[0], bound))
     values = gains.at(w)[0]
@@ -88,7 +89,7 @@ def _solved(gains: Gains, w: Array, upper: Array, bound: Array, pull: float) -> 
     value, slope = smoothed(w)
     recent = [value]
     length = 1 / (float(np.abs(slope).max()) + 1e-300)
-    for _ in range(MOST_STEPS):
+    for _ in range(int(np.clip(MOST_CELLS // gains.cells, FEWEST_STEPS, MOST_STEPS))):
         direction = project(w - length * slope, upper) - w
         descent = float(slope @ direction)
         if -descent <= ENOUGH * gains.scale:
