@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.environment import have_prefect_database
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.processes import owned
@@ -49,21 +48,6 @@ with prefect_settings(home):
 """
 
 
-@pytest.fixture(scope="module")
-def prefect_template(tmp_path_factory) -> Path:
-    home = Home(tmp_path_factory.mktemp("prefect-template"))
-    home.locks.mkdir()
-    have_prefect_database(home)
-    return home.prefect_database
-
-
-@pytest.fixture
-def ready(home, prefect_template) -> Home:
-    home.prefect.mkdir()
-    home.prefect_database.write_bytes(prefect_template.read_bytes())
-    return home
-
-
 def start(*arguments: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -87,27 +71,27 @@ def states_of_prefect(home: Home) -> list[str]:
 @pytest.mark.parametrize(
     "number, how, status", [(signal.SIGTERM, "submitted", 143), (signal.SIGINT, "called", 130)]
 )
-def test_a_signal_cancels_the_run_and_ends_all_that_it_started(ready, number, how, status):
+def test_a_signal_cancels_the_run_and_ends_all_that_it_started(home, number, how, status):
     process = start("ours", how)
-    started = [child for child, _ in owned(ready)]
+    started = [child for child, _ in owned(home)]
     assert len(started) == 2  # Prefect's server, and what the task started
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in told
-    record = find_record(ready, "latest")
+    record = find_record(home, "latest")
     assert (record["status"], record["error"]) == ("cancelled", f"ended by {number.name}")
     assert f"{number.name}: run {record['run_id']} is cancelled" in told
-    assert Catalog(ready).query("select status from runs")["status"].tolist() == ["cancelled"]
-    assert states_of_prefect(ready) == ["CANCELLED"]
+    assert Catalog(home).query("select status from runs")["status"].tolist() == ["cancelled"]
+    assert states_of_prefect(home) == ["CANCELLED"]
     assert not [child for child in started if child.is_running()]
 
 
-def test_what_a_killed_run_left_is_ended_by_any_command_and_its_run_marked_by_the_next(ready):
+def test_what_a_killed_run_left_is_ended_by_any_command_and_its_run_marked_by_the_next(home):
     process = start("ours", "submitted")
     process.kill()
     process.wait()  # its pipes stay open: what it left behind has them
-    left = [child for child, _ in owned(ready)]
+    left = [child for child, _ in owned(home)]
     assert len(left) == 2
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "flows.commands.app", "runs"]
@@ -115,13 +99,13 @@ def test_what_a_killed_run_left_is_ended_by_any_command_and_its_run_marked_by_th
     assert not [child for child in left if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_in_a_process_that_is_not_ours_the_signal_goes_on_after_the_run_is_cancelled(ready):
+def test_in_a_process_that_is_not_ours_the_signal_goes_on_after_the_run_is_cancelled(home):
     process = start("not ours", "called")
     process.send_signal(signal.SIGINT)
     deadline = time.monotonic() + 60
     while process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    record = find_record(ready, "latest")
+    record = find_record(home, "latest")
     assert (record["status"], record["error"]) == ("cancelled", "ended by KeyboardInterrupt")
-    assert owned(ready) == []
+    assert owned(home) == []
