@@ -102,7 +102,7 @@ def test_compare_and_efficiency_write_their_pictures(tables, capsys, monkeypatch
     assert "no token counts given" in out
     assert "RegMix" not in out
     told = json.loads((tables / "out" / "comparison.json").read_text(encoding="utf-8"))
-    assert [entry["method"] for entry in told["methods"]] == ["uniform", "ridge", "power"]
+    assert [entry["method"] for entry in told["methods"]] == ["uniform", "returns", "ridge", "power"]
     out = mix(
         capsys, monkeypatch, "efficiency", "--runs", tables / "train.csv", "--predict", tables / "test.csv",
         "--laws", "ridge", "--seeds", 2, "--out", tables / "out", "--json",
