@@ -148,6 +148,7 @@ def _by_returns(
     runs: str | None,
 ) -> Mixture:
     """The default, from whatever evidence is given; none gives UniMax."""
+    from tasks.mixture.found_weights import runs_of
     from tasks.mixture.laws.law_fit import losses_of, read_both
     from tasks.mixture.methods.returns import sure_returns
     from tasks.mixture.single_losses import read_single_losses
@@ -158,7 +159,7 @@ def _by_returns(
         values, errors = read_single_losses(losses)
     if runs is not None:
         read, _ = read_both(runs, None)
-        table = read.weights.add_prefix("w_").join(losses_of(read).add_prefix("loss_"))
+        table = runs_of(read.weights, losses_of(read))
     question = Question(
         sizes,
         budget,

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.mixture.found_weights import runs_of
 from tasks.mixture.laws import LAWS_BY_NAME
 from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
 from tasks.mixture.laws.law_fit import losses_of, no_scores, score_runs
@@ -143,8 +144,7 @@ def _solved(name: str, plan: Plan, utility: pd.DataFrame | None, runs: RunTable)
     settings = method.configured().model_copy(update={"epoch_cap": plan.epoch_cap})
     found = Found()
     if method.reads_runs:
-        table = runs.weights.add_prefix("w_").join(losses_of(runs).add_prefix("loss_"))
-        found = Found(runs=table)
+        found = Found(runs=runs_of(runs.weights, losses_of(runs)))
     return method.solve(settings, Question(plan.sizes, plan.budget, utility, found=found))
 
 

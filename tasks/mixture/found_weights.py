@@ -47,6 +47,11 @@ def read_runs_of(utility: Path) -> pd.DataFrame:
     return pd.read_csv(utility / RUNS)
 
 
+def runs_of(weights: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
+    """Mixtures (runs x sources) and losses (runs x tasks) as one table; `weights_and_losses` takes it apart."""
+    return weights.add_prefix("w_").join(losses.add_prefix("loss_"))
+
+
 def weights_and_losses(runs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Mixtures (runs x sources) and losses (runs x tasks) of a table with columns w_<source> and loss_<task>."""
     weights, losses = (

@@ -194,9 +194,16 @@ def solved_facts(solution: Solution, risk: float) -> dict[str, Any]:
 
 
 def aligned(what: str, table: pd.DataFrame, sources: Mapping[str, object]) -> pd.DataFrame:
+    """As `by_source`; ValueError for values outside [0, 1] too."""
+    table = by_source(what, table, sources)
+    check_unit_interval(what, table)
+    return table
+
+
+def by_source(what: str, table: pd.DataFrame, sources: Mapping[str, object]) -> pd.DataFrame:
     """The sources x tasks table with its rows in the order of `sources`.
 
-    Raises ValueError for names that repeat or do not match, no tasks, and values outside [0, 1].
+    Raises ValueError for names that repeat or do not match, and no tasks.
     """
     for axis, names in (("source", table.index), ("task", table.columns)):
         repeated = sorted({str(name) for name in names[names.duplicated()]})
@@ -205,9 +212,7 @@ def aligned(what: str, table: pd.DataFrame, sources: Mapping[str, object]) -> pd
     check_names(what, dict.fromkeys(table.index), sources)
     if table.shape[1] == 0:
         raise ValueError(f"{what}: no tasks; it needs a column for each task")
-    table = table.loc[list(sources)]
-    check_unit_interval(what, table)
-    return table
+    return table.loc[list(sources)]
 
 
 def aligned_errors(errors: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from tasks.mixture.found_weights import runs_of
 from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
 from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.named_tables import read_tokens
@@ -59,7 +60,6 @@ class Field:
     budget: int
     cap: float
     knows_sizes: bool
-    shown: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def judge(self) -> FittedLaw:
@@ -231,8 +231,7 @@ def _from_runs(one: Field, method: str, number: int, draw: int) -> Mixture:
     seen = np.random.default_rng(draw).permutation(len(one.runs.weights))[:number]
     weights, losses = one.runs.weights.iloc[seen], losses_of(one.runs).iloc[seen]
     if method == "returns":
-        table = weights.add_prefix("w_").join(losses.add_prefix("loss_"))
-        return _sure(one, found=Found(runs=table))
+        return _sure(one, found=Found(runs=runs_of(weights, losses)))
     prior = "proportional" if one.knows_sizes else "uniform"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

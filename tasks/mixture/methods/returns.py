@@ -104,13 +104,11 @@ def _cells(
     what: str, values: pd.DataFrame, errors: pd.DataFrame | None, names: list[str]
 ) -> tuple[Array, Array]:
     """Values and standard errors (d, T) in the order of the names; errors that are not given are 0."""
-    from tasks.mixture.portfolio import aligned_errors, check_unit_interval
-    from tasks.training.token_plans import check_names
+    from tasks.mixture.portfolio import aligned, aligned_errors, by_source
 
-    check_names(what, dict.fromkeys(values.index), dict.fromkeys(names))
-    table = values.loc[names, sorted(values.columns, key=str)]
-    if what == "utility":
-        check_unit_interval(what, table)
+    read = aligned if what == "utility" else by_source
+    table = read(what, values, dict.fromkeys(names))
+    table = table[sorted(table.columns, key=str)]
     spread = 0 * table if errors is None else aligned_errors(errors, table)
     return table.to_numpy(float), spread.to_numpy(float)
 

@@ -87,7 +87,7 @@ def choose(
         "worst_share": WORST_SHARE,
         "draws": len(gains),
         "says": said(gain),
-        "ask_next": _worth_asking(curves, gains, found.w, held, names),
+        "ask_next": _worth_asking(curves, gains, found.w, reference, held, names),
     }
     return planned(found.w, sizes, budget, limit, used, facts)
 
@@ -115,17 +115,16 @@ def _held(upper: Array, useless: NDArray[np.bool_]) -> Array:
 
 
 def _worth_asking(
-    curves: Curves, gains: Gains, w: Array, upper: Array, names: Sequence[str]
+    curves: Curves, gains: Gains, w: Array, reference: Array, upper: Array, names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The sources of which it is worth most to know how useful they are: expected value of that information.
 
     The draws are cut into thirds by the source's mean usefulness; the best mixture of each third by its mean gain,
     on average, less the one of all draws. Only for the sources of most weight or promise.
     """
-    reference = np.array(fill(np.ones(len(names)), upper))
     everything = best_lower_end(gains, w, upper, share=1.0)
     before = float(everything.gains.mean())
-    useful = -(curves.reducible / curves.exponent[:, None, :]).mean(axis=2)
+    useful = curves.log_usefulness.mean(axis=2)
     asked = np.argsort(-useful.std(axis=0), kind="stable")[:MOST_ASKED]
     rows = []
     for i in asked:

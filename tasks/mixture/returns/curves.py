@@ -37,9 +37,14 @@ class Curves:
     worth: Array
 
     @property
+    def log_usefulness(self) -> Draws:
+        """log k, (M, d, T)."""
+        return -self.reducible / self.exponent[:, None, :]
+
+    @property
     def usefulness(self) -> Draws:
         """k over the most useful source's, (M, d, T)."""
-        logs = -self.reducible / self.exponent[:, None, :]
+        logs = self.log_usefulness
         return np.exp(logs - logs.max(axis=1, keepdims=True))
 
     def some(self, chosen: NDArray[np.intp]) -> Curves:
@@ -65,9 +70,8 @@ class Gains:
     """What mixtures gain over a reference (d,), draw by draw, in units of the mean loss of the tasks."""
 
     def __init__(self, curves: Curves, reference: Array) -> None:
-        logs = -curves.reducible / curves.exponent[:, None, :]
-        top = logs.max(axis=1)
-        self._usefulness = np.exp(logs - top[:, None, :])
+        top = curves.log_usefulness.max(axis=1)
+        self._usefulness = curves.usefulness
         self._exponent = curves.exponent
         alike = np.ptp(curves.curvature, axis=1).max() == 0
         self._curvature = (curves.curvature[:, :1] if alike else curves.curvature)[:, None, :]

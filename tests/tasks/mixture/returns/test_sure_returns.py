@@ -148,3 +148,13 @@ def test_what_to_ask_next_names_the_source_nobody_knows():
 def test_what_cannot_be_solved_is_refused(known, message):
     with pytest.raises(ValueError, match=message):
         solved(**known)
+
+
+def test_what_to_ask_next_is_worth_something_beside_a_source_of_no_use():
+    uneven = errors(0.01)
+    uneven.loc["web"] = 0.4
+    mixture = solved(utility=UTILITY, errors=uneven)
+    assert mixture.certificate["useless"] == ["logs"]
+    first = mixture.certificate["ask_next"][0]
+    assert first["source"] == "web"
+    assert first["worth"] > 1e-4
