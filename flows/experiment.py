@@ -10,7 +10,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
 from flows.environment import open_home, prefect_settings, prepare_environment
-from flows.parts import evaluate_snapshots, rated_by_rules, train_experts, utility_of, weights_learnt
+from flows.parts import (
+    evaluate_models,
+    evaluate_snapshots,
+    rated_by_rules,
+    train_experts,
+    utility_of,
+    weights_learnt,
+)
 from flows.running import running
 from flows.settings import Experiment
 from storage.artifacts import Artifact
@@ -19,7 +26,7 @@ from storage.planned import PlannedRun
 from storage.run_records import find_record
 from storage.runs import RunSummary, summarise
 from storage.unrecorded import AnyRun
-from tasks.evaluation.task import check_specialisation, evaluate_model
+from tasks.evaluation.task import check_specialisation
 from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
 from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.run_results import RunResults
@@ -84,9 +91,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     own = {name: mixtures[name] for name in own_tasks}
     experts = train_experts(run, training, corpus, own, seed)
     models = {"seed": seed, **experts}
-    scores: dict[str, Artifact] = {
-        name: evaluate_model(run, name, model, corpus, e.evaluation) for name, model in models.items()
-    }
+    scores = evaluate_models(run, models, corpus, e.evaluation)
     check = e.experts.specialisation_check
     specialisation = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, check)
 
@@ -97,8 +102,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         for settings in e.stitching.composed()
     }
     combined["stitched"] = train_stitches(run, e.stitching, training, data, lineage)
-    for name, model in combined.items():
-        scores[name] = evaluate_model(run, name, model, corpus, e.evaluation)
+    scores |= evaluate_models(run, combined, corpus, e.evaluation)
 
     models |= combined
     snapshots = evaluate_snapshots(run, models, corpus, e.evaluation)

@@ -9,6 +9,7 @@ from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
+from tasks.evaluation.snapshot_names import snapshot_name
 from tasks.evaluation.task import evaluate_model
 from tasks.mixture.learnt import LearntMixture
 from tasks.mixture.settings import MixtureSettings
@@ -17,6 +18,7 @@ from tasks.preference.settings import ProgrammaticSettings
 from tasks.proxies.ablation.proxy_plans import ProxyPlan, proxy_plans
 from tasks.proxies.ablation.task import train_proxy
 from tasks.proxies.online.task import learn_weights
+from tasks.side_by_side import side_by_side
 from tasks.stage import StageTask
 from tasks.training.task import train_expert
 from tasks.training.training_run import Training, TrainingData
@@ -40,6 +42,14 @@ def train_experts(
     return in_parallel(run, train_expert, calls, training.settings.parallel_experts)
 
 
+def evaluate_models(
+    run: AnyRun, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
+) -> dict[str, Artifact]:
+    """Scores of the models by name, as many at a time as the settings allow."""
+    calls = {name: (run, name, model, corpus, settings) for name, model in models.items()}
+    return in_parallel(run, evaluate_model, calls, settings.at_once)
+
+
 def evaluate_snapshots(
     run: AnyRun, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
 ) -> dict[str, Artifact]:
@@ -47,11 +57,11 @@ def evaluate_snapshots(
 
     A model that was combined without training has none; in a plan, one that is not trained yet has none either.
     """
-    scores = [
-        evaluate_model(run, name, model, corpus, settings, snapshot=step)
+    calls = {
+        snapshot_name(name, step): (run, name, model, corpus, settings, None, step)
         for name, model, step in _snapshots(models)
-    ]
-    return {artifact.name: artifact for artifact in scores}
+    }
+    return in_parallel(run, evaluate_model, calls, settings.at_once)
 
 
 def respond_all(
@@ -131,8 +141,9 @@ def weights_learnt(
 def in_parallel(run: AnyRun, task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
     """Calls of a task by name, as Prefect tasks of their own, at most so many at a time."""
     at_work: list[Any] = []
-    for arguments in calls.values():
-        at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))
+    with side_by_side(min(at_most, len(calls))):
+        for arguments in calls.values():
+            at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))
     results = {name: future.result() for name, future in zip(calls, at_work, strict=True)}
     run.go_on()
     return results

@@ -14,20 +14,14 @@ if TYPE_CHECKING:
 
 
 def print_fit(told: dict[str, Any]) -> None:
-    """Scores by loss, regret, the stack of `auto`, and one prediction a row."""
+    """Scores by loss, regret, what `auto` is the middle of, and one prediction a row."""
     about = told["about"]
     say(
         f"law {told['law']}: {about['runs']} runs, {len(about['sources'])} sources, {len(about['losses'])} losses, "
         f"fitted in {told['seconds']['fit']:.1f} s"
     )
-    if "stack" in about:
-        shares = ", ".join(f"{law} {weight:.2f}" for law, weight in about["stack"].items())
-        say(f"stack: {shares}")
-    for kind, scores in about.get("held_out", {}).items():
-        say(
-            f"inside the runs, {HELD_OUT[kind]}: Spearman of the mean loss {scores['auto']:.4f} (auto); "
-            + ", ".join(f"{law} {value:.3f}" for law, value in scores.items() if law != "auto")
-        )
+    if "middle_of" in about:
+        say(f"the middle of: {', '.join(about['middle_of'])}")
     if told["spearman"]:
         _print_scores(told)
     elif told["predict"]:
@@ -35,9 +29,6 @@ def print_fit(told: dict[str, Any]) -> None:
     if told["not_scored"]:
         say(f"not in both tables, so not scored: {', '.join(told['not_scored'])}")
     _print_predictions(told)
-
-
-HELD_OUT = {"random": "random runs held out", "far": "whole groups of like mixtures held out"}
 
 
 def _print_scores(told: dict[str, Any]) -> None:

@@ -10,7 +10,10 @@ import datasets
 import lm_eval.api.task
 from tqdm import tqdm
 
+from tasks.side_by_side import entered_once
 
+
+@entered_once
 @contextmanager
 def quiet_harness() -> Iterator[None]:
     """Only errors of harness and Hub are logged, and neither the harness nor `datasets` shows progress bars."""

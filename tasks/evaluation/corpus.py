@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.benchmarks.items import Benchmark, read_items
 from tasks.evaluation.settings import EvaluationSettings
+from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
@@ -49,16 +50,17 @@ def evaluate_on_corpus(
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
     folders = [] if settings.task_folder is None else [settings.task_folder]
-    return evaluate(
-        models.load_causal_lm(model_folder).to(PartialState().device),
-        load_tokenizer(corpus / "tokenizer"),
-        [*benchmarks, *settings.lm_eval_tasks, *folders],
-        name=name,
-        heldout=heldout,
-        batch_size=settings.batch_size,
-        max_length=settings.max_length,
-        chosen=ChosenItems(settings.dev_share, settings.max_items, side),
-    )
+    with own_cores():
+        return evaluate(
+            models.load_causal_lm(model_folder).to(PartialState().device),
+            load_tokenizer(corpus / "tokenizer"),
+            [*benchmarks, *settings.lm_eval_tasks, *folders],
+            name=name,
+            heldout=heldout,
+            batch_size=settings.batch_size,
+            max_length=settings.max_length,
+            chosen=ChosenItems(settings.dev_share, settings.max_items, side),
+        )
 
 
 def heldout_texts(corpus: Path, facts: dict[str, Any], max_bytes: int) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.benchmarks.quiet_harness import quiet_harness
+from tasks.side_by_side import entered_once
 
 Request = tuple[Any, list[int], list[int]]
 
@@ -129,6 +130,7 @@ def harness_model(
                 module.training = mode
 
 
+@entered_once
 @contextmanager
 def kept_random_states() -> Iterator[None]:
     """Fixed seeds inside, for tasks that sample; the states of before afterwards."""

@@ -9,12 +9,24 @@ class EvaluationSettings(BenchmarkSettings):
     """The benchmarks, and how models are scored on them."""
 
     batch_size: int = Field(16, ge=1, le=4096, description="Sequences scored at a time.")
+    parallel: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Models scored at the same time; they share the cores. One at a time where there are tasks of "
+        "lm-eval, which may draw random numbers.",
+    )
     max_length: int | None = Field(
         None, ge=16, description="Tokens a model is shown at most; empty: as many as it was made for."
     )
     bits_per_byte_bytes: int = Field(
         100_000, ge=1_000, description="Bytes of held-out text a source that bits per byte are measured on."
     )
+
+    @property
+    def at_once(self) -> int:
+        """How many models are scored at the same time."""
+        return 1 if self.lm_eval_tasks or self.task_folder is not None else self.parallel
 
 
 class SpecialisationSettings(BaseModel):

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tasks.side_by_side import own_cores
 from tasks.training.settings import TrainingSettings
 
 ROW_PREFIX = "step-row "
@@ -78,7 +79,12 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
 
 
 def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
-    """The part of `run_job` that every process runs."""
+    """The part of `run_job` that every process runs, on its share of the cores."""
+    with own_cores():
+        return _train_job(job, report)
+
+
+def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
     import torch
     from accelerate import PartialState
 

@@ -78,7 +78,9 @@ class TrainingSettings(BaseModel):
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 runs the forward pass in autocast.")
     processes: int = Field(1, ge=1, le=64, description="Processes, launched by torchrun where above 1.")
-    parallel_experts: int = Field(1, ge=1, le=16, description="Experts trained at the same time.")
+    parallel_experts: int = Field(
+        1, ge=1, le=16, description="Experts trained at the same time; they share the cores."
+    )
     checkpoint_seconds: float = Field(20.0, gt=0, description="Seconds between checkpoints.")
     snapshots: int = Field(
         0,

@@ -66,12 +66,6 @@ def _fitted(runs: RunTable, tables: dict[str, RunTable]) -> Iterator[str]:
                 f"    {name} ({result['runs']} mixtures): mean {result['spearman_mean']:.4f} [{low:.3f}, {high:.3f}], "
                 f"regret top-1 {result['regret']['top_1']:.4f}, top-5 {result['regret']['top_5']:.4f}; {each}"
             )
-        if "stack" in fitted.about:
-            stack = ", ".join(f"{part} {weight:.2f}" for part, weight in fitted.about["stack"].items())
-            yield f"    stack: {stack}"
-            for kind, scores in fitted.about["held_out"].items():
-                inside = ", ".join(f"{part} {value:.3f}" for part, value in scores.items())
-                yield f"    Spearman of the mean inside the runs, {kind} folds: {inside}"
 
 
 def _efficient(runs: RunTable, others: RunTable) -> Iterator[str]:

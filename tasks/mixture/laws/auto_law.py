@@ -1,4 +1,4 @@
-"""The law `auto`: see `stacking`."""
+"""The law `auto`: see `middle_of_laws`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class AutoSettings(MethodSettings):
 
 
 def _fit(*known: Any) -> Predictor:
-    from tasks.mixture.laws.stacking import fit_stack
+    from tasks.mixture.laws.middle_of_laws import fit_middle
 
-    return fit_stack(*known)
+    return fit_middle(*known)
 
 
 LAW = Law(
     settings=AutoSettings,
     title="auto",
-    line="a weighted mean of laws, chosen by cross-validation inside the runs",
-    paper="Wolpert 1992, stacked generalisation",
-    equation="loss_k = sum over laws of v_law loss_law,k",
+    line="of five laws the middle three, averaged",
+    paper="Jose and Winkler 2008, trimmed means of forecasts",
+    equation="loss_k = mean of loss_law,k without the highest and the lowest law",
     fit=_fit,
     fewest_runs=8,
 )

@@ -1,4 +1,4 @@
-"""The law `diminishing+gp`: see `stacking`."""
+"""The law `diminishing+gp`: see `middle_of_laws`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DiminishingGpSettings(MethodSettings):
 
 
 def _fit(*known: Any) -> Predictor:
-    from tasks.mixture.laws.stacking import fit_residual_process
+    from tasks.mixture.laws.middle_of_laws import fit_residual_process
 
     return fit_residual_process(*known)
 

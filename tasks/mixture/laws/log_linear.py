@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tasks.method import MethodSettings
 from tasks.mixture.laws.law import Law
 from tasks.mixture.laws.least_squares import Penalised, best_penalised
-from tasks.mixture.laws.predictor import Column, Predictor, for_each_loss, robust_scale, stacked
+from tasks.mixture.laws.predictor import Predictor, robust_scale
 from tasks.mixture.solver.capped_simplex import Array
 
 FLOORS = (0.3, 0.9)
@@ -26,31 +27,36 @@ class LogLinearSettings(MethodSettings):
 
 def fit_log_linear(mixtures: Array, losses: Array) -> Predictor:
     """The log-linear law for mixtures (n, d) and losses (n, m), from several starts, penalties by leave-one-out."""
-    fitted = for_each_loss(lambda k: _log_linear(mixtures, losses[:, k]), losses.shape[1], in_threads=False)
-    about = {"penalties": [penalty for _, penalty in fitted]}
-    return Predictor(stacked([column for column, _ in fitted]), True, about)
+    d, targets = mixtures.shape[1], losses.T
+    lowest, scales = targets.min(axis=1), np.array([robust_scale(target) for target in targets])
+    is_positive = lowest > 0
 
-
-def _log_linear(mixtures: Array, target: Array) -> tuple[Column, float]:
-    d = mixtures.shape[1]
-    lowest, scale = float(target.min()), robust_scale(target)
+    def grown(points: Array, p: Array) -> Array:
+        return np.exp(np.clip(p[:, :d] @ points.T, -50, 50))
 
     def model(p: Array) -> tuple[Array, Array]:
-        grown = np.exp(np.clip(mixtures @ p[:d], -50, 50))
-        return p[d] + grown, np.column_stack([grown[:, None] * mixtures, np.ones(len(grown))])
+        """Values (k, n) and Jacobian (k, n, d + 1) by the parameters (t, c)."""
+        rising = grown(mixtures, p)[..., None]
+        slopes = np.concatenate([rising * mixtures, np.ones_like(rising)], axis=2)
+        return p[:, d, None] + rising[..., 0], slopes
 
-    starts = []
-    for floor in FLOORS:
-        c = floor * lowest if lowest > 0 else lowest - scale
-        logs = np.log(target - c + 1e-3 * scale)
-        flat = np.linalg.solve(mixtures.T @ mixtures + 1e-2 * np.eye(d), mixtures.T @ (logs - logs.mean()))
-        starts.append(np.append(flat + logs.mean(), c))
-    bounds = np.array([[-np.inf, np.inf]] * d + [[0.0 if lowest > 0 else -np.inf, np.inf]])
-    spread = np.zeros((d, d + 1))
-    spread[:, :d] = np.eye(d) - 1 / d
-    problem = Penalised(model, target, scale, spread, bounds)
-    p, penalty = best_penalised(problem, starts)
-    return lambda points: p[d] + np.exp(np.clip(points @ p[:d], -50, 50)), penalty
+    with threadpool_limits(limits=1):  # with more, sums round differently from machine to machine
+        starts = []
+        for floor in FLOORS:
+            c = np.where(is_positive, floor * lowest, lowest - scales)
+            logs = np.log(targets - c[:, None] + 1e-3 * scales[:, None])
+            mean = logs.mean(axis=1, keepdims=True)
+            ridge = mixtures.T @ mixtures + 1e-2 * np.eye(d)
+            flat = np.linalg.solve(ridge, mixtures.T @ (logs - mean).T).T
+            starts.append(np.column_stack([flat + mean, c]))
+        bounds = np.tile([-np.inf, np.inf], (len(targets), d + 1, 1))
+        bounds[:, d, 0] = np.where(is_positive, 0.0, -np.inf)
+        spread = np.zeros((d, d + 1))
+        spread[:, :d] = np.eye(d) - 1 / d
+        problem = Penalised(model, targets, np.ones(targets.shape), scales, spread, bounds)
+        p, penalties = best_penalised(problem, starts)
+    about = {"penalties": penalties.tolist()}
+    return Predictor(lambda points: (p[:, d, None] + grown(points, p)).T, True, about)
 
 
 LAW = Law(

@@ -1,4 +1,4 @@
-"""The stack of `auto` and the prior of `fusion`."""
+"""The laws that are made of others: `auto`, and the prior of `fusion`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,9 @@ import pandas as pd
 import pytest
 
 from tasks.mixture.laws.fitted_law import fit_law
-from tasks.mixture.laws.run_folds import far_folds, random_folds
-from tasks.mixture.laws.stacking import stack_weights
+from tasks.mixture.laws.lightgbm_trees import fit_trees
+from tasks.mixture.laws.run_folds import random_folds
 from tests.tasks.mixture.laws.made_runs import SOURCES, TASKS, made_mixtures, power_losses
-
-
-def test_errors_that_cancel_share_the_weight():
-    errors = {("random", 0): {"above": np.array([[1.0], [1.0]]), "below": np.array([[-1.0], [-1.0]])}}
-    assert stack_weights(errors) == pytest.approx({"above": 0.5, "below": 0.5}, abs=1e-4)
-
-
-def test_a_law_that_is_right_gets_the_weight():
-    noise = np.random.default_rng(0).normal(size=(20, 2))
-    errors = {("random", 0): {"right": 0.01 * noise, "wrong": noise + 3}}
-    weights = stack_weights(errors)
-    assert weights["right"] > 0.98
-    assert sum(weights.values()) == pytest.approx(1)
 
 
 def test_a_mixture_is_never_on_both_sides_of_a_fold():
@@ -33,25 +20,25 @@ def test_a_mixture_is_never_on_both_sides_of_a_fold():
         assert {i // 2 for i in fold}.isdisjoint({i // 2 for i in set(range(40)) - set(fold)})
 
 
-def test_far_folds_hold_out_like_mixtures_together():
-    """Four bundles around four corners: each is one fold."""
-    draw = np.random.default_rng(0)
-    corner = np.repeat(np.arange(4), 15)
-    mixtures = np.stack([draw.dirichlet(np.where(np.arange(4) == c, 50.0, 1.0)) for c in corner])
-    folds = far_folds(mixtures)
-    assert sorted(sorted(set(corner[fold])) for fold in folds) == [[0], [1], [2], [3]]
-    assert far_folds(mixtures[:20]) == []
-
-
 def test_auto_is_no_worse_than_its_parts_and_says_what_it_is():
     runs, others = made_mixtures(64, 0), made_mixtures(100, 1)
     noise = np.random.default_rng(2).normal(size=(64, 2)) * 0.01
     law = fit_law(runs, power_losses(runs, 0.5) + noise, "auto")
     truth = power_losses(others, 0.5)
     assert np.sqrt(((law.predict(others) - truth) ** 2).mean().mean()) < 0.01
-    assert sum(law.about["stack"].values()) == pytest.approx(1)
-    assert set(law.about["held_out"]) == {"random", "far"}
-    assert law.about["held_out"]["random"]["auto"] > 0.95
+
+
+def test_auto_is_the_mean_of_the_middle_three_of_its_five_laws():
+    runs, others = made_mixtures(64, 0), made_mixtures(20, 1)
+    losses = power_losses(runs, 0.5) + np.random.default_rng(2).normal(size=(64, 2)) * 0.05
+    auto = fit_law(runs, losses, "auto")
+    assert auto.about["middle_of"] == ["diminishing", "power", "gp", "diminishing+gp", "lightgbm"]
+    shapes = [
+        fit_law(runs, losses, law).predict(others) for law in ("diminishing", "power", "gp", "diminishing+gp")
+    ]
+    trees = fit_trees(runs.to_numpy(), losses.to_numpy(), quick=True).predict(others.to_numpy())
+    five = np.sort([*(found.to_numpy() for found in shapes), trees], axis=0)
+    assert auto.predict(others).to_numpy() == pytest.approx(five[1:4].mean(axis=0), rel=1e-9)
 
 
 def test_auto_can_do_with_few_runs():
