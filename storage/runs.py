@@ -143,7 +143,9 @@ class RunSummary:
     seconds: float | None
     error: str | None
     report: str | None
+    answer: list[str] = field(default_factory=list)
     scores: list[dict] = field(default_factory=list)
+    samples: list[dict] = field(default_factory=list)
     mixtures: dict[str, dict] = field(default_factory=dict)
     utility: list[dict] = field(default_factory=list)
     specialisation: list[dict] = field(default_factory=list)
@@ -159,7 +161,7 @@ class RunSummary:
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
     store = ArtifactStore(home)
-    lists = ("scores", "utility", "specialisation", "forecast", "duel", "stitch_duel")
+    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", "duel", "stitch_duel")
     collected: dict = {"mixtures": {}, **{name: [] for name in lists}}
     report = None
     for entry in record["stages"]:

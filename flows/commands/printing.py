@@ -21,7 +21,9 @@ GROUPED_FROM = 16  # results of a stage that a plan lists one by one
 
 
 def print_summary(summary: RunSummary) -> None:
-    """The headline table, the forecast, and where the report is."""
+    """The answer in sentences, the headline table, what the models write, the forecast, and where the report is."""
+    for sentence in summary.answer:
+        say(sentence)
     models = without_snapshots(score["model"] for score in summary.scores)
     if summary.stitch_duel:
         show(stitch_duel_table(summary.name, summary.stitch_duel))
@@ -41,7 +43,7 @@ def print_summary(summary: RunSummary) -> None:
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
         show(table)
-    for line in forecast_lines(summary.forecast):
+    for line in [*sample_lines(summary.samples), *forecast_lines(summary.forecast)]:
         say(line)
     hits = sum(stage["cache_hit"] for stage in summary.stages)
     took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
@@ -86,6 +88,21 @@ def stitch_duel_table(name: str, rows: list[dict]) -> Table:
     for model in sorted(average, key=lambda model: average[model]):
         table.add_row(model, *(cells.get((model, measure), "–") for measure in measures))
     return table
+
+
+def sample_lines(samples: list[dict]) -> list[str]:
+    """A prompt a source, and below it what each model goes on with."""
+    lines = []
+    for source in dict.fromkeys(row["source"] for row in samples):
+        own = [row for row in samples if row["source"] == source]
+        width = max(len(row["model"]) for row in own)
+        lines.append(f"{source}, continued: {_on_one_line(own[0]['prompt'])} ...")
+        lines += [f"  {row['model']:{width}}  {_on_one_line(row['text'])}" for row in own]
+    return lines
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:

@@ -22,15 +22,17 @@ def evaluate_on_corpus(
     settings: EvaluationSettings,
     side: Literal["dev", "test"] = "test",
     also: Sequence[tuple[Path, dict[str, Any]]] = (),
-) -> Scores:
-    """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts.
+    samples: int = 0,
+) -> tuple[Scores, list[dict[str, str]]]:
+    """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
     side: which items of the tasks; held-out text is scored on the test side alone. also: further folders, with
-    their facts, that hold tasks and held-out texts as a corpus does.
+    their facts, that hold tasks and held-out texts as a corpus does. samples: as `samples_of_text` counts them.
     """
     from accelerate import PartialState
 
     import models
+    from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
     from tasks.sources.tokenization import load_tokenizer
 
@@ -51,9 +53,11 @@ def evaluate_on_corpus(
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
     folders = [] if settings.task_folder is None else [settings.task_folder]
     with own_cores():
-        return evaluate(
-            models.load_causal_lm(model_folder).to(PartialState().device),
-            load_tokenizer(corpus / "tokenizer"),
+        model = models.load_causal_lm(model_folder).to(PartialState().device)
+        tokenizer = load_tokenizer(corpus / "tokenizer")
+        scores = evaluate(
+            model,
+            tokenizer,
             [*benchmarks, *settings.lm_eval_tasks, *folders],
             name=name,
             heldout=heldout,
@@ -61,6 +65,7 @@ def evaluate_on_corpus(
             max_length=settings.max_length,
             chosen=ChosenItems(settings.dev_share, settings.max_items, side),
         )
+        return scores, samples_of_text(model, tokenizer, corpus, facts, samples)
 
 
 def heldout_texts(corpus: Path, facts: dict[str, Any], max_bytes: int) -> dict[str, list[str]]:

@@ -23,6 +23,13 @@ class EvaluationSettings(BenchmarkSettings):
         100_000, ge=1_000, description="Bytes of held-out text a source that bits per byte are measured on."
     )
 
+    samples: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="Sources whose first held-out document each model continues, for people to read.",
+    )
+
     @property
     def at_once(self) -> int:
         """How many models are scored at the same time."""

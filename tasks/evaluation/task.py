@@ -17,7 +17,7 @@ from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 5
+VERSION = 6
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",
@@ -50,7 +50,8 @@ def evaluate_model(
         inputs["task_folder"] = digest_named(settings.task_folder)
     if probes is not None:
         inputs["probes"] = probes.digest
-    identity = settings.model_dump(mode="json", include=SCORING_FIELDS)
+    samples = settings.samples if snapshot is None else 0
+    identity = {**settings.model_dump(mode="json", include=SCORING_FIELDS), "samples": samples}
     if snapshot is not None:
         identity["snapshot"] = snapshot
 
@@ -59,9 +60,11 @@ def evaluate_model(
 
         progress.say("scoring")
         also = () if probes is None else ((probes.path, probes.facts),)
-        scores = evaluate_on_corpus(model.path / place, name, corpus.path, corpus.facts, settings, also=also)
+        scores, written = evaluate_on_corpus(
+            model.path / place, name, corpus.path, corpus.facts, settings, also=also, samples=samples
+        )
         scores.save(folder)
-        return {"scores": scores.rows()}
+        return {"scores": scores.rows(), "samples": [{"model": name, **row} for row in written]}
 
     def cost() -> Cost:
         told = [corpus.facts] if probes is None else [corpus.facts, probes.facts]
@@ -78,7 +81,7 @@ def evaluate_model(
             build=build,
             label=name,
             cost=cost,
-            expected=lambda: {"scores": []},
+            expected=lambda: {"scores": [], "samples": []},
             headline=_headline,
         )
     )

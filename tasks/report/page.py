@@ -80,10 +80,12 @@ class ReportData(RunResults):
         return sorted(names, key=lambda name: self.models[name].stage == "stitched")
 
 
-def write_page(data: ReportData, path: Path) -> None:
-    """Write the report on a run to `path`: HTML that needs no other file and no network."""
+def write_page(data: ReportData, path: Path) -> list[str]:
+    """Write the report on a run to `path`, HTML that needs no other file and no network; its first sentences."""
     environment = page_environment()
-    path.write_text(environment.get_template("template.html").render(**page_context(data)), encoding="utf-8")
+    context = page_context(data)
+    path.write_text(environment.get_template("template.html").render(**context), encoding="utf-8")
+    return context["answer"]
 
 
 def page_context(data: ReportData) -> dict[str, Any]:
@@ -129,8 +131,8 @@ def _headline(
         "asked": words.asked(data.corpus.facts["sources"], data.tasks, experts, budget),
         "answer": [
             _on_mixture(data),
-            words.on_benchmarks(means),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
+            words.on_benchmarks(means),
             words.on_specialisation(data.specialisation.facts["specialisation"], kept),
             words.on_preference(data.forecast.facts["forecast"], forecast.about["confidence"]),
         ],

@@ -11,7 +11,7 @@ from storage.unrecorded import AnyRun
 from tasks.report.run_results import PAGE, RunResults
 from tasks.stage import Progress, show_text, stage_task
 
-VERSION = 6
+VERSION = 7
 
 
 @stage_task(name="report", task_run_name="report")
@@ -24,8 +24,7 @@ def write_report(run: AnyRun, results: RunResults) -> Artifact:
 
         progress.say("drawing")
         told = {each.name: getattr(results, each.name) for each in fields(results)}
-        write_page(ReportData(**told), folder / PAGE)
-        return {"page": PAGE}
+        return {"page": PAGE, "answer": write_page(ReportData(**told), folder / PAGE)}
 
     artifact = run.stage(
         Stage(
@@ -36,7 +35,7 @@ def write_report(run: AnyRun, results: RunResults) -> Artifact:
             identity={"title": results.title},
             inputs=results.inputs,
             build=build,
-            expected=lambda: {"page": PAGE},
+            expected=lambda: {"page": PAGE, "answer": []},
             headline=lambda facts: facts["page"],
         )
     )

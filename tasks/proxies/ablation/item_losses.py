@@ -56,7 +56,7 @@ def run_proxy(
         ),
         report,
     )
-    scores = evaluate_on_corpus(
+    scores, _ = evaluate_on_corpus(
         progress / "model", proxy.name, corpus.path, corpus.facts, evaluation, side="dev"
     )
     return item_losses(scores), outcome

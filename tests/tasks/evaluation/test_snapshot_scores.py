@@ -56,8 +56,12 @@ def run(home) -> Run:
 
 def test_a_snapshot_is_scored_as_a_model_of_its_own(run, corpus, trained, tmp_path):
     final = evaluate_model(run, "seed", trained, corpus, SETTINGS)
+    (sample,) = final.facts["samples"]
+    assert (sample["model"], sample["source"], sample["prompt"]) == ("seed", "abc", ("abacab" * 20)[:80])
+    assert 0 < len(sample["text"].replace(" ", "")) <= 24
     scores = evaluate_snapshots(run, {"seed": trained}, corpus, SETTINGS)
     assert list(scores) == ["seed@4", "seed@8"]
+    assert not any(artifact.facts["samples"] for artifact in scores.values())
     for step, found in zip((4, 8), scores.values(), strict=True):
         alone = replace(trained, path=tmp_path / str(step), digest=str(step))
         (alone.path).mkdir()
