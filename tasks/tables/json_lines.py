@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -126,16 +126,54 @@ def _rows(path: Path, whole: bool) -> Iterator[tuple[int, dict]]:
             size, rows = size + len(line), rows + 1
             values += sum(line.count(mark) for mark in (b",", b"[", b"{"))  # before they are made
             bounds.check_table(f"{path}:{number}", size, rows, values)
-        try:
-            row = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}:{number}: not UTF-8 (byte {error.start} of the line)") from error
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
-        except RecursionError as error:
-            raise ValueError(f"{path}:{number}: JSON that is nested too deeply to be read") from error
-        except ValueError as error:  # an integer of more digits than Python converts
-            raise ValueError(f"{path}:{number}: JSON that cannot be read: {error}") from error
+        row = parsed(line, f"{path}:{number}", names_once=whole)
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: not a JSON object but {type(row).__name__}")
         yield number, row
+
+
+def read_json(path: Path) -> Any:
+    """The one value of a .json file. Raises ValueError as `read_json_table` does, and for half surrogate pairs."""
+    content, bounds = io.BytesIO(), limits()
+    for number, line in enumerate(open_lines(path), 1):
+        bounds.check_table(f"{path}:{number}", size=content.tell() + len(line))
+        content.write(line)
+    value = parsed(content.getvalue().removeprefix(codecs.BOM_UTF8), str(path))
+    check_text(value, str(path))
+    return value
+
+
+def parsed(text: bytes, where: str, names_once: bool = True) -> Any:
+    """The JSON value of a text. Raises ValueError naming the place of what is none, and of an object in which a name
+    stands twice where `names_once`."""
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_object if names_once else None)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 (byte {error.start} of the line)") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: JSON that is nested too deeply to be read") from error
+    except ValueError as error:  # a name that stands twice; an integer of more digits than Python converts
+        raise ValueError(f"{where}: JSON that cannot be read: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"{next(name for name in names if names.count(name) > 1)!r} stands twice in an object"
+        )
+    return found
+
+
+def check_text(value: Any, where: str) -> None:
+    """Raises ValueError naming the place of a value in which half of a surrogate pair stands: it is no text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = ascii(error.object[max(0, error.start - 20) : error.end])
+        raise ValueError(f"{where}: half of a surrogate pair is no text: {around}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: JSON that is nested too deeply to be read") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from tasks.mixture.laws.run_table import (
     numbers,
     read_table,
 )
-from tasks.tables.table import as_text, cells_of
+from tasks.tables.json_lines import read_json
+from tasks.tables.table import as_number, as_text, cells_of
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:
@@ -54,7 +56,7 @@ def read_mixtures(path: str | Path) -> pd.DataFrame:
     A table: the first column is the mixture's name, the others are sources (w_NAME and the like, or
     NAME). JSON: {"name": {"source": weight}}; a source left out has weight 0.
     """
-    if Path(path).suffix.lower() == ".json":
+    if Path(str(path).lower().removesuffix(".gz").removesuffix(".zst")).suffix == ".json":
         return normalised(str(path), _from_json(path))
     table = _named(path, "mixture", "a column for each source")
     columns = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES) or {name: name for name in table.columns}
@@ -62,16 +64,22 @@ def read_mixtures(path: str | Path) -> pd.DataFrame:
 
 
 def _from_json(path: str | Path) -> pd.DataFrame:
+    asked = 'it must hold {"name": {"source": weight}}'
     if not Path(path).is_file():
-        raise ValueError(f'{path}: no such file; it must hold {{"name": {{"source": weight}}}}')
-    try:
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
-        table = pd.DataFrame.from_dict(told, orient="index").fillna(0.0).astype(float)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: must hold {{"name": {{"source": weight}}}}: {error}') from error
-    if table.empty:
-        raise ValueError(f'{path}: holds no mixture; it must hold {{"name": {{"source": weight}}}}')
-    return table
+        raise ValueError(f"{path}: no such file; {asked}")
+    told = read_json(Path(path))
+    if not isinstance(told, dict) or not all(isinstance(weights, dict) for weights in told.values()):
+        raise ValueError(f"{path}: {asked}; it holds another value")
+    if not any(told.values()):
+        raise ValueError(f"{path}: holds no mixture; {asked}")
+    for name, weights in told.items():
+        for source, weight in weights.items():
+            if isinstance(weight, str | list | dict) or not math.isfinite(as_number(weight)):
+                raise ValueError(
+                    f"{path}: weight of {source!r} in {name!r}: {json.dumps(weight)[:80]} is no finite number; leave "
+                    "a source out where it has none"
+                )
+    return pd.DataFrame.from_dict(told, orient="index").fillna(0.0).astype(float)
 
 
 def _named(path: str | Path, what: str, others: str) -> pd.DataFrame:

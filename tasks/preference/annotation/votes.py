@@ -16,7 +16,19 @@ from tasks.tables.table import as_number, as_text
 FIRST_WORDS = ("a", "modela", "model1", "responsea", "answera", "assistanta", "first", "left")
 SECOND_WORDS = ("b", "modelb", "model2", "responseb", "answerb", "assistantb", "second", "right")
 TIE_WORDS = (
-    *("tie", "ties", "tied", "draw", "equal", "same", "both", "neither", "bothbad", "bothgood", "nopreference"),
+    *(
+        "tie",
+        "ties",
+        "tied",
+        "draw",
+        "equal",
+        "same",
+        "both",
+        "neither",
+        "bothbad",
+        "bothgood",
+        "nopreference",
+    ),
     *("tiebothbad", "tiebothgood", "botharebad", "botharegood", "equallybad", "equallygood"),
 )
 WORDS = {

@@ -56,7 +56,8 @@ def test_a_code_book_that_is_not_clear_is_refused(cells: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "first", "second"), [("a", "B", "A"), ("MODEL", "Model", "model"), ("model 1", "model-2", "model-1")]
+    ("cell", "first", "second"),
+    [("a", "B", "A"), ("MODEL", "Model", "model"), ("model 1", "model-2", "model-1")],
 )
 def test_a_vote_that_can_mean_either_is_refused(cell: str, first: str, second: str) -> None:
     (told,) = _values(cell, first=first, second=second)
@@ -79,7 +80,13 @@ def test_a_file_of_unclear_codes_is_named_once(tmp_path: Path) -> None:
 
 def test_columns_of_annotators_share_a_code_book() -> None:
     wide = pd.DataFrame(
-        {"item": ["i", "j"], "model_a": "x", "model_b": "y", "annotator_1": ["1", "0"], "annotator_2": ["-1", None]}
+        {
+            "item": ["i", "j"],
+            "model_a": "x",
+            "model_b": "y",
+            "annotator_1": ["1", "0"],
+            "annotator_2": ["-1", None],
+        }
     )
     assert sorted(read_judgements(wide).rows["value"]) == [0.0, 0.5, 1.0]
     with pytest.raises(ValueError, match="no choice in the columns annotator_1, annotator_2"):
