@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.mixture.solver.capped_simplex import Array
+from tasks.pseudo_inverse import pseudo_inverse
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 HUBER = 0.3
@@ -130,6 +131,6 @@ def _leave_one_out(problem: Penalised, p: Array, penalty: float) -> float:
     trust = np.sqrt(np.minimum(1.0, HUBER / np.maximum(np.abs(errors), 1e-300)))
     rows = trust[:, None] * slopes / problem.scale
     rest = problem.penalised
-    inverse = np.linalg.pinv(rows.T @ rows + penalty * rest.T @ rest, hermitian=True)
+    inverse = pseudo_inverse(rows.T @ rows + penalty * rest.T @ rest, hermitian=True)
     leverage = np.einsum("nq,qr,nr->n", rows, inverse, rows)
     return robust_error(errors / np.maximum(1 - leverage, 1e-3))
