@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.console import print_json
+from flows.commands.console import listen_to_readers, print_json
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -177,6 +177,7 @@ def main() -> None:
     1: anything else."""
     prepare_environment()
     end_by_signals()
+    listen_to_readers()
     try:
         app()
     except ValueError as error:

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 160
 NOTHING = "–"
+READERS_LOGGER = "mixstitch.taken"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
@@ -115,6 +117,22 @@ def with_options_of(shared: Callable[..., Any]) -> Callable[[Callable[..., None]
         return called
 
     return decorate
+
+
+def listen_to_readers() -> None:
+    """Says on standard error what the columns of a table were taken for, before the answer."""
+    logger = logging.getLogger(READERS_LOGGER)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not any(isinstance(handler, _ToStandardError) for handler in logger.handlers):
+        logger.addHandler(_ToStandardError())
+
+
+class _ToStandardError(logging.Handler):
+    """Of the moment: what stands in its place later counts."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)
 
 
 def readable_logs() -> None:

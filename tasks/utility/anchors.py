@@ -78,6 +78,9 @@ def read_anchors(path: Path) -> pd.DataFrame:
     for line, (_, given) in zip(table.numbers, table.rows, strict=True):
         where = f"{path}:{line}"
         row = {column: as_text(cell) for column, cell in given.items()}
+        for column in ("source", "task"):
+            if not row[column]:
+                raise ValueError(f"{where}: column {column!r} is empty; a name is needed")
         value = number(where, "value", row["value"], 1.0)
         stated = row.get("stderr", "")
         stderr = number(where, "stderr", stated, math.inf) if stated else None

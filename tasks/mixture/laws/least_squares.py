@@ -121,7 +121,8 @@ def _step(curvature: Array, gradient: Array, free: NDArray[np.bool_], damping: f
 
 
 def _cost(problem: Penalised, values: Array, p: Array, stiffness: Array) -> float:
-    cost = robust_error((values - problem.target) / problem.scale) + float(p @ stiffness @ p)
+    penalty = max(float(p @ stiffness @ p), 0.0)  # by rounding it may fall below
+    cost = robust_error((values - problem.target) / problem.scale) + penalty
     return cost if np.isfinite(cost) else np.inf
 
 

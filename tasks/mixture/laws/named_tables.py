@@ -9,16 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.laws.run_table import (
-    WEIGHT_PREFIXES,
-    WEIGHT_SUFFIXES,
-    marked,
-    normalised,
-    numbers,
-    read_table,
-)
+from tasks.mixture.laws.run_columns import WEIGHT_PREFIXES, WEIGHT_SUFFIXES, marked
+from tasks.mixture.laws.run_table import normalised, numbers, read_table
 from tasks.tables.json_lines import read_json
 from tasks.tables.table import as_number, as_text, cells_of
+from tasks.tables.taken import say_taken
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:
@@ -36,6 +31,7 @@ def read_tokens(path: str | Path) -> dict[str, int]:
         raise ValueError(
             f"{path}: tokens of {wrong.index[0]!r} are {wrong.iloc[0]:g}: must be a whole number above 0"
         )
+    say_taken(str(path), {"sources": list(table.index)}, [name for name in table.columns if name != column])
     return {str(name): int(count) for name, count in counts.items()}
 
 
@@ -47,7 +43,9 @@ def read_weights(path: str | Path) -> dict[str, float]:
             f"{path}: columns {list(table.columns)}: the weights must stand in a column `weight`"
         )
     column = "weight" if "weight" in table.columns else str(table.columns[0])
-    return {str(name): float(value) for name, value in numbers(path, table, {column: column})[column].items()}
+    values = numbers(path, table, {column: column})[column]
+    say_taken(str(path), {"sources": list(table.index)}, [name for name in table.columns if name != column])
+    return {str(name): float(value) for name, value in values.items()}
 
 
 def read_mixtures(path: str | Path) -> pd.DataFrame:
@@ -60,6 +58,8 @@ def read_mixtures(path: str | Path) -> pd.DataFrame:
         return normalised(str(path), _from_json(path))
     table = _named(path, "mixture", "a column for each source")
     columns = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES) or {name: name for name in table.columns}
+    left_out = [name for name in table.columns if name not in columns.values()]
+    say_taken(str(path), {"mixtures": list(table.index), "sources": list(columns)}, left_out)
     return normalised(str(path), numbers(path, table, columns))
 
 
