@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.console import listen_to_readers, print_json
+from flows.commands.console import print_json, readers_heard
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -177,9 +177,9 @@ def main() -> None:
     1: anything else."""
     prepare_environment()
     end_by_signals()
-    listen_to_readers()
     try:
-        app()
+        with readers_heard():
+            app()
     except ValueError as error:
         if os.environ.get("MIXSTITCH_TRACEBACK"):  # for who suspects a fault of ours
             raise
