@@ -9,10 +9,14 @@ LOGGER = logging.getLogger("mixstitch.taken")
 SHOWN_NAMES = 12
 
 
-def say_taken(table: str, taken: Mapping[str, Sequence[str]], left_out: Sequence[str] = ()) -> None:
-    """table: its name; taken: the names by what they were taken for, in the plural; left_out: the other columns."""
+def say_taken(
+    table: str, taken: Mapping[str, Sequence[str]], left_out: Sequence[str] = (), hint: str = ""
+) -> None:
+    """table: its name; taken: the names by what they were taken for, in the plural; left_out: the other columns; hint: how to
+    take one of them."""
     parts = [f"{len(names)} {what} ({shown_names(names)})" for what, names in taken.items() if names]
-    parts += [f"left out: {shown_names(left_out)}"] if left_out else []
+    if left_out:
+        parts += [f"left out: {shown_names(left_out)}", *([hint] if hint else [])]
     LOGGER.info("%s: read as %s", table, "; ".join(parts))
 
 

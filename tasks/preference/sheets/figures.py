@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.preference.sheets.other_columns import what_else
 from tasks.tables.reading import Source, not_empty, table_of
-from tasks.tables.table import Table, column_named, number, plain, text
+from tasks.tables.table import Table, cells_of, column_named, number, plain, text
 
 MODEL = ("model", "model_name", "name")
 QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")
@@ -33,7 +34,8 @@ class Figures:
     """values: models x quantities, NaN where there is none; errors: standard errors alike, NaN unknown.
 
     about: by model family, params_b (billions) and date (days since 1970), NaN where unknown; only the columns
-    that the table had. notes: what was read as what, where that is not plain.
+    that the table had. notes: what was read as what, where that is not plain. left_out: columns or quantities that are
+    none of the role asked for -> what they are.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Figures:
     errors: pd.DataFrame
     about: pd.DataFrame
     notes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,13 @@ def read_figures(
     model_column: str | None = None,
     ignore: Sequence[str] = (),
     only: Sequence[str] = (),
+    role: str | None = None,
+    also: Sequence[str] = (),
 ) -> Figures:
     """Figures of a file or DataFrame; `what` ('scores', 'ratings') names it in messages.
 
-    ignore: columns (wide) or quantities (long) to leave out; only: those to take, all when empty. Raises
+    ignore: columns (wide) or quantities (long) to leave out; only: those to take, all when empty. role: of
+    `other_columns`: what is none of it is left out too, but for `only` and `also`; None: all is taken. Raises
     ValueError for cells that are no numbers, a model or figure that stands twice, and intervals that do not hold their
     figure.
     """
@@ -74,15 +80,30 @@ def read_figures(
     is_long = label is not None and value is not None and label not in ignore and value not in ignore
     about, about_columns = _about(sheet, model, ignore)
     read_as = [f"{column!r} as {kind}" for kind, column in zip(about, about_columns, strict=True)]
+    left: dict[str, str] = {}
     if is_long:
         assert label is not None and value is not None
         cells, notes = _long(sheet, model, label, value, [*about_columns, *ignore])
         cells = [c for c in cells if c.quantity not in ignore and (not only or c.quantity in only)]
-        unknown = sorted(set(only) - {c.quantity for c in cells})
+        known = {c.quantity for c in cells}
+        left = _left_out(dict.fromkeys(c.quantity for c in cells), role, [*only, *also])
+        cells = [c for c in cells if c.quantity not in left]
     else:
         _check_columns(sheet, ignore)
-        cells, notes = _wide(sheet, model, [*about_columns, *ignore], only)
-        unknown = sorted(set(only) - set(sheet.columns))
+        known = set(sheet.columns)
+        columns = [
+            c for c in sheet.columns if c not in (model, *about_columns, *ignore) and (not only or c in only)
+        ]
+        left = _left_out(columns, role, [*only, *also])
+        if role is not None:
+            texts = [c for c in columns if c not in (*left, *only, *also) and _is_words(sheet, c)]
+            left |= dict.fromkeys(texts, "text")
+        if len(left) == len(columns) and left:
+            raise ValueError(
+                f"{sheet.name}: no column of {role}: {_told(left)}; take one with --also, or name one that is"
+            )
+        cells, notes = _wide(sheet, model, [*about_columns, *ignore, *left], only)
+    unknown = sorted(set(only) - known)
     if unknown:
         raise ValueError(f"{sheet.name}: has no {unknown}")
     if not cells:
@@ -92,7 +113,22 @@ def read_figures(
         notes.append(
             f"{sheet.name}: columns read as facts of the models, not as figures: {', '.join(read_as)}."
         )
-    return Figures(sheet.name, *_frames(cells), about, tuple(notes))
+    return Figures(sheet.name, *_frames(cells), about, tuple(notes), left)
+
+
+def _left_out(names: Iterable[str], role: str | None, asked: Sequence[str]) -> dict[str, str]:
+    found = {} if role is None else {name: what_else(name, role) for name in names if name not in asked}
+    return {name: what for name, what in found.items() if what is not None}
+
+
+def _is_words(sheet: Table, column: str) -> bool:
+    """Whether a column holds text alone, without a digit anywhere."""
+    cells = [cell for cell in cells_of(sheet.frame[column]) if cell is not None]
+    return bool(cells) and all(isinstance(c, str) and not any(map(str.isdigit, c)) for c in cells)
+
+
+def _told(left_out: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} is {what}" for name, what in left_out.items())
 
 
 def standard_error(low: Any, high: Any, confidence: float) -> Any:
