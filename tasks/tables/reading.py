@@ -73,7 +73,8 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
         return table
     # newline="": lines may end in any way, and those inside quotes stay as they are.
     stream = io.TextIOWrapper(io.BytesIO(raw), "utf-8", newline="")
-    rows, lines, columns, bounds = [], [], list[str](), limits()
+    rows: list[list[str | None]] = []
+    lines, columns, bounds = list[int](), list[str](), limits()
     csv.field_size_limit(max(csv.field_size_limit(), bounds.line_bytes))  # of the process: never lowered
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     try:

@@ -12,8 +12,10 @@ SHOWN_NAMES = 12
 def say_taken(
     table: str, taken: Mapping[str, Sequence[str]], left_out: Sequence[str] = (), hint: str = ""
 ) -> None:
-    """table: its name; taken: the names by what they were taken for, in the plural; left_out: the other columns; hint: how to
-    take one of them."""
+    """table: its name; taken: the names by what they were taken for, in the plural.
+
+    left_out: the other columns; hint: how to take one of them.
+    """
     parts = [f"{len(names)} {what} ({shown_names(names)})" for what, names in taken.items() if names]
     if left_out:
         parts += [f"left out: {shown_names(left_out)}", *([hint] if hint else [])]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.preference.sheets.facts import read_facts
 from tasks.preference.sheets.other_columns import what_else
 from tasks.tables.reading import Source, not_empty, table_of
 from tasks.tables.table import Table, cells_of, column_named, number, plain, text
@@ -18,9 +19,6 @@ from tasks.tables.table import Table, cells_of, column_named, number, plain, tex
 MODEL = ("model", "model_name", "name")
 QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")
 VALUE = ("score", "value", "rating", "elo")
-FAMILY = ("family", "model_family")
-PARAMS = ("params_b", "params (b)", "model size (b)", "size_b", "parameters_b")
-DATE = ("date", "release_date", "released", "created")
 ENDS = (("_low", "_high"), ("_q025", "_q975"), ("_lower", "_upper"))
 PLAIN_ENDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
 ERROR = ("_stderr", "_se")
@@ -78,7 +76,7 @@ def read_figures(
         raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
     label, value = column_named(sheet, QUANTITY), column_named(sheet, VALUE)
     is_long = label is not None and value is not None and label not in ignore and value not in ignore
-    about, about_columns = _about(sheet, model, ignore)
+    about, about_columns = read_facts(sheet, model, ignore)
     read_as = [f"{column!r} as {kind}" for kind, column in zip(about, about_columns, strict=True)]
     left: dict[str, str] = {}
     if is_long:
@@ -142,7 +140,7 @@ def read_about(source: Source, what: str = "models", model_column: str | None = 
     model = model_column or column_named(sheet, MODEL)
     if model is None or model not in sheet.columns:
         raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
-    about, columns = _about(sheet, model, ())
+    about, columns = read_facts(sheet, model, ())
     if not columns:
         raise ValueError(
             f"{sheet.name}: none of the columns family, params_b (billions), date; columns are {sheet.columns}"
@@ -161,47 +159,6 @@ def _check_columns(sheet: Table, wanted: Sequence[str]) -> None:
     unknown = [column for column in wanted if column not in sheet.columns]
     if unknown:
         raise ValueError(f"{sheet.name}: no column {unknown}; columns are {sheet.columns}")
-
-
-def _about(sheet: Table, model: str, ignore: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    found = {
-        kind: column
-        for kind, names in (("family", FAMILY), ("params_b", PARAMS), ("date", DATE))
-        if (column := column_named(sheet, names)) is not None and column not in ignore and column != model
-    }
-    facts: dict[str, dict[str, Any]] = {}
-    for place, row in sheet.rows:
-        name = text(sheet, place, row, model)
-        facts.setdefault(name, {})
-        for kind, column in found.items():
-            cell = row[column]
-            if cell is None:
-                continue
-            fact: Any = str(cell) if kind == "family" else _params_or_day(sheet, place, kind, column, cell)
-            known = facts[name].setdefault(kind, fact)
-            if known != fact:
-                raise ValueError(
-                    f"{sheet.name} {place}, column {column!r}: {cell!r} for {name!r}, before {known!r}"
-                )
-    frame = pd.DataFrame.from_dict(facts, orient="index").reindex(columns=list(found))
-    return frame, list(found.values())
-
-
-def _params_or_day(sheet: Table, place: str, kind: str, column: str, cell: Any) -> float:
-    if kind == "params_b":
-        params = number(sheet, place, column, cell, "a number of parameters in billions")
-        if params <= 0:
-            raise ValueError(
-                f"{sheet.name} {place}, column {column!r}: {params:g} must be above 0 (billions)"
-            )
-        return params
-    try:
-        day = pd.Timestamp(cell)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{sheet.name} {place}, column {column!r}: {cell!r} is no date; 2024-05-13 is one"
-        ) from error
-    return (day.tz_localize(None) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
 
 
 def _wide(

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.preference.sheets.figures import Figures, read_about, read_figures
-from tasks.preference.sheets.model_names import normalised
+from tasks.preference.sheets.name_joins import Names, near_names, renamed
 from tasks.preference.sheets.other_columns import BENCHMARKS, CATEGORIES, is_rating
 from tasks.tables.reading import Source, not_empty, table_of
 from tasks.tables.taken import say_taken
@@ -88,14 +88,14 @@ def pair(
     _say(rated, CATEGORIES)
     about = [] if models is None else [read_about(models)]
     notes = [note for part in (*tables, rated) for note in part.notes]
-    names = _Names(list(rated.values.index), join)
-    tables = [_renamed(part, names, notes) for part in tables]
-    about = [_renamed(part, names, notes) for part in about]
+    names = Names(list(rated.values.index), join)
+    tables = [renamed(part, names, notes) for part in tables]
+    about = [renamed(part, names, notes) for part in about]
     scored, score_errors = (_side_by_side(tables, part) for part in ("values", "errors"))
     if only_models:
         scored, rated = _only(scored, rated, only_models)
     shared = sorted(set(scored.index) & set(rated.values.index))
-    near = _near(scored.index, rated.values.index)
+    near = near_names(scored.index, rated.values.index)
     if near and join == "exact":
         notes.append(
             f"{len(near)} names match only after normalising and were not joined: "
@@ -104,7 +104,7 @@ def pair(
             + ". Write them alike, or ask for the normalised join."
         )
     for part in about:
-        apart = _near(part.about.index, scored.index.union(rated.values.index))
+        apart = near_names(part.about.index, scored.index.union(rated.values.index))
         if apart and join == "exact":
             notes.append(
                 f"{part.name}: {len(apart)} names match only after normalising, so their facts were not used: "
@@ -129,8 +129,8 @@ def alike_notes(data: Paired) -> list[str]:
             r = float(np.corrcoef(x[both], y[both])[0, 1])
             if abs(r) > ALIKE:
                 notes.append(
-                    f"{benchmark!r} goes with {target!r} at r = {r:.3f} over {int(both.sum())} models: if it is made of "
-                    "that rating, leave it out (--ignore)."
+                    f"{benchmark!r} goes with {target!r} at r = {r:.3f} over {int(both.sum())} models: if it is made "
+                    "of that rating, leave it out (--ignore)."
                 )
     return notes
 
@@ -179,53 +179,6 @@ def _read(
     return replace(found, values=found.values.drop(columns=gone), errors=found.errors.drop(columns=gone))
 
 
-class _Names:
-    """How a name is spelt once tables are joined: as the ratings have it, else as it was first seen."""
-
-    def __init__(self, known: list[str], join: str) -> None:
-        self.spelt: dict[str, str] = {}
-        self.exact = set(known)
-        self.join = join
-        if join == "normalised":
-            counts = defaultdict(list)
-            for name in known:
-                counts[normalised(name)].append(name)
-            self.spelt = {key: alike[0] for key, alike in counts.items() if len(alike) == 1}
-            self.ambiguous = {key for key, alike in counts.items() if len(alike) > 1}
-
-    def of(self, names: list[str]) -> dict[str, str]:
-        """Name -> its spelling; ambiguous names keep their own."""
-        if self.join == "exact":
-            return {}
-        counts = defaultdict(list)
-        for name in names:
-            counts[normalised(name)].append(name)
-        found = {}
-        for key, alike in counts.items():
-            if len(alike) > 1 or key in self.ambiguous or alike[0] in self.exact:
-                continue
-            found[alike[0]] = self.spelt.setdefault(key, alike[0])
-        return {name: spelt for name, spelt in found.items() if name != spelt}
-
-
-def _renamed(part: Figures, names: _Names, notes: list[str]) -> Figures:
-    found = names.of(list(part.about.index))
-    taken = set(part.about.index)
-    found = {name: spelt for name, spelt in found.items() if spelt not in taken}
-    if found:
-        notes.append(
-            f"{part.name}: {len(found)} models joined by normalised name: "
-            + "; ".join(f"{name!r} = {spelt!r}" for name, spelt in sorted(found.items()))
-            + "."
-        )
-    return replace(
-        part,
-        values=part.values.rename(index=found),
-        errors=part.errors.rename(index=found),
-        about=part.about.rename(index=found),
-    )
-
-
 def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:
     """Quantities of several tables as columns; one that several tables have carries the file's name."""
     counts: dict[str, int] = defaultdict(int)
@@ -243,17 +196,6 @@ def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:
     if repeated:
         raise ValueError(f"scores: the same file or quantity is given twice: {repeated}")
     return both
-
-
-def _near(scored: pd.Index, rated: pd.Index) -> list[tuple[str, str]]:
-    exact = set(scored) & set(rated)
-    by_key: dict[str, list[str]] = defaultdict(list)
-    for name in rated:
-        if name not in exact:
-            by_key[normalised(name)].append(name)
-    return sorted(
-        (name, other) for name in scored if name not in exact for other in by_key.get(normalised(name), [])
-    )
 
 
 def _paired(
