@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.preference.annotation.aggregating import aggregate
 from tasks.preference.annotation.judgements import read_judgements
 from tasks.preference.annotation.votes import outcomes
 
@@ -91,3 +92,20 @@ def test_columns_of_annotators_share_a_code_book() -> None:
     assert sorted(read_judgements(wide).rows["value"]) == [0.0, 0.5, 1.0]
     with pytest.raises(ValueError, match="no choice in the columns annotator_1, annotator_2"):
         read_judgements(wide.assign(annotator_1=None, annotator_2=None))
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_score_of_none_or_all_has_an_interval(counts: bool) -> None:
+    if counts:
+        table = pd.DataFrame({"model_a": ["x"], "model_b": ["y"], "wins_a": [6], "wins_b": [0]})
+    else:
+        rows = {"item": range(6), "model_a": "x", "model_b": "y", "annotator": list("pqrstu"), "choice": "A"}
+        table = pd.DataFrame(rows)
+    told = aggregate(table, bootstraps=20, confidence=0.9).ratings.query("level == 'all'").set_index("model")
+    # Wilson: z^2 / (n + z^2) with z = 1.6449 and n = 6.
+    assert told.loc["y", ["score", "score_low", "score_high"]].tolist() == pytest.approx(
+        [0, 0, 0.3108], abs=1e-4
+    )
+    assert told.loc["x", ["score", "score_low", "score_high"]].tolist() == pytest.approx(
+        [1, 0.6892, 1], abs=1e-4
+    )
