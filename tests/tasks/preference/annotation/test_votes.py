@@ -101,7 +101,7 @@ def test_a_score_of_none_or_all_has_an_interval(counts: bool) -> None:
     else:
         rows = {"item": range(6), "model_a": "x", "model_b": "y", "annotator": list("pqrstu"), "choice": "A"}
         table = pd.DataFrame(rows)
-    told = aggregate(table, bootstraps=20, confidence=0.9).ratings.query("level == 'all'").set_index("model")
+    told = aggregate(table, bootstraps=50, confidence=0.9).ratings.query("level == 'all'").set_index("model")
     # Wilson: z^2 / (n + z^2) with z = 1.6449 and n = 6.
     assert told.loc["y", ["score", "score_low", "score_high"]].tolist() == pytest.approx(
         [0, 0, 0.3108], abs=1e-4
