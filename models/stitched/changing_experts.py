@@ -60,7 +60,10 @@ def train_all_stitches(model: StitchedParts) -> None:
 
 
 def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: PreTrainedModel) -> None:
-    """Raise ValueError unless `expert` can be a stream beside a hub of this configuration and dtype, of finite weights."""
+    """Raise ValueError unless `expert` can be a stream beside a hub of this configuration and dtype.
+
+    Its weights must be finite too.
+    """
     check_same_architecture(hub, expert.config, name)
     if expert.dtype != dtype:
         raise ValueError(

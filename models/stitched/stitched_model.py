@@ -71,8 +71,8 @@ class StitchedForCausalLM(CombinedForCausalLM):
         (naming expert, field and both values), where num_stitches is not 1..L, and where the architecture
         cannot be run as a stream.
         """
-        check_runs_as_streams(hub)
         check_finite(hub, "hub")
+        check_runs_as_streams(hub)
         for name, expert in experts.items():
             stitched_experts.check_fits(hub.config, hub.dtype, name, expert)
         base_config = copy.deepcopy(hub.config)

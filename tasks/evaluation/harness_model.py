@@ -78,8 +78,8 @@ class HarnessModel(HFLM):
         for owner, (nats, greedy) in zip(owners, scored, strict=True):
             if math.isnan(nats):
                 raise ValueError(
-                    "the model gives a log-likelihood that is not a number; no score comes of that; allowed: a model whose "
-                    "outputs are finite"
+                    "the model gives a log-likelihood that is not a number, and no score comes of that; allowed: a "
+                    "model whose outputs are finite"
                 )
             totals[owner] = totals[owner][0] + nats, totals[owner][1] and greedy
         return totals
