@@ -128,7 +128,7 @@ def with_options_of(shared: Callable[..., Any]) -> Callable[[Callable[..., None]
 def readers_heard() -> Iterator[None]:
     """What the columns of a table were taken for is said on standard error before the answer; nothing with an error."""
     logger, handler = logging.getLogger(READERS_LOGGER), _Held()
-    level = logger.level
+    level, logger.propagate = logger.level, False
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
@@ -137,6 +137,7 @@ def readers_heard() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = True
 
 
 class _Held(logging.Handler):

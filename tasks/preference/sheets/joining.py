@@ -83,9 +83,10 @@ def pair(
     ]
     rated = _read(ratings, "ratings", rating_model, ignore, targets, CATEGORIES, also)
     rated = _without_benchmarks(rated, tables, [*targets, *also])
-    for part in tables:
-        _say(part, BENCHMARKS)
-    _say(rated, CATEGORIES)
+    read = [*((s, t, BENCHMARKS) for s, t in zip(sources, tables, strict=True)), (ratings, rated, CATEGORIES)]
+    for source, part, role in read:
+        if isinstance(source, str | Path):  # what is no file was made by who knows its columns
+            _say(part, role)
     about = [] if models is None else [read_about(models)]
     notes = [note for part in (*tables, rated) for note in part.notes]
     names = Names(list(rated.values.index), join)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,15 +91,18 @@ def _leaderboard() -> pd.DataFrame:
     )
 
 
-def test_one_leaderboard_gives_its_benchmarks_and_its_ratings(caplog: pytest.LogCaptureFixture) -> None:
-    table = _leaderboard()
+def test_one_leaderboard_gives_its_benchmarks_and_its_ratings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = tmp_path / "t.csv"
+    _leaderboard().to_csv(table, index=False)
     with caplog.at_level("INFO", "mixstitch.taken"):
         found = pair(table, table)
     assert (found.benchmarks, found.targets) == (["MMLU", "copied"], ["Arena Elo"])
     assert caplog.messages == [
-        "scores: read as 2 benchmarks (MMLU, copied); left out: Rank (a rank), Arena Elo (a rating), Votes (votes), "
+        f"{table}: read as 2 benchmarks (MMLU, copied); left out: Rank (a rank), Arena Elo (a rating), Votes (votes), "
         "Organization (text); --also NAME takes one",
-        "ratings: read as 1 ratings (Arena Elo); left out: Rank (a rank), Votes (votes), Organization (text), "
+        f"{table}: read as 1 ratings (Arena Elo); left out: Rank (a rank), Votes (votes), Organization (text), "
         "MMLU (a benchmark), copied (a benchmark); --also NAME takes one",
     ]
     (pointed_at,) = [note for note in found.notes if "if it is made of that rating" in note]
