@@ -18,7 +18,7 @@ from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 5
+VERSION = 6
 ITEM_FIELDS = {
     "made",
     "made_from_each",
