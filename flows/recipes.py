@@ -38,7 +38,7 @@ def load_recipe(recipe: str, overrides: list[str] | tuple[str, ...] = ()) -> Exp
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ValueError(
             f"{path}: no such recipe; allowed: a YAML file, or one of {', '.join(shipped_recipes())}"
@@ -49,10 +49,35 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     _check_size(content, path)
     if content is None:
-        return {}
+        raise ValueError(
+            f"{path}: holds nothing but comments or blanks; allowed: settings, as `name: value` lines"
+        )
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds {type(content).__name__}; allowed: settings, as `name: value` lines")
     return content
+
+
+class _NamesOnce(yaml.SafeLoader):
+    """Refuses a name that stands twice in a mapping, of which YAML's own loader would keep the last."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        lines: dict[tuple[str, str], int] = {}
+        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(name, yaml.ScalarNode):
+                continue
+            key = (name.tag, name.value)
+            if key in lines:
+                first = f"{name.value!r} stands twice, first in line {lines[key]}"
+                raise yaml.constructor.ConstructorError(None, None, first, name.start_mark)
+            lines[key] = name.start_mark.line + 1
+        return super().construct_mapping(node, deep)
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, _NamesOnce)
+    except RecursionError as error:
+        raise yaml.YAMLError("nested too deeply to be read") from error
 
 
 def _check_size(content: Any, path: Path) -> None:
@@ -74,9 +99,11 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     if not separator or not path.strip():
         raise ValueError(f"-o {override!r}: allowed: setting.name=value, for example -o mixture.epoch_cap=2")
     try:
-        value = yaml.safe_load(text)
+        value = _yaml(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"-o {override!r}: the value is not valid YAML") from error
+        raise ValueError(
+            f"-o {override!r}: the value is not valid YAML: {' '.join(str(error).split())}"
+        ) from error
     *parents, last = path.strip().split(".")
     place: Any = content
     for depth, name in enumerate(parents):

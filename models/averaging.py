@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel
 
+from models.finite import check_finite
+
 
 @torch.no_grad()
 def uniform_soup(models: Sequence[PreTrainedModel]) -> PreTrainedModel:
@@ -15,13 +17,15 @@ def uniform_soup(models: Sequence[PreTrainedModel]) -> PreTrainedModel:
 
     `models` are the seed and its experts, of one architecture. Sums are taken in fp32 (fp64 for fp64 weights)
     and rounded once to the first model's dtype; the result lies on its device, in evaluation mode. Raises
-    ValueError naming the first tensor that is missing or of another shape.
+    ValueError naming the first tensor that is missing, of another shape, NaN or infinite.
     """
     if not models:
         raise ValueError("models is empty; allowed: at least one model")
     first, *others = [dict(model.named_parameters()) for model in models]
     for position, other in enumerate(others, start=1):
         _check_same_tensors(first, other, position)
+    for position, model in enumerate(models):
+        check_finite(model, f"{position} of the soup")
     soup = copy.deepcopy(models[0])
     for name, parameter in soup.named_parameters():
         wide = torch.promote_types(parameter.dtype, torch.float32)

@@ -10,6 +10,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from models.finite import check_finite
+
 # Making and loading change the global random state, and while transformers loads, how any model is initialised.
 _one_at_a_time = threading.RLock()
 
@@ -85,8 +87,8 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
     """Load a pretrained causal LM, or a saved `StitchedForCausalLM`, from a folder or the Hugging Face Hub.
 
     Only safetensors are read and no code of the checkpoint is run. `dtype` None keeps the checkpoint's own.
-    Raises ValueError naming what was looked for where it is missing, unreadable or incomplete, or where the
-    Hub cannot be reached.
+    Raises ValueError naming what was looked for where it is missing, unreadable or incomplete, holds a weight that
+    is NaN or infinite, or where the Hub cannot be reached.
     """
     looked_for = str(path_or_name)
     is_folder = Path(path_or_name).expanduser().is_dir()
@@ -116,4 +118,5 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
             f"model {looked_for!r} is incomplete: {len(missing)} weights are missing, {missing[0]!r} first; "
             "allowed: a checkpoint that holds every weight of its architecture"
         )
+    check_finite(model, looked_for)
     return model

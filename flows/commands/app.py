@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.console import print_json
+from flows.commands.console import print_json, readers_heard
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -178,7 +178,8 @@ def main() -> None:
     prepare_environment()
     end_by_signals()
     try:
-        app()
+        with readers_heard():
+            app()
     except ValueError as error:
         if os.environ.get("MIXSTITCH_TRACEBACK"):  # for who suspects a fault of ours
             raise

@@ -7,7 +7,9 @@ import inspect
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -19,20 +21,25 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 160
 NOTHING = "–"
+READERS_LOGGER = "mixstitch.taken"
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 def print_json(value: Any) -> None:
     """One JSON value, for programs; ValueError for a number that JSON has not."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    _say_what_was_taken()
+    print(text)
 
 
 def show(table: Table) -> None:
+    _say_what_was_taken()
     _console().print(table)
 
 
 def say(text: str) -> None:
     """A line as it is: no brackets in it are taken for colours."""
+    _say_what_was_taken()
     _console().print(text, highlight=False, markup=False)
 
 
@@ -43,7 +50,7 @@ def _console() -> Console:
 def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as a table with a column for each of their keys."""
     if not rows:
-        print(f"{title}: none")
+        say(f"{title}: none")
         return
     table = Table(title=title)
     for name in rows[0]:
@@ -115,6 +122,41 @@ def with_options_of(shared: Callable[..., Any]) -> Callable[[Callable[..., None]
         return called
 
     return decorate
+
+
+@contextmanager
+def readers_heard() -> Iterator[None]:
+    """What the columns of a table were taken for is said on standard error before the answer; nothing with an error."""
+    logger, handler = logging.getLogger(READERS_LOGGER), _Held()
+    level, logger.propagate = logger.level, False
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+        _say_what_was_taken()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = True
+
+
+class _Held(logging.Handler):
+    """Lines that wait for an answer to stand before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage() not in self.lines:
+            self.lines.append(record.getMessage())
+
+
+def _say_what_was_taken() -> None:
+    for handler in logging.getLogger(READERS_LOGGER).handlers:
+        if isinstance(handler, _Held):
+            while handler.lines:
+                print(handler.lines.pop(0), file=sys.stderr, flush=True)
 
 
 def readable_logs() -> None:

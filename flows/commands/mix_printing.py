@@ -20,6 +20,8 @@ def print_fit(told: dict[str, Any]) -> None:
         f"law {told['law']}: {about['runs']} runs, {len(about['sources'])} sources, {len(about['losses'])} losses, "
         f"fitted in {told['seconds']['fit']:.1f} s"
     )
+    for name, value in about.get("constant_losses", {}).items():
+        say(f"{name} is {value:g} in every run: nothing moves it, and it is predicted as that")
     if "middle_of" in about:
         say(f"the middle of: {', '.join(about['middle_of'])}")
     if told["spearman"]:

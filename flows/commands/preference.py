@@ -39,6 +39,14 @@ Ignore = Annotated[
     list[str] | None,
     typer.Option("--ignore", help="Column or quantity to leave out; several times, or a,b,c."),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        help="Column or quantity to take that is left out by its name (rank, votes, date, parameters, a rating among "
+        "the scores, ...); several times, or a,b,c.",
+    ),
+]
 Benchmarks = Annotated[str, typer.Option("--benchmarks", help="Only these benchmarks, a,b,c.")]
 Targets = Annotated[str, typer.Option("--targets", help="Only these categories, a,b,c.")]
 ScoreModel = Annotated[
@@ -63,6 +71,7 @@ def tables_of(
     models: Models = None,
     join: Join = "exact",
     ignore: Ignore = None,
+    also: Also = None,
     benchmarks: Benchmarks = "",
     targets: Targets = "",
     model: OnlyModels = None,
@@ -76,6 +85,7 @@ def tables_of(
         "models": models,
         "join": join,
         "ignore": [name for text in ignore or [] for name in _names(text)],
+        "also": [name for text in also or [] for name in _names(text)],
         "benchmarks": _names(benchmarks),
         "targets": _names(targets),
         "only_models": model or [],

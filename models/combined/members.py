@@ -11,6 +11,7 @@ from torch import nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, GenerationMixin, PreTrainedModel
 
 from models.combined.combined_config import CombinedConfig, check_same_architecture
+from models.finite import check_finite
 from models.streams import check_runs_as_streams
 
 ATTENTION_SUPPORT = (
@@ -88,7 +89,11 @@ def config_of(
 
 
 def check_members(seed: PreTrainedModel, experts: Mapping[str, PreTrainedModel]) -> None:
-    """Raise ValueError naming the expert, the field and both values where an expert differs from the seed."""
+    """Raise ValueError naming the expert, the field and both values where an expert differs from the seed.
+
+    And naming the model and the weight, where one is NaN or infinite.
+    """
+    check_finite(seed, "seed")
     for name, expert in experts.items():
         check_same_architecture(seed.config, expert.config, name)
         for field, theirs, ours in (
@@ -100,3 +105,4 @@ def check_members(seed: PreTrainedModel, experts: Mapping[str, PreTrainedModel])
                     f"expert {name!r}: {field} is {theirs} but the seed's is {ours}; "
                     "seed and experts must share it"
                 )
+        check_finite(expert, name)

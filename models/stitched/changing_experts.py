@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from models.combined.combined_config import check_names, check_same_architecture
+from models.finite import check_finite
 from models.stitched.by_reference import folders_of
 from models.stitched.stitched_config import check_biases
 from models.stitched.stitched_parts import StitchedParts
@@ -59,12 +60,16 @@ def train_all_stitches(model: StitchedParts) -> None:
 
 
 def check_fits(hub: PreTrainedConfig, dtype: torch.dtype, name: str, expert: PreTrainedModel) -> None:
-    """Raise ValueError unless `expert` can be a stream beside a hub of this configuration and dtype."""
+    """Raise ValueError unless `expert` can be a stream beside a hub of this configuration and dtype.
+
+    Its weights must be finite too.
+    """
     check_same_architecture(hub, expert.config, name)
     if expert.dtype != dtype:
         raise ValueError(
             f"expert {name!r}: dtype is {expert.dtype} but the hub's is {dtype}; hub and experts must share it"
         )
+    check_finite(expert, name)
 
 
 def _stitches(model: StitchedParts) -> list[Any]:

@@ -19,6 +19,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
 from models.combined.members import UNSUPPORTED, CombinedForCausalLM
+from models.finite import check_finite
 from models.stitched import batched_streams
 from models.stitched import by_reference as stitched_files
 from models.stitched import changing_experts as stitched_experts
@@ -70,6 +71,7 @@ class StitchedForCausalLM(CombinedForCausalLM):
         (naming expert, field and both values), where num_stitches is not 1..L, and where the architecture
         cannot be run as a stream.
         """
+        check_finite(hub, "hub")
         check_runs_as_streams(hub)
         for name, expert in experts.items():
             stitched_experts.check_fits(hub.config, hub.dtype, name, expert)

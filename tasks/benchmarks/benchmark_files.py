@@ -13,7 +13,7 @@ from tasks.benchmarks.items import Benchmark, item_text
 from tasks.benchmarks.recognising import LOOKED_FOR, described_fields, narrowed, shape_by_fields, typical_row
 from tasks.benchmarks.row_shapes.row_shape import Row, RowShape
 from tasks.benchmarks.row_shapes.row_texts import clean
-from tasks.tables.file_names import named_files, suffixes
+from tasks.tables.file_names import left_out, named_files, suffixes
 from tasks.tables.json_lines import read_json_table
 
 MAX_NAME_CHARACTERS = 80
@@ -26,8 +26,10 @@ def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[l
     Raises ValueError for a folder that is missing or holds no task, for two files that get the same name and,
     with file and line, for a broken row.
     """
-    benchmarks, warnings = [], []
-    for name, path in named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS).items():
+    benchmarks: list[Benchmark] = []
+    files = benchmark_files(folder)
+    warnings = [f"left out: {told}" for told in left_out(folder, files.values())]
+    for name, path in files.items():
         rows = read_json_table(path)
         typical = typical_row([row for _, row in rows])
         if typical is not None:
@@ -43,6 +45,11 @@ def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[l
         why = "; ".join(warnings) or f"no {suffixes()} files"
         raise ValueError(f"evaluation.folder={folder}: holds no benchmark: {why}")
     return benchmarks, warnings
+
+
+def benchmark_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder of benchmarks, by the name of their task; what is in sub-folders belongs to other tools."""
+    return named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS, inside=False)
 
 
 def _read_benchmark(

@@ -36,11 +36,20 @@ class Benchmark:
             missing = [field for field in kind.fields if field not in item]
             if missing:
                 raise ValueError(f"benchmark {self.name!r}: item {item.get('id')!r} lacks {missing}")
-            if not 0 <= item.get("answer", 0) < len(kind.options(item)):
+            where, options = f"benchmark {self.name!r}: item {item['id']!r}", kind.options(item)
+            if not isinstance(options, list) or not all(
+                isinstance(text, str) and text.strip() for text in options
+            ):
                 raise ValueError(
-                    f"benchmark {self.name!r}: item {item['id']!r}: answer {item.get('answer')!r}; "
-                    f"allowed: 0 to {len(kind.options(item)) - 1}"
+                    f"{where}: {kind.alternatives} {str(options)[:200]}; allowed: strings that hold text"
                 )
+            if not isinstance(item[kind.beside], str):
+                raise ValueError(f"{where}: {kind.beside} is no string: {str(item[kind.beside])[:80]}")
+            answer = item.get("answer", 0)
+            if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(options):
+                raise ValueError(f"{where}: answer {item.get('answer')!r}; allowed: 0 to {len(options) - 1}")
+            if "continuation" in kind.fields and not item["continuation"].strip():
+                raise ValueError(f"{where}: continuation is empty; allowed: a string that holds text")
 
 
 def item_text(kind: str, item: Item) -> str:

@@ -80,7 +80,10 @@ def _encoded(
         raise ValueError(f"new_tokens={new_tokens}: allowed are 1{most or ' and more'}")
     begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     start = None if context is None else new_tokens - context  # from the end
-    return [[begin, *tokenizer(prompt, add_special_tokens=False)["input_ids"]][start:] for prompt in prompts]
+    return [
+        [begin, *tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"]][start:]
+        for prompt in prompts
+    ]
 
 
 def _continued(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from models.finite import check_finite
 from tasks.benchmarks.quiet_harness import quiet_harness
 from tasks.side_by_side import entered_once
 
@@ -73,15 +75,20 @@ class HarnessModel(HFLM):
                 parts.append((key, whole[max(0, end - self.max_length - 1) : start], whole[start:end]))
                 owners.append(owner)
         totals: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        for owner, (nats, greedy) in zip(
-            owners, super()._loglikelihood_tokens(parts, True, override_bs), strict=True
-        ):
+        scored = super()._loglikelihood_tokens(parts, True, override_bs)
+        for owner, (nats, greedy) in zip(owners, scored, strict=True):
+            if math.isnan(nats):
+                raise ValueError(
+                    "the model gives a log-likelihood that is not a number, and no score comes of that; allowed: a "
+                    "model whose outputs are finite"
+                )
             totals[owner] = totals[owner][0] + nats, totals[owner][1] and greedy
         return totals
 
 
 def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
-    """ValueError where the model is no transformers model, or the tokenizer or the length does not fit it."""
+    """ValueError where the model is no transformers model, or the tokenizer or the length does not fit it,
+    and where a weight is NaN or infinite."""
     if not isinstance(model, PreTrainedModel):
         raise ValueError(
             f"model is a {type(model).__name__}; allowed: a causal language model of transformers"
@@ -97,6 +104,7 @@ def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
         )
     if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         raise ValueError("tokenizer has neither a BOS nor an EOS token; allowed: one to begin documents with")
+    check_finite(model, model.name_or_path or type(model).__name__)
     longest = getattr(model.config, "max_position_embeddings", None)
     if max_length is not None and longest is not None and not 1 <= max_length <= longest:
         raise ValueError(f"max_length is {max_length}; allowed: 1 to {longest}, the model's own length")
@@ -113,8 +121,8 @@ def harness_model(
     check_model(model, tokenizer, max_length)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; allowed: at least 1")
-    if tokenizer.pad_token is None:
-        tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
+    tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
+    tokenizer.split_special_tokens = True  # what spells a special token in a text is text
     modes = [(module, module.training) for module in model.modules()]
     with quiet_harness(), kept_random_states():
         try:

@@ -33,7 +33,14 @@ def headline(scores: list[dict]) -> dict[tuple[str, str], dict[str, dict]]:
 
 
 def best_models(by_model: dict[str, dict], metric: str) -> set[str]:
-    """The models with the best value."""
-    values = [score["value"] for score in by_model.values()]
-    best = min(values) if lower_is_better(metric) else max(values)
-    return {model for model, score in by_model.items() if score["value"] == best}
+    """The model with the best value; none where several have it, and what is no number is not compared."""
+    values = {
+        m: row["value"]
+        for m, row in by_model.items()
+        if row["value"] is not None and row["value"] == row["value"]
+    }
+    if not values:
+        return set()
+    best = min(values.values()) if lower_is_better(metric) else max(values.values())
+    found = {model for model, value in values.items() if value == best}
+    return found if len(found) == 1 else set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,28 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[f
 
 
 def mean_error(values: Sequence[float]) -> float:
-    """Sample standard deviation over sqrt(n); NaN for n = 1."""
+    """Sample standard deviation over sqrt(n); of a share that is 0 or 1 `share_error`. NaN for n = 1."""
+    if len(values) > 1 and (set(values) == {0} or set(values) == {1}):
+        return share_error(sum(values), len(values))
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def share_error(count: float, n: int) -> float:
+    """Of the share count / n: the deviation of Jeffreys' posterior Beta(count + 1/2, n - count + 1/2).
+
+    That of 0 of n is not 0: how rare a thing is that was not met in n cannot be told better. (0 of 56: .012)
+    """
+    a, b = count + 0.5, n - count + 0.5
+    return math.sqrt(a * b / (a + b + 1)) / (a + b)
+
+
+def share_interval(count: float, n: float, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of the share count / n (Wilson 1927), which has a width at 0 and at 1 too; n above 0."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = count / n, z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    low, high = ((share + spread / 2 + sign * half) / (1 + spread) for sign in (-1, 1))
+    return max(low, 0.0) if count > 0 else 0.0, min(high, 1.0) if count < n else 1.0
 
 
 def jackknife_error(aggregate: Callable[[list[Any]], float], values: Sequence[Any]) -> float:

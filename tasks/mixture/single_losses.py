@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tasks.mixture.laws.run_table import numbers, read_table
+from tasks.tables.table import as_text, cells_of
+from tasks.tables.taken import say_taken
 from tasks.utility.matrix import UtilityMatrix
 
 COLUMNS = ["source", "task", "value"]
@@ -30,7 +32,11 @@ def read_single_losses(path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         )
     measured = ["value", *(["stderr"] if "stderr" in table.columns else [])]
     cells = numbers(path, table, {name: name for name in measured})
-    cells = cells.assign(source=table["source"].astype(str), task=table["task"].astype(str))
+    for column in ("source", "task"):
+        names = pd.Series(map(as_text, cells_of(table[column])), index=table.index, dtype=object)
+        if (unnamed := names.index[names == ""]).size:
+            raise ValueError(f"{path}: column {column!r}, row {unnamed[0]}: empty; a name is needed")
+        cells = cells.assign(**{column: names})
     low = cells[~(cells["value"] > 0)]
     if len(low):
         row = low.iloc[0]
@@ -47,6 +53,7 @@ def read_single_losses(path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
             f"{path}: no loss of source {losses.index[i]!r} for task {losses.columns[j]!r}: every source needs one for "
             "every task"
         )
+    say_taken(str(path), {"sources": list(losses.index), "tasks": list(losses.columns)})
     return losses, _errors(path, cells, groups, losses)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,12 @@ def difference(first: Score, second: Score) -> Difference:
     if is_paired(first, second):
         assert first.influences is not None and second.influences is not None
         u = first.influences - second.influences
+        if (
+            first.value != second.value and not u.any()
+        ):  # each item differs by the same: no spread tells the error
+            return replace(
+                difference(replace(first, influences=None), replace(second, influences=None)), n=len(u)
+            )
         return Difference(
             first.value - second.value, math.sqrt(covariance(u, u)), True, len(u), first.items, u
         )

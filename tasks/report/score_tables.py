@@ -79,15 +79,16 @@ def _row(
 
 
 def marked(cells: Mapping[str, Score], metric: str) -> dict[str, str]:
-    """The best models, and those whose difference to it is within 2 of its standard errors."""
+    """The best model, and those whose difference to it is within 2 of its standard errors; none is of a tie."""
     if len(cells) < 2:
         return {}
     sign = -1 if lower_is_better(metric) else 1
     top = max(cells, key=lambda name: sign * cells[name].value)
+    alone = sum(cell.value == cells[top].value for cell in cells.values()) == 1
     marks = {}
     for name, cell in cells.items():
         if cell.value == cells[top].value:
-            marks[name] = BEST
+            marks[name] = BEST if alone else ALIKE
         else:
             apart = difference(cells[top], cell)
             if apart.stderr is not None and abs(apart.value) <= DISTINGUISHABLE * apart.stderr:
@@ -97,10 +98,11 @@ def marked(cells: Mapping[str, Score], metric: str) -> dict[str, str]:
 
 def mean_row(means: BenchmarkMeans, names: Iterable[str]) -> ScoreRow:
     """The mean over benchmarks as a row of the table."""
-    cells = []
+    cells, names = [], list(names)
+    alone = sum(means.to_best[name].value == 0 for name in names) == 1
     for name in names:
         apart = means.to_best[name]
-        mark = BEST if apart.value == 0 else ""
+        mark = (BEST if alone else ALIKE) if apart.value == 0 else ""
         if not mark and apart.stderr is not None and not apart.is_distinguishable:
             mark = ALIKE
         cells.append(ScoreCell.of(*means.means[name], mark))

@@ -16,34 +16,54 @@ from tasks.sources.builtin import (
     python_docs,
     standard_library_files,
 )
-from tasks.sources.settings import MAX_SOURCE_NAME, SourceSettings, SourcesSettings
-from tasks.tables.file_names import named_files
-from tasks.tables.json_lines import JSONL_SUFFIXES, read_json_lines
+from tasks.sources.settings import MAX_SOURCE_NAME, Reader, SourceSettings, SourcesSettings
+from tasks.tables.file_names import left_out, named_files
+from tasks.tables.json_lines import BROKEN, JSONL_SUFFIXES, opened_text, read_json_lines
 from tasks.tables.limits import limits
 from tasks.tables.parquet import batches, open_parquet
+from tasks.tables.reading import PARQUET, not_empty, table_of
+from tasks.tables.taken import LOGGER
 
 TEXT_PIECE_CHARACTERS = 1 << 20
+PACKED = ("", ".gz", ".zst")
+_READERS: dict[tuple[str, ...], Reader] = {
+    JSONL_SUFFIXES: "jsonl",
+    tuple(kind + packed for kind in (".txt", ".md") for packed in PACKED): "text",
+    tuple(kind + packed for kind in (".csv", ".tsv") for packed in PACKED): "csv",
+    PARQUET: "parquet",
+}
+READER_OF = {ending: reader for endings, reader in _READERS.items() for ending in endings}
 
 
 def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
-    """The listed sources, then one for each JSONL file of the folder, named for it and sorted by name.
+    """The listed sources, then one for each file of the folder and its sub-folders, named for it and sorted by name.
 
-    Raises ValueError for a folder that is missing or holds none, and for names that collide.
+    Files that are left out are said. Raises ValueError for a folder that is missing or holds none, and for names that
+    collide.
     """
     folder = settings.folder
     if folder is None:
         return settings.listed
-    files = named_files(folder, "sources.folder", MAX_SOURCE_NAME)
+    files = named_files(folder, "sources.folder", MAX_SOURCE_NAME, tuple(READER_OF))
+    others = left_out(folder, files.values(), tuple(READER_OF))
     if not files:
-        raise ValueError(f"sources.folder={folder}: holds none of *{', *'.join(JSONL_SUFFIXES)}")
+        raise ValueError(f"sources.folder={folder}: holds none of *{', *'.join(READER_OF)}")
+    if others:
+        LOGGER.info("sources.folder=%s: %d files left out: %s", folder, len(others), "; ".join(others))
     for source in settings.listed:
         if source.name in files:
             raise ValueError(
                 f"sources: duplicate name {source.name!r}: in sources.listed and of {files[source.name]}; "
                 "rename one"
             )
-    found = (SourceSettings(name=name, reader="jsonl", path=str(path)) for name, path in files.items())
+    found = (
+        SourceSettings(name=name, reader=_reader_of(path), path=str(path)) for name, path in files.items()
+    )
     return (*settings.listed, *found)
+
+
+def _reader_of(path: Path) -> Reader:
+    return READER_OF[max((e for e in READER_OF if path.name.lower().endswith(e)), key=len)]
 
 
 def input_files(source: SourceSettings) -> list[Path]:
@@ -109,6 +129,9 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
         case "parquet":
             for path in input_files(source):
                 yield from _read_parquet(source, path)
+        case "csv":
+            for path in input_files(source):
+                yield from _read_csv(source, path)
         case "text":
             for path in input_files(source):
                 yield from _read_text(source, path)
@@ -167,12 +190,18 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200]
 
 
+def _read_csv(source: SourceSettings, path: Path) -> Iterator[str]:
+    table = not_empty(table_of(path, f"source {source.name!r}"))
+    for place, row in table.rows:
+        yield _text_of(source, row.get(source.text_field), f"{path} {place}", row)
+
+
 def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
     """A file is one document; a large one is cut at line ends, so that none is held in memory whole."""
     kept: list[str] = []
     size, number, bounds = 0, 0, limits()
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with opened_text(path) as stream:
             while line := stream.readline(bounds.line_bytes + 1):
                 number += 1
                 bounds.check_line(len(line), f"source {source.name!r}: {path}:{number}")
@@ -183,6 +212,8 @@ def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
                     kept, size = [], 0
     except UnicodeDecodeError as error:
         raise ValueError(f"source {source.name!r}: {path}: not UTF-8 ({error.reason})") from error
+    except BROKEN as error:
+        raise ValueError(f"source {source.name!r}: {path}: broken {path.suffix[1:]} file: {error}") from error
     except OSError as error:
         raise ValueError(f"source {source.name!r}: {path}: cannot be read: {error.strerror}") from error
     if kept:

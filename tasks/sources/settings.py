@@ -10,9 +10,9 @@ from tasks.tables.file_names import NAME_PATTERN
 
 MAX_SOURCE_NAME = 60
 Reader = Literal[
-    "jsonl", "parquet", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
+    "jsonl", "parquet", "csv", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
 ]
-NEEDS = {"jsonl": "path", "parquet": "path", "text": "path", "huggingface": "dataset"}
+NEEDS = {"jsonl": "path", "parquet": "path", "csv": "path", "text": "path", "huggingface": "dataset"}
 
 
 class SourceSettings(BaseModel):
@@ -28,7 +28,7 @@ class SourceSettings(BaseModel):
     reader: Reader = Field(description="How its documents are read.")
     path: str | None = Field(
         None,
-        description="File or glob, for jsonl (.gz, .zst), parquet and text.",
+        description="File or glob, for jsonl, csv, text (also .gz, .zst) and parquet.",
         json_schema_extra=PLACE,
     )
     text_field: str = Field("text", description="Field or column that holds a document's text.")

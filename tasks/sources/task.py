@@ -11,15 +11,14 @@ from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_pretrained, digest_value
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
-from tasks.benchmarks.benchmark_files import MAX_NAME_CHARACTERS
+from tasks.benchmarks.benchmark_files import benchmark_files
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.stage import Progress, show_table, stage_task
-from tasks.tables.file_names import named_files
 
-VERSION = 5
+VERSION = 6
 ITEM_FIELDS = {
     "made",
     "made_from_each",
@@ -103,7 +102,7 @@ def benchmark_inputs(evaluation: BenchmarkSettings) -> dict[str, str]:
     """
     files: list[tuple[str, Path, Path]] = []
     if (folder := evaluation.folder) is not None:
-        read = named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS).values()
+        read = benchmark_files(folder).values()
         files += [("evaluation.folder", folder, path) for path in read]
     if (folder := evaluation.task_folder) is not None:
         if not folder.is_dir():

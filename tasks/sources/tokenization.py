@@ -46,11 +46,15 @@ def make_tokenizer(settings: TokenizerSettings, texts: Iterable[str]) -> PreTrai
         eos_token=END_OF_TEXT,
         pad_token=END_OF_TEXT,
         clean_up_tokenization_spaces=False,
+        split_special_tokens=True,
     )
 
 
 def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
-    """A saved tokenizer by folder or Hub name; ValueError where it cannot be loaded or has no end token."""
+    """A saved tokenizer by folder or Hub name, to which text is text: what spells a special token in it is none.
+
+    Raises ValueError where it cannot be loaded or has no end token.
+    """
     from transformers import AutoTokenizer
 
     try:
@@ -62,6 +66,7 @@ def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
         ) from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"tokenizer {str(path_or_name)!r} has no end-of-text token; allowed: one that has")
+    tokenizer.split_special_tokens = True
     return tokenizer
 
 
@@ -76,7 +81,9 @@ def write_tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], p
     total = 0
     with path.open("wb") as stream:
         for batch in _batches(documents):
-            encoded = tokenizer(batch, add_special_tokens=False, return_attention_mask=False)["input_ids"]
+            encoded = tokenizer(
+                batch, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
+            )["input_ids"]
             flat = [token for ids in encoded for token in (*ids, tokenizer.eos_token_id)]
             stream.write(np.asarray(flat, dtype=dtype).tobytes())
             total += len(flat)

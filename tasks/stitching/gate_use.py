@@ -29,7 +29,10 @@ def gates_by_domain(
     for domain, texts in documents.items():
         ids: list[int] = []
         for text in texts:
-            ids += [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+            ids += [
+                *tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"],
+                tokenizer.eos_token_id,
+            ]
             if len(ids) >= NUM_SEQUENCES * length:
                 break
         if not ids:

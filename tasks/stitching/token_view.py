@@ -22,7 +22,7 @@ def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_to
     that is longer than the model's context is read in pieces of its length, each without the one before.
     Raises ValueError for a text without tokens.
     """
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     if not ids:
         raise ValueError("the text has no tokens; allowed: at least one")
     kept, length = ids[:max_tokens], model.config.max_position_embeddings

@@ -12,14 +12,17 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import zstandard
 
 from tasks.tables.limits import ZSTANDARD_WINDOW, limits
 
-JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+JSONL_SUFFIXES = tuple(
+    kind + packed for kind in (".jsonl", ".ndjson", ".json") for packed in ("", ".gz", ".zst")
+)
 CHUNK_BYTES = 1 << 16
+BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError)
 PIECE_BYTES = 1 << 9  # of a .zst: four of its bytes may unpack to 128 KB
 
 
@@ -37,7 +40,7 @@ def open_lines(path: Path) -> Iterator[bytes]:
                 number += 1
                 bounds.check_line(len(line), f"{path}:{number}")
                 yield line
-    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except BROKEN as error:
         raise ValueError(f"{path}: broken {path.suffix[1:]} file: {error}") from error
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -45,20 +48,25 @@ def open_lines(path: Path) -> Iterator[bytes]:
 
 def expansion(path: Path, head_bytes: int) -> float:
     """Bytes that a byte of the file's head holds when it is unpacked, from the first of them."""
-    if path.suffix not in (".gz", ".zst"):
+    if path.suffix.lower() not in (".gz", ".zst"):
         return 1.0
     with path.open("rb") as stream:
         head = stream.read(head_bytes)
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         return len(zlib.decompressobj(wbits=31).decompress(head, limits().line_bytes)) / len(head)
     frame = zstandard.ZstdDecompressor(max_window_size=ZSTANDARD_WINDOW).stream_reader(head)
     return len(frame.read(limits().line_bytes)) / len(head)
 
 
+def opened_text(path: Path) -> IO[str]:
+    """The text of a file, unpacked, without a byte order mark; line ends stay as they are."""
+    return io.TextIOWrapper(_unpacked(path), "utf-8-sig", newline="")
+
+
 def _unpacked(path: Path) -> IO[bytes]:
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         return cast(IO[bytes], gzip.open(path, "rb"))
-    if path.name.endswith(".zst"):
+    if path.name.lower().endswith(".zst"):
         return io.BufferedReader(_Zstandard(path), CHUNK_BYTES)
     return path.open("rb")
 
@@ -116,6 +124,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _rows(path: Path, whole: bool) -> Iterator[tuple[int, dict]]:
+    if _is_list(path):
+        yield from _listed(path)
+        return
     bounds, size, rows, values = limits(), 0, 0, 0
     for number, line in enumerate(open_lines(path), 1):
         if number == 1:
@@ -126,16 +137,69 @@ def _rows(path: Path, whole: bool) -> Iterator[tuple[int, dict]]:
             size, rows = size + len(line), rows + 1
             values += sum(line.count(mark) for mark in (b",", b"[", b"{"))  # before they are made
             bounds.check_table(f"{path}:{number}", size, rows, values)
-        try:
-            row = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}:{number}: not UTF-8 (byte {error.start} of the line)") from error
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
-        except RecursionError as error:
-            raise ValueError(f"{path}:{number}: JSON that is nested too deeply to be read") from error
-        except ValueError as error:  # an integer of more digits than Python converts
-            raise ValueError(f"{path}:{number}: JSON that cannot be read: {error}") from error
+        row = parsed(line, f"{path}:{number}", names_once=whole)
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: not a JSON object but {type(row).__name__}")
         yield number, row
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a .json file holds one list, and not an object a line."""
+    if Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix != ".json":
+        return False
+    first = next((line for line in open_lines(path) if line.removeprefix(codecs.BOM_UTF8).strip()), b"")
+    return first.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+
+
+def _listed(path: Path) -> Iterator[tuple[int, dict]]:
+    for number, row in enumerate(read_json(path), 1):
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}: element {number}: not a JSON object but {type(row).__name__}")
+        yield number, row
+
+
+def read_json(path: Path) -> Any:
+    """The one value of a .json file. Raises ValueError as `read_json_table` does, and for half surrogate pairs."""
+    content, bounds = io.BytesIO(), limits()
+    for number, line in enumerate(open_lines(path), 1):
+        bounds.check_table(f"{path}:{number}", size=content.tell() + len(line))
+        content.write(line)
+    value = parsed(content.getvalue().removeprefix(codecs.BOM_UTF8), str(path))
+    check_text(value, str(path))
+    return value
+
+
+def parsed(text: bytes, where: str, names_once: bool = True) -> Any:
+    """The JSON value of a text. Raises ValueError naming the place of what is none, and of an object in which a name
+    stands twice where `names_once`."""
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_object if names_once else None)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where}: not UTF-8 (byte {error.start} of the line)") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON: {error.msg} at column {error.colno}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: JSON that is nested too deeply to be read") from error
+    except ValueError as error:  # a name that stands twice; an integer of more digits than Python converts
+        raise ValueError(f"{where}: JSON that cannot be read: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"{next(name for name in names if names.count(name) > 1)!r} stands twice in an object"
+        )
+    return found
+
+
+def check_text(value: Any, where: str) -> None:
+    """Raises ValueError naming the place of a value in which half of a surrogate pair stands: it is no text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        around = ascii(error.object[max(0, error.start - 20) : error.end])
+        raise ValueError(f"{where}: half of a surrogate pair is no text: {around}") from error
+    except RecursionError as error:
+        raise ValueError(f"{where}: JSON that is nested too deeply to be read") from error

@@ -14,7 +14,7 @@ MB = 1 << 20
 LINE_MB, TABLE_MB = 16, 256
 ROWS_A_MB, VALUES_A_MB = 20_000, 80_000
 COLUMNS = 10_000
-ZSTANDARD_WINDOW = 128 * MB  # what the format's own tool opens without being asked to
+ZSTANDARD_WINDOW = 2048 * MB  # the longest that the format's own tool writes; held as far as it is filled
 FOOTER_BYTES = 64 * MB  # the description of a Parquet file
 LINE_VARIABLE, TABLE_VARIABLE = "MIXSTITCH_MAX_LINE_MB", "MIXSTITCH_MAX_TABLE_MB"
 

@@ -10,6 +10,7 @@ import codecs
 import csv
 import io
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.tables.json_lines import open_lines, read_json_table
+from tasks.tables.json_lines import check_text, open_lines, read_json_table
 from tasks.tables.limits import limits
 from tasks.tables.parquet import read_parquet_table
 from tasks.tables.table import WORDING, Table, Wording, table_from
@@ -28,6 +29,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
 COMPRESSIONS = (".gz", ".zst")
 LARGE_BYTES = 1 << 16
+SHOWN_CELLS, SHOWN_CHARACTERS = 6, 30
 UNLIKE_CELLS = b'"\t\r\x0b\x0c\x1c\x1d\x1e\x1f'  # quotes, and blanks that are stripped
 FORMATS = f"{', '.join((*DELIMITERS, *JSON_LINES))} (also with {' or '.join(COMPRESSIONS)}) or {' or '.join(PARQUET)}"
 
@@ -71,12 +73,14 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
         return table
     # newline="": lines may end in any way, and those inside quotes stay as they are.
     stream = io.TextIOWrapper(io.BytesIO(raw), "utf-8", newline="")
+    rows: list[list[str | None]] = []
+    lines, columns, bounds = list[int](), list[str](), limits()
+    csv.field_size_limit(max(csv.field_size_limit(), bounds.line_bytes))  # of the process: never lowered
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    rows, lines, columns, bounds = [], [], list[str](), limits()
     try:
         for cells in reader:
             stripped = [cell.strip() or None for cell in cells]
-            if not any(stripped):
+            if not any(stripped) and len(cells) in (0, 1, len(columns)):
                 continue
             if not columns:
                 bounds.check_table(f"{path}:{reader.line_num}", columns=len(stripped))
@@ -85,7 +89,9 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
                 continue
             if len(cells) != len(columns):
                 place = wording.place.format(name=name, unit="line", number=reader.line_num)
-                raise ValueError(f"{place}: " + wording.ragged.format(cells=len(cells), columns=len(columns)))
+                told = wording.ragged.format(cells=len(cells), columns=len(columns))
+                every = not rows and all(len(more) in (0, len(cells)) for more in reader)
+                raise ValueError(f"{place}: {told}: {_shown(cells)}{_guess(cells, len(columns), every)}")
             rows.append(stripped)
             lines.append(reader.line_num)
             bounds.check_table(f"{path}:{reader.line_num}", rows=len(rows), values=len(rows) * len(columns))
@@ -95,6 +101,26 @@ def _from_csv(path: Path, delimiter: str, wording: Wording) -> Table:
         place = wording.place.format(name=name, unit="line", number=reader.line_num)
         raise ValueError(f"{place}: broken cells: {error}") from error
     return table_from(name, columns, list(zip(*rows, strict=True)) or [()] * len(columns), lines, "line")
+
+
+def _shown(cells: list[str]) -> str:
+    shown = [repr(cell if len(cell) <= SHOWN_CHARACTERS else cell[:SHOWN_CHARACTERS] + "…") for cell in cells]
+    return ", ".join(shown[:SHOWN_CELLS]) + (", …" if len(shown) > SHOWN_CELLS else "")
+
+
+def _guess(cells: list[str], columns: int, every: bool) -> str:
+    """What may be behind a row that has another number of cells than the header."""
+    told = f"; so has every row, {len(cells) - columns:+d} to the header" if every else ""
+    if len(cells) > columns and not cells[-1].strip():
+        return told + "; take away the delimiter at the end"
+    if len(cells) > columns and any(map(_is_cut_number, cells, cells[1:])):
+        return told + "; write numbers without commas in them (1200, not 1,200)"
+    return told
+
+
+def _is_cut_number(cell: str, after: str) -> bool:
+    """Whether the two cells read as one number with a comma after its thousands."""
+    return bool(re.fullmatch(r"-?\d{1,3}", cell.strip()) and re.fullmatch(r"\d{3}(\.\d+)?", after.strip()))
 
 
 def _from_plain_csv(name: str, raw: bytes, delimiter: str, wording: Wording) -> Table | None:
@@ -157,6 +183,8 @@ def _not_utf8(path: Path, raw: bytes) -> ValueError:
 
 def _from_json_lines(path: Path, wording: Wording) -> Table:
     numbered, bounds = read_json_table(path), limits()
+    for line, row in numbered:
+        check_text(row, f"{path}:{line}")
     columns = list(dict.fromkeys(key for _, row in numbered for key in row))
     bounds.check_table(str(path), values=len(numbered) * len(columns), columns=len(columns))
     _check_names(str(path), columns, wording)

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.pseudo_inverse import pseudo_inverse
 from tasks.tables.reading import table_of
 from tasks.tables.table import as_text
 from tasks.utility.matrix import UtilityMatrix
@@ -77,6 +78,9 @@ def read_anchors(path: Path) -> pd.DataFrame:
     for line, (_, given) in zip(table.numbers, table.rows, strict=True):
         where = f"{path}:{line}"
         row = {column: as_text(cell) for column, cell in given.items()}
+        for column in ("source", "task"):
+            if not row[column]:
+                raise ValueError(f"{where}: column {column!r} is empty; a name is needed")
         value = number(where, "value", row["value"], 1.0)
         stated = row.get("stderr", "")
         stderr = number(where, "stderr", stated, math.inf) if stated else None
@@ -190,7 +194,7 @@ def fit_line(joined: pd.DataFrame, groups: Sequence[str]) -> Line:
     design = np.column_stack([true, member]) if estimated else member
     covariance = np.zeros((1 + len(groups), 1 + len(groups)))
     begin = 0 if estimated else 1
-    covariance[begin:, begin:] = np.linalg.pinv(design.T @ (design * weight[:, None]))
+    covariance[begin:, begin:] = pseudo_inverse(design.T @ (design * weight[:, None]), hermitian=True)
     return Line(
         slope,
         dict(zip(groups, offsets.tolist(), strict=True)),

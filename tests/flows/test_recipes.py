@@ -77,6 +77,17 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(override, said):
         (b"\xff\xfe\x00", "cannot be read as text"),
         (b"!!python/object/apply:os.system ['true']\n", "not valid YAML"),
         (b"no_such: 1\n", "no_such: no such setting"),
+        (b"", "holds nothing but comments or blanks; allowed: settings"),
+        (b"# name: x\n\n  # more\n", "holds nothing but comments"),
+        (b"---\n", "holds nothing"),
+        (b"\xef\xbb\xbf", "holds nothing"),
+        (
+            b"mixture: {epoch_cap: 2}\nname: x\nmixture: {epoch_cap: 4}\n",
+            "'mixture' stands twice, first in line 1",
+        ),
+        (b"mixture:\n  epoch_cap: 2\n  epoch_cap: 2\n", "'epoch_cap' stands twice, first in line 2"),
+        (b"mixture: {epoch_cap: 2, epoch_cap: 3}\n", "'epoch_cap' stands twice"),
+        (b"name: " + b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_a_broken_recipe_is_named(tmp_path, content, said):
@@ -84,6 +95,13 @@ def test_a_broken_recipe_is_named(tmp_path, content, said):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"recipe\.yaml: .*{said}"):
         load_recipe(str(path))
+
+
+def test_an_override_that_names_a_setting_twice_is_refused():
+    with pytest.raises(
+        ValueError, match=r"-o 'mixture=\{epoch_cap: 2, epoch_cap: 3\}': .*'epoch_cap' stands twice"
+    ):
+        load_recipe("pocket", ["mixture={epoch_cap: 2, epoch_cap: 3}"])
 
 
 def test_a_recipe_that_is_not_there_says_which_are():

@@ -1,13 +1,13 @@
 """A choice: which of several texts follows the context.
 
-acc: the choice with the highest log-likelihood; acc_norm: the highest a UTF-8 byte.
+acc: the choice with the highest log-likelihood, and any that says the same; acc_norm: the highest a UTF-8 byte.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tasks.benchmarks.kinds.item_kind import Item, ItemKind, Results, likeliest, one_of, utf8_bytes
+from tasks.benchmarks.kinds.item_kind import Item, ItemKind, Results, is_right, likeliest, one_of, utf8_bytes
 
 
 def _context(item: Item) -> str:
@@ -34,11 +34,11 @@ def _chosen(item: Item, results: Results, metric: str) -> int:
 
 
 def _score(item: Item, results: Results) -> dict[str, Any]:
-    right = item["answer"]
+    right, choices = item["answer"], item["choices"]
     return {
-        "acc": float(_chosen(item, results, "acc") == right),
-        "acc_norm": float(_chosen(item, results, "acc_norm") == right),
-        "bits_per_byte": (float(results[right][0]), utf8_bytes(item["choices"][right])),
+        "acc": float(is_right(choices, _chosen(item, results, "acc"), right)),
+        "acc_norm": float(is_right(choices, _chosen(item, results, "acc_norm"), right)),
+        "bits_per_byte": (float(results[right][0]), utf8_bytes(choices[right])),
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.benchmarks.kinds.item_kind import Item, ItemKind, Results, likeliest, one_of, utf8_bytes
+from tasks.benchmarks.kinds.item_kind import Item, ItemKind, Results, is_right, likeliest, one_of, utf8_bytes
 
 
 def _answer(item: Item) -> int:
@@ -29,7 +29,7 @@ def _text(item: Item) -> str:
 def _score(item: Item, results: Results) -> dict[str, Any]:
     right = item["answer"]
     return {
-        "acc": float(likeliest([nats for nats, _ in results]) == right),
+        "acc": float(is_right(item["contexts"], likeliest([nats for nats, _ in results]), right)),
         "bits_per_byte": (results[right][0], utf8_bytes(item["continuation"])),
     }
 

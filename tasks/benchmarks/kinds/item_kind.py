@@ -42,8 +42,15 @@ class ItemKind:
         return item[self.alternatives]
 
 
+def is_right(options: Sequence[str], chosen: int, right: int) -> bool:
+    """Whether the chosen option is the right one, or says the same: it may stand there twice."""
+    return chosen == right or options[chosen].strip() == options[right].strip()
+
+
 def likeliest(values: Sequence[float]) -> int:
-    """The place of the highest value, the first of equals."""
+    """The place of the highest value, the first of equals. Raises ValueError where one is NaN."""
+    if np.isnan(values).any():
+        raise ValueError(f"log-likelihoods {list(values)}: one is not a number, so none is the highest")
     return int(np.argmax(values))
 
 

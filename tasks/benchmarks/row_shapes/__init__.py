@@ -9,6 +9,7 @@ from tasks.benchmarks.row_shapes import (  # isort: skip
     minimal_pair,
     question_answer,
     lettered_choices,
+    numbered_choices,
     yes_no,
     next_words,
 )

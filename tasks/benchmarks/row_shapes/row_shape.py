@@ -10,7 +10,16 @@ from tasks.benchmarks.kinds.item_kind import Item, ItemKind
 
 Row = dict[str, Any]
 PROMPT_FIELDS = ("question", "context", "premise", "sentence")
-ALTERNATIVES = ("choices", "options")  # a question with these is not open: its answer is one of them
+# A question with these is not open: its answer is one of them, or stands beside them.
+ALTERNATIVES = (
+    *("choices", "options", "candidates", "alternatives", "endings", "answer_choices", "distractors"),
+    *("incorrect_answers", "wrong_answers", "mc1_targets", "mc2_targets"),
+    *(
+        f"{name}{number}"
+        for name in ("distractor", "incorrect_answer", "wrong_answer")
+        for number in (1, "_1")
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class RowShape:
             told = " + ".join(f"{name} ({kind.one})" for name, kind in self.fields.items())
         if self.with_one_of:
             told += f" with one of {', '.join(self.with_one_of)} ({STRING.one})"
-        return told + (f" without {' or '.join(self.without)}" if self.without else "")
+        return told + (f" without {' or '.join(self.without[:2])}" if self.without else "")
 
 
 @dataclass(frozen=True)

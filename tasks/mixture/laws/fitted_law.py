@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.mixture.laws import LAWS_BY_NAME
+from tasks.mixture.laws.predictor import Predictor
 from tasks.mixture.laws.run_table import normalised
 from tasks.mixture.mixture import Mixture
 from tasks.mixture.solver.capped_simplex import Array
@@ -107,17 +108,24 @@ def fit_law(
         table = aligned("utility", utility, dict.fromkeys(shares.columns))
     columns, rows = _canonical(mixtures, values, None if table is None else table.to_numpy(float))
     mixtures, values = mixtures[np.ix_(rows, columns)], values[rows]
-    if table is not None:
-        tasks = list(map(str, table.columns))
-        own = [tasks.index(str(name)) for name in targets] if set(targets) <= set(tasks) else []
-        predictor = declared.fit(mixtures, values, table.to_numpy(float)[columns], own)
+    varying = _varying(values)
+    if not varying.any():
+        predictor = Predictor(lambda points: np.zeros((len(points), 0)), True)
+    elif table is not None:
+        tasks, named = list(map(str, table.columns)), list(map(str, targets.columns[varying]))
+        own = [tasks.index(name) for name in named] if set(named) <= set(tasks) else []
+        predictor = declared.fit(mixtures, values[:, varying], table.to_numpy(float)[columns], own)
     else:
-        predictor = declared.fit(mixtures, values)
+        predictor = declared.fit(mixtures, values[:, varying])
+    constants = (
+        {} if varying.all() else {str(n): float(targets[n].iloc[0]) for n in targets.columns[~varying]}
+    )
     about = {
         "law": law,
         "runs": len(shares),
         "sources": list(shares),
         "losses": list(targets),
+        **({"constant_losses": constants} if constants else {}),
         **predictor.about,
     }
     largest = shares.max() if len(shares) else pd.Series(1.0, shares.columns)
@@ -130,8 +138,26 @@ def fit_law(
         {str(name): float(value) for name, value in largest.items()},
         shares,
         tuple(str(shares.columns[i]) for i in columns),
-        lambda points: predictor.predict(points[:, columns]),
+        lambda points: _with_constants(
+            predictor.predict(points[:, columns]), varying, list(constants.values())
+        ),
     )
+
+
+def _varying(values: Array) -> NDArray[np.bool_]:
+    """Which losses (n, m) differ over the runs by more than rounding; all where there are no runs."""
+    if not len(values):
+        return np.ones(values.shape[1], bool)
+    return np.ptp(values, axis=0) > 1e-12 * np.abs(values).max(axis=0)
+
+
+def _with_constants(predicted: Array, varying: NDArray[np.bool_], constants: list[float]) -> Array:
+    """Predictions of the losses that vary, and what the others are, in the order of all."""
+    if varying.all():
+        return predicted
+    found = np.empty((len(predicted), len(varying)))
+    found[:, varying], found[:, ~varying] = predicted, constants
+    return found
 
 
 def sources_by_name(what: str, weights: pd.DataFrame, sources: tuple[str, ...]) -> pd.DataFrame:

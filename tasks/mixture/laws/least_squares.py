@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.mixture.solver.capped_simplex import Array
+from tasks.pseudo_inverse import pseudo_inverse
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)
 HUBER = 0.3
@@ -163,7 +164,8 @@ def _step(curvature: Array, gradient: Array, free: NDArray[np.bool_], damping: A
 
 def _cost(problem: Penalised, values: Array, p: Array, stiffness: Array) -> Array:
     errors = (values - problem.targets) / problem.scales[:, None]
-    cost = robust_error(problem.counts * errors) + np.einsum("kq,qr,kr->k", p, stiffness, p)
+    penalty = np.maximum(np.einsum("kq,qr,kr->k", p, stiffness, p), 0.0)  # by rounding it may fall below
+    cost = robust_error(problem.counts * errors) + penalty
     return np.where(np.isfinite(cost), cost, np.inf)
 
 
@@ -172,6 +174,6 @@ def _leave_one_out(problem: Penalised, p: Array, penalty: float) -> Array:
     errors = (values - problem.targets) / problem.scales[:, None]
     rows = np.sqrt(_trust(errors))[..., None] * slopes / problem.scales[:, None, None]
     rest = problem.penalised
-    inverse = np.linalg.pinv(rows.transpose(0, 2, 1) @ rows + penalty * rest.T @ rest, hermitian=True)
+    inverse = pseudo_inverse(rows.transpose(0, 2, 1) @ rows + penalty * rest.T @ rest, hermitian=True)
     leverage = ((rows @ inverse) * rows).sum(axis=2)
     return robust_error(problem.counts * errors / np.maximum(1 - leverage, 1e-3))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tasks.mixture.laws.run_table import (
-    WEIGHT_PREFIXES,
-    WEIGHT_SUFFIXES,
-    marked,
-    normalised,
-    numbers,
-    read_table,
-)
-from tasks.tables.table import as_text, cells_of
+from tasks.mixture.laws.run_columns import WEIGHT_PREFIXES, WEIGHT_SUFFIXES, marked
+from tasks.mixture.laws.run_table import normalised, numbers, read_table
+from tasks.tables.json_lines import read_json
+from tasks.tables.table import as_number, as_text, cells_of
+from tasks.tables.taken import say_taken
 
 
 def read_tokens(path: str | Path) -> dict[str, int]:
@@ -34,6 +31,7 @@ def read_tokens(path: str | Path) -> dict[str, int]:
         raise ValueError(
             f"{path}: tokens of {wrong.index[0]!r} are {wrong.iloc[0]:g}: must be a whole number above 0"
         )
+    say_taken(str(path), {"sources": list(table.index)}, [name for name in table.columns if name != column])
     return {str(name): int(count) for name, count in counts.items()}
 
 
@@ -45,7 +43,9 @@ def read_weights(path: str | Path) -> dict[str, float]:
             f"{path}: columns {list(table.columns)}: the weights must stand in a column `weight`"
         )
     column = "weight" if "weight" in table.columns else str(table.columns[0])
-    return {str(name): float(value) for name, value in numbers(path, table, {column: column})[column].items()}
+    values = numbers(path, table, {column: column})[column]
+    say_taken(str(path), {"sources": list(table.index)}, [name for name in table.columns if name != column])
+    return {str(name): float(value) for name, value in values.items()}
 
 
 def read_mixtures(path: str | Path) -> pd.DataFrame:
@@ -54,24 +54,32 @@ def read_mixtures(path: str | Path) -> pd.DataFrame:
     A table: the first column is the mixture's name, the others are sources (w_NAME and the like, or
     NAME). JSON: {"name": {"source": weight}}; a source left out has weight 0.
     """
-    if Path(path).suffix.lower() == ".json":
+    if Path(str(path).lower().removesuffix(".gz").removesuffix(".zst")).suffix == ".json":
         return normalised(str(path), _from_json(path))
     table = _named(path, "mixture", "a column for each source")
     columns = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES) or {name: name for name in table.columns}
+    left_out = [name for name in table.columns if name not in columns.values()]
+    say_taken(str(path), {"mixtures": list(table.index), "sources": list(columns)}, left_out)
     return normalised(str(path), numbers(path, table, columns))
 
 
 def _from_json(path: str | Path) -> pd.DataFrame:
+    asked = 'it must hold {"name": {"source": weight}}'
     if not Path(path).is_file():
-        raise ValueError(f'{path}: no such file; it must hold {{"name": {{"source": weight}}}}')
-    try:
-        told = json.loads(Path(path).read_text(encoding="utf-8"))
-        table = pd.DataFrame.from_dict(told, orient="index").fillna(0.0).astype(float)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path}: must hold {{"name": {{"source": weight}}}}: {error}') from error
-    if table.empty:
-        raise ValueError(f'{path}: holds no mixture; it must hold {{"name": {{"source": weight}}}}')
-    return table
+        raise ValueError(f"{path}: no such file; {asked}")
+    told = read_json(Path(path))
+    if not isinstance(told, dict) or not all(isinstance(weights, dict) for weights in told.values()):
+        raise ValueError(f"{path}: {asked}; it holds another value")
+    if not any(told.values()):
+        raise ValueError(f"{path}: holds no mixture; {asked}")
+    for name, weights in told.items():
+        for source, weight in weights.items():
+            if isinstance(weight, str | list | dict) or not math.isfinite(as_number(weight)):
+                raise ValueError(
+                    f"{path}: weight of {source!r} in {name!r}: {json.dumps(weight)[:80]} is no finite number; leave "
+                    "a source out where it has none"
+                )
+    return pd.DataFrame.from_dict(told, orient="index").fillna(0.0).astype(float)
 
 
 def _named(path: str | Path, what: str, others: str) -> pd.DataFrame:

@@ -16,11 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.mixture.laws.run_columns import (
+    LOSS_PREFIXES,
+    LOSS_SUFFIXES,
+    NO_LOSSES,
+    NO_SOURCES,
+    WEIGHT_PREFIXES,
+    WEIGHT_SUFFIXES,
+    marked,
+)
 from tasks.tables.reading import FORMATS, table_of
 from tasks.tables.table import Wording, as_number, as_text, cells_of, numbers_of
+from tasks.tables.taken import say_taken
 
-WEIGHT_PREFIXES, WEIGHT_SUFFIXES = ("weight_", "w_"), ("_weight", "_w")
-LOSS_PREFIXES, LOSS_SUFFIXES = ("loss_",), ("_loss",)
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 INDEX_COLUMNS = ("index", "run", "id", "name")
 WORDING = Wording(
@@ -74,8 +82,8 @@ def read_runs(
     """
     table = read_table(path)
     table = _selected(path, table, where)
-    marked_weights = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES)
-    marked_losses = marked(path, table, LOSS_PREFIXES, LOSS_SUFFIXES)
+    marked_weights = marked(path, table, WEIGHT_PREFIXES, WEIGHT_SUFFIXES, None if weights else NO_SOURCES)
+    marked_losses = marked(path, table, LOSS_PREFIXES, LOSS_SUFFIXES, None if losses else NO_LOSSES)
     weight_columns = _columns(path, "weights", table, weights, marked_weights, "w_, weight_, _w or _weight")
     loss_columns: dict[str, str]
     if not losses and not marked_losses and not need_losses:
@@ -94,36 +102,14 @@ def read_runs(
         kept = _last_of_each(path, table, shares, last)
         table, shares = table.loc[kept], shares.loc[kept]
     targets = numbers(path, table, loss_columns) if loss_columns else None
+    used = {*weight_columns.values(), *loss_columns.values()}
+    left_out = [column for column in map(str, table.columns) if column not in used]
+    say_taken(str(path), {"sources": list(weight_columns), "losses": list(loss_columns)}, left_out)
     names = _index(table)
     shares.index = names
     if targets is not None:
         targets.index = names
     return RunTable(str(path), shares, targets)
-
-
-def marked(
-    path: str | Path, table: pd.DataFrame, prefixes: Sequence[str], suffixes: Sequence[str]
-) -> dict[str, str]:
-    """What a prefix or suffix marks: name without the mark -> column, in the order of the table."""
-    found: dict[str, str] = {}
-    for column in map(str, table.columns):
-        for name in _unmarked(column, prefixes, suffixes):
-            if name in found:
-                raise ValueError(
-                    f"{path}: columns {found[name]!r} and {column!r} both stand for {name!r}; one may"
-                )
-            found[name] = column
-    return found
-
-
-def _unmarked(column: str, prefixes: Sequence[str], suffixes: Sequence[str]) -> list[str]:
-    for prefix in prefixes:
-        if column.startswith(prefix) and len(column) > len(prefix):
-            return [column[len(prefix) :]]
-    for suffix in suffixes:
-        if column.endswith(suffix) and len(column) > len(suffix):
-            return [column[: -len(suffix)]]
-    return []
 
 
 def _columns(

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 from tasks.preference.annotation.agreement import alpha, order_effect
 from tasks.preference.annotation.bradley_terry import ELO, fit_strengths, unlinked
+from tasks.preference.annotation.interval_ends import SHARES, interval_ends, units_of
 from tasks.preference.annotation.judgements import Judgements, read_judgements
 from tasks.preference.annotation.programmatic import HUMAN, origin
 from tasks.preference.records import plain_value, records
@@ -185,7 +186,6 @@ def _rated(
         drawn["score"][cluster].append(scores.of(weights, len(rows), sides))
         if strengths is not None:
             drawn["elo"][cluster].append(strengths.of(weights))
-    tail = [(1 - confidence) / 2, (1 + confidence) / 2]
     told_rows = []
     for m, name in enumerate(names):
         mine = sides[sides["first"] == name]
@@ -197,7 +197,9 @@ def _rated(
         for kind_of, values in estimates.items():
             row[kind_of] = float(values[m])
             for cluster in CLUSTERS:
-                ends = _ends([part[:, m] for part in drawn[kind_of][cluster]], tail)
+                parts = [part[:, m] for part in drawn[kind_of][cluster]]
+                is_share = kind_of == "score" and kind in SHARES
+                ends = interval_ends(parts, confidence, units_of(mine, cluster) if is_share else None)
                 suffix = "" if cluster == "both" else f"_by_{cluster}"
                 row[f"{kind_of}_low{suffix}"], row[f"{kind_of}_high{suffix}"] = ends
         told_rows.append(row)
@@ -206,17 +208,6 @@ def _rated(
 
 def _turned(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(first=rows["second"], second=rows["first"], value=1 - rows["value"])
-
-
-def _ends(parts: list[Array], tail: list[float]) -> tuple[float, float]:
-    if not parts:
-        return np.nan, np.nan
-    values = np.concatenate(parts)
-    known = values[np.isfinite(values)]
-    if len(known) < len(values) / 2:
-        return np.nan, np.nan
-    low, high = np.quantile(known, tail)
-    return float(low), float(high)
 
 
 def _resamples(

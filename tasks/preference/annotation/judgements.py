@@ -1,8 +1,8 @@
 """Reads judgements of people: Likert rows, choices of A or B, absolute ratings, and counts of wins.
 
     likert    item, model, reference, annotator, score: 1 (model much better) to 7 (reference much better)
-    choice    item, model_a, model_b, annotator, choice: A, B or tie (or 1, 2, 0); or a column an annotator,
-              annotator_1, annotator_2, ... in place of the last two
+    choice    item, model_a, model_b, annotator, choice: the model's name, A, B or tie, or codes (`votes`); or a column
+              an annotator, annotator_1, annotator_2, ... in place of the last two
     absolute  item, model, annotator, rating: a number, higher is better
     wins      model_a, model_b, wins_a, wins_b, and optionally ties: whole numbers
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from tasks.preference.annotation.votes import Vote, outcomes
 from tasks.tables.reading import Source, not_empty, table_of
 from tasks.tables.table import Table, as_number, as_text, column_named, plain
 
@@ -29,8 +30,6 @@ SCORE = ("score", "likert", "rating")
 PLACES = ("area", "category", "subcategory")
 MOST_TOLD = 10
 LIKERT = (1, 7)
-A_WORDS, B_WORDS = ("a", "1", "modela", "model1", "first"), ("b", "2", "modelb", "model2", "second")
-TIE_WORDS = ("tie", "0", "draw", "equal", "both", "neither", "tiebothbad")
 
 
 @dataclass(frozen=True)
@@ -141,34 +140,31 @@ def _choices(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, A
     if not wide:
         aliases |= {"annotator": ("annotator",), "choice": CHOICE}
     columns = _needed(sheet, **aliases)
-    rows = []
+    rows: list[dict[str, Any]] = []
+    votes: list[tuple[str, str, Vote]] = []
     for place, row in sheet.rows:
         known = _names(place, row, columns, ("item", "first", "second"), bad)
         _refuse_itself(place, known, bad)
-        votes = [(name, name) for name in wide] or [("", columns["choice"])]
-        for annotator, column in votes:
+        for annotator, column in [(name, name) for name in wide] or [("", columns["choice"])]:
             if wide and row[column] is None:
                 continue
             who = annotator or as_text(row[columns["annotator"]])
             if not who:
                 bad.append(f"{place}, column {columns['annotator']!r}: empty")
-            value = _outcome(row[column], known)
-            if value is None:
-                bad.append(f"{place}, column {column!r}: {row[column]!r} must be A, B or tie (or 1, 2, 0)")
-            told = {**known, "annotator": who, **places(row)}
-            rows.append(
-                {"place": place, **told, "value": math.nan if value is None else value, "weight": 1.0}
-            )
+            votes.append((place, column, (row[column], known["first"], known["second"])))
+            rows.append({"place": place, **known, "annotator": who, **places(row), "weight": 1.0})
+    try:
+        found = outcomes(vote for _, _, vote in votes)
+    except ValueError as error:
+        where = f"column {columns['choice']!r}" if not wide else f"columns {', '.join(wide)}"
+        raise ValueError(f"{sheet.name}, {where}: {error}") from error
+    if not rows:
+        bad.append(f"no choice in the columns {', '.join(wide)}")
+    for row, (place, column, _), value in zip(rows, votes, found, strict=True):
+        if isinstance(value, str):
+            bad.append(f"{place}, column {column!r}: {value}")
+        row["value"] = math.nan if isinstance(value, str) else value
     return rows
-
-
-def _outcome(cell: Any, names: dict[str, str]) -> float | None:
-    word = plain(as_text(cell))
-    if word in A_WORDS or (word and word == plain(names["first"])):
-        return 1.0
-    if word in B_WORDS or (word and word == plain(names["second"])):
-        return 0.0
-    return 0.5 if word in TIE_WORDS else None
 
 
 def _absolute(sheet: Table, bad: list[str], places: Callable) -> list[dict[str, Any]]:

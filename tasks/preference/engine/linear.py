@@ -22,6 +22,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.pseudo_inverse import pseudo_inverse
+
 Array = NDArray[np.float64]
 Groups = NDArray[np.intp]
 ALPHAS = np.logspace(-2, 4, 25)
@@ -35,10 +37,14 @@ def standardise(train: Array, new: Array) -> tuple[Array, Array]:
     count = np.maximum(known.sum(0), 1)
     centre = np.where(known, train, 0).sum(0) / count
     centred = np.where(known, train - centre, 0)
+    rounding = (
+        centred.sum(0) / count
+    )  # of the centre; of columns that vary little, it would be a direction of its own
+    centred = np.where(known, centred - rounding, 0)
     spread = np.sqrt((centred**2).sum(0) / len(train))
     usable = spread > 1e-12 * np.maximum(1, np.abs(centre))
     scale = np.where(usable, spread, 1)
-    others = np.where(np.isfinite(new), new - centre, 0)
+    others = np.where(np.isfinite(new), new - centre - rounding, 0)
     return np.where(usable, centred / scale, 0), np.where(usable, others / scale, 0)
 
 
@@ -54,7 +60,7 @@ def _mean(z: Array, y: Array, groups: Groups) -> Array:
 
 
 def _min_norm(z: Array, y: Array, groups: Groups) -> Array:
-    return np.linalg.pinv(z) @ y
+    return pseudo_inverse(z) @ y
 
 
 def _ridge(z: Array, y: Array, groups: Groups) -> Array:

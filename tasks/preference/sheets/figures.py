@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tasks.preference.sheets.facts import read_facts
+from tasks.preference.sheets.other_columns import what_else
 from tasks.tables.reading import Source, not_empty, table_of
-from tasks.tables.table import Table, column_named, number, plain, text
+from tasks.tables.table import Table, cells_of, column_named, number, plain, text
 
 MODEL = ("model", "model_name", "name")
 QUANTITY = ("benchmark", "category", "task", "scenario", "quantity", "target", "area", "dataset")
 VALUE = ("score", "value", "rating", "elo")
-FAMILY = ("family", "model_family")
-PARAMS = ("params_b", "params (b)", "model size (b)", "size_b", "parameters_b")
-DATE = ("date", "release_date", "released", "created")
 ENDS = (("_low", "_high"), ("_q025", "_q975"), ("_lower", "_upper"))
 PLAIN_ENDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
 ERROR = ("_stderr", "_se")
@@ -33,7 +32,8 @@ class Figures:
     """values: models x quantities, NaN where there is none; errors: standard errors alike, NaN unknown.
 
     about: by model family, params_b (billions) and date (days since 1970), NaN where unknown; only the columns
-    that the table had. notes: what was read as what, where that is not plain.
+    that the table had. notes: what was read as what, where that is not plain. left_out: columns or quantities that are
+    none of the role asked for -> what they are.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Figures:
     errors: pd.DataFrame
     about: pd.DataFrame
     notes: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,13 @@ def read_figures(
     model_column: str | None = None,
     ignore: Sequence[str] = (),
     only: Sequence[str] = (),
+    role: str | None = None,
+    also: Sequence[str] = (),
 ) -> Figures:
     """Figures of a file or DataFrame; `what` ('scores', 'ratings') names it in messages.
 
-    ignore: columns (wide) or quantities (long) to leave out; only: those to take, all when empty. Raises
+    ignore: columns (wide) or quantities (long) to leave out; only: those to take, all when empty. role: of
+    `other_columns`: what is none of it is left out too, but for `only` and `also`; None: all is taken. Raises
     ValueError for cells that are no numbers, a model or figure that stands twice, and intervals that do not hold their
     figure.
     """
@@ -72,17 +76,32 @@ def read_figures(
         raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
     label, value = column_named(sheet, QUANTITY), column_named(sheet, VALUE)
     is_long = label is not None and value is not None and label not in ignore and value not in ignore
-    about, about_columns = _about(sheet, model, ignore)
+    about, about_columns = read_facts(sheet, model, ignore)
     read_as = [f"{column!r} as {kind}" for kind, column in zip(about, about_columns, strict=True)]
+    left: dict[str, str] = {}
     if is_long:
         assert label is not None and value is not None
         cells, notes = _long(sheet, model, label, value, [*about_columns, *ignore])
         cells = [c for c in cells if c.quantity not in ignore and (not only or c.quantity in only)]
-        unknown = sorted(set(only) - {c.quantity for c in cells})
+        known = {c.quantity for c in cells}
+        left = _left_out(dict.fromkeys(c.quantity for c in cells), role, [*only, *also])
+        cells = [c for c in cells if c.quantity not in left]
     else:
         _check_columns(sheet, ignore)
-        cells, notes = _wide(sheet, model, [*about_columns, *ignore], only)
-        unknown = sorted(set(only) - set(sheet.columns))
+        known = set(sheet.columns)
+        columns = [
+            c for c in sheet.columns if c not in (model, *about_columns, *ignore) and (not only or c in only)
+        ]
+        left = _left_out(columns, role, [*only, *also])
+        if role is not None:
+            texts = [c for c in columns if c not in (*left, *only, *also) and _is_words(sheet, c)]
+            left |= dict.fromkeys(texts, "text")
+        if len(left) == len(columns) and left:
+            raise ValueError(
+                f"{sheet.name}: no column of {role}: {_told(left)}; take one with --also, or name one that is"
+            )
+        cells, notes = _wide(sheet, model, [*about_columns, *ignore, *left], only)
+    unknown = sorted(set(only) - known)
     if unknown:
         raise ValueError(f"{sheet.name}: has no {unknown}")
     if not cells:
@@ -92,7 +111,22 @@ def read_figures(
         notes.append(
             f"{sheet.name}: columns read as facts of the models, not as figures: {', '.join(read_as)}."
         )
-    return Figures(sheet.name, *_frames(cells), about, tuple(notes))
+    return Figures(sheet.name, *_frames(cells), about, tuple(notes), left)
+
+
+def _left_out(names: Iterable[str], role: str | None, asked: Sequence[str]) -> dict[str, str]:
+    found = {} if role is None else {name: what_else(name, role) for name in names if name not in asked}
+    return {name: what for name, what in found.items() if what is not None}
+
+
+def _is_words(sheet: Table, column: str) -> bool:
+    """Whether a column holds text alone, without a digit anywhere."""
+    cells = [cell for cell in cells_of(sheet.frame[column]) if cell is not None]
+    return bool(cells) and all(isinstance(c, str) and not any(map(str.isdigit, c)) for c in cells)
+
+
+def _told(left_out: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} is {what}" for name, what in left_out.items())
 
 
 def standard_error(low: Any, high: Any, confidence: float) -> Any:
@@ -106,7 +140,7 @@ def read_about(source: Source, what: str = "models", model_column: str | None = 
     model = model_column or column_named(sheet, MODEL)
     if model is None or model not in sheet.columns:
         raise ValueError(f"{sheet.name}: no column 'model'; columns are {sheet.columns}")
-    about, columns = _about(sheet, model, ())
+    about, columns = read_facts(sheet, model, ())
     if not columns:
         raise ValueError(
             f"{sheet.name}: none of the columns family, params_b (billions), date; columns are {sheet.columns}"
@@ -125,47 +159,6 @@ def _check_columns(sheet: Table, wanted: Sequence[str]) -> None:
     unknown = [column for column in wanted if column not in sheet.columns]
     if unknown:
         raise ValueError(f"{sheet.name}: no column {unknown}; columns are {sheet.columns}")
-
-
-def _about(sheet: Table, model: str, ignore: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    found = {
-        kind: column
-        for kind, names in (("family", FAMILY), ("params_b", PARAMS), ("date", DATE))
-        if (column := column_named(sheet, names)) is not None and column not in ignore and column != model
-    }
-    facts: dict[str, dict[str, Any]] = {}
-    for place, row in sheet.rows:
-        name = text(sheet, place, row, model)
-        facts.setdefault(name, {})
-        for kind, column in found.items():
-            cell = row[column]
-            if cell is None:
-                continue
-            fact: Any = str(cell) if kind == "family" else _params_or_day(sheet, place, kind, column, cell)
-            known = facts[name].setdefault(kind, fact)
-            if known != fact:
-                raise ValueError(
-                    f"{sheet.name} {place}, column {column!r}: {cell!r} for {name!r}, before {known!r}"
-                )
-    frame = pd.DataFrame.from_dict(facts, orient="index").reindex(columns=list(found))
-    return frame, list(found.values())
-
-
-def _params_or_day(sheet: Table, place: str, kind: str, column: str, cell: Any) -> float:
-    if kind == "params_b":
-        params = number(sheet, place, column, cell, "a number of parameters in billions")
-        if params <= 0:
-            raise ValueError(
-                f"{sheet.name} {place}, column {column!r}: {params:g} must be above 0 (billions)"
-            )
-        return params
-    try:
-        day = pd.Timestamp(cell)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{sheet.name} {place}, column {column!r}: {cell!r} is no date; 2024-05-13 is one"
-        ) from error
-    return (day.tz_localize(None) - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
 
 
 def _wide(

@@ -12,11 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tasks.preference.sheets.figures import Figures, read_about, read_figures
-from tasks.preference.sheets.model_names import normalised
+from tasks.preference.sheets.name_joins import Names, near_names, renamed
+from tasks.preference.sheets.other_columns import BENCHMARKS, CATEGORIES, is_rating
 from tasks.tables.reading import Source, not_empty, table_of
+from tasks.tables.taken import say_taken
 
 Array = NDArray[np.float64]
 MIN_MODELS = 3
+ALIKE = 0.98  # a correlation above which a benchmark may be made of the rating
 JOINS = ("exact", "normalised")
 
 
@@ -59,6 +62,7 @@ def pair(
     benchmarks: Sequence[str] = (),
     targets: Sequence[str] = (),
     only_models: Sequence[str] = (),
+    also: Sequence[str] = (),
     score_model: str | None = None,
     rating_model: str | None = None,
 ) -> Paired:
@@ -66,25 +70,33 @@ def pair(
 
     join: 'exact', or 'normalised' (case, punctuation and organisation do not count; names that this makes
     ambiguous stay apart, and every joined pair is told). ignore: columns or quantities of either table to leave
-    out; benchmarks, targets, only_models: those to take, all when empty. score_model, rating_model: column of the
+    out; benchmarks, targets, only_models: those to take, all when empty, but for ranks, votes, dates and the like
+    (`other_columns`); also: those of them to take. score_model, rating_model: column of the
     model's name where it is not `model`. Raises ValueError for fewer than three shared models and for columns that
     do not vary over them, and what `read_figures` raises.
     """
     if join not in JOINS:
         raise ValueError(f"join={join!r}: allowed are {list(JOINS)}")
     sources = [scores] if isinstance(scores, str | Path | pd.DataFrame) else list(scores)
-    rated = _read(ratings, "ratings", rating_model, ignore, targets)
-    tables = [_read(source, "scores", score_model, ignore, benchmarks) for source in sources]
+    tables = [
+        _read(source, "scores", score_model, ignore, benchmarks, BENCHMARKS, also) for source in sources
+    ]
+    rated = _read(ratings, "ratings", rating_model, ignore, targets, CATEGORIES, also)
+    rated = _without_benchmarks(rated, tables, [*targets, *also])
+    read = [*((s, t, BENCHMARKS) for s, t in zip(sources, tables, strict=True)), (ratings, rated, CATEGORIES)]
+    for source, part, role in read:
+        if isinstance(source, str | Path):  # what is no file was made by who knows its columns
+            _say(part, role)
     about = [] if models is None else [read_about(models)]
     notes = [note for part in (*tables, rated) for note in part.notes]
-    names = _Names(list(rated.values.index), join)
-    tables = [_renamed(part, names, notes) for part in tables]
-    about = [_renamed(part, names, notes) for part in about]
+    names = Names(list(rated.values.index), join)
+    tables = [renamed(part, names, notes) for part in tables]
+    about = [renamed(part, names, notes) for part in about]
     scored, score_errors = (_side_by_side(tables, part) for part in ("values", "errors"))
     if only_models:
         scored, rated = _only(scored, rated, only_models)
     shared = sorted(set(scored.index) & set(rated.values.index))
-    near = _near(scored.index, rated.values.index)
+    near = near_names(scored.index, rated.values.index)
     if near and join == "exact":
         notes.append(
             f"{len(near)} names match only after normalising and were not joined: "
@@ -93,7 +105,7 @@ def pair(
             + ". Write them alike, or ask for the normalised join."
         )
     for part in about:
-        apart = _near(part.about.index, scored.index.union(rated.values.index))
+        apart = near_names(part.about.index, scored.index.union(rated.values.index))
         if apart and join == "exact":
             notes.append(
                 f"{part.name}: {len(apart)} names match only after normalising, so their facts were not used: "
@@ -103,7 +115,44 @@ def pair(
     facts = [rated.about, *(part.about for part in tables), *(part.about for part in about)]
     found = _paired(scored, rated, shared, near, facts, notes)
     errors = score_errors.reindex(index=found.unrated, columns=found.benchmarks).to_numpy(float)
+    notes += alike_notes(found)
     return replace(found, other_score_errors=errors)
+
+
+def alike_notes(data: Paired) -> list[str]:
+    """A note of each benchmark that goes with a category so closely that it may be made of it."""
+    notes = []
+    for benchmark, x in zip(data.benchmarks, data.scores.T, strict=True):
+        for target, y in zip(data.targets, data.ratings.T, strict=True):
+            both = np.isfinite(x) & np.isfinite(y)
+            if both.sum() < MIN_MODELS or not (np.ptp(x[both]) > 0 and np.ptp(y[both]) > 0):
+                continue
+            r = float(np.corrcoef(x[both], y[both])[0, 1])
+            if abs(r) > ALIKE:
+                notes.append(
+                    f"{benchmark!r} goes with {target!r} at r = {r:.3f} over {int(both.sum())} models: if it is made "
+                    "of that rating, leave it out (--ignore)."
+                )
+    return notes
+
+
+def _without_benchmarks(rated: Figures, tables: list[Figures], asked: Sequence[str]) -> Figures:
+    """A table that holds ratings by name has no benchmarks of the scores among its categories."""
+    if not any(map(is_rating, rated.values.columns)):
+        return rated
+    scored = {name for part in tables for name in part.values.columns}
+    gone = [n for n in rated.values.columns if n in scored and n not in asked and not is_rating(n)]
+    return replace(
+        rated,
+        values=rated.values.drop(columns=gone),
+        errors=rated.errors.drop(columns=gone),
+        left_out={**rated.left_out, **dict.fromkeys(gone, "a benchmark")},
+    )
+
+
+def _say(part: Figures, role: str) -> None:
+    left_out = [f"{name} ({what})" for name, what in part.left_out.items()]
+    say_taken(part.name, {role: list(part.values.columns)}, left_out, "--also NAME takes one")
 
 
 def _only(scored: pd.DataFrame, rated: Figures, names: Sequence[str]) -> tuple[pd.DataFrame, Figures]:
@@ -116,60 +165,19 @@ def _only(scored: pd.DataFrame, rated: Figures, names: Sequence[str]) -> tuple[p
 
 
 def _read(
-    source: Source, what: str, column: str | None, ignore: Sequence[str], only: Sequence[str]
+    source: Source,
+    what: str,
+    column: str | None,
+    ignore: Sequence[str],
+    only: Sequence[str],
+    role: str,
+    also: Sequence[str],
 ) -> Figures:
     sheet = not_empty(table_of(source, what))
     here = [name for name in ignore if name in sheet.columns]
-    found = read_figures(source, what, column, here, only)
+    found = read_figures(source, what, column, here, only, role, also)
     gone = [name for name in ignore if name in found.values.columns]
     return replace(found, values=found.values.drop(columns=gone), errors=found.errors.drop(columns=gone))
-
-
-class _Names:
-    """How a name is spelt once tables are joined: as the ratings have it, else as it was first seen."""
-
-    def __init__(self, known: list[str], join: str) -> None:
-        self.spelt: dict[str, str] = {}
-        self.exact = set(known)
-        self.join = join
-        if join == "normalised":
-            counts = defaultdict(list)
-            for name in known:
-                counts[normalised(name)].append(name)
-            self.spelt = {key: alike[0] for key, alike in counts.items() if len(alike) == 1}
-            self.ambiguous = {key for key, alike in counts.items() if len(alike) > 1}
-
-    def of(self, names: list[str]) -> dict[str, str]:
-        """Name -> its spelling; ambiguous names keep their own."""
-        if self.join == "exact":
-            return {}
-        counts = defaultdict(list)
-        for name in names:
-            counts[normalised(name)].append(name)
-        found = {}
-        for key, alike in counts.items():
-            if len(alike) > 1 or key in self.ambiguous or alike[0] in self.exact:
-                continue
-            found[alike[0]] = self.spelt.setdefault(key, alike[0])
-        return {name: spelt for name, spelt in found.items() if name != spelt}
-
-
-def _renamed(part: Figures, names: _Names, notes: list[str]) -> Figures:
-    found = names.of(list(part.about.index))
-    taken = set(part.about.index)
-    found = {name: spelt for name, spelt in found.items() if spelt not in taken}
-    if found:
-        notes.append(
-            f"{part.name}: {len(found)} models joined by normalised name: "
-            + "; ".join(f"{name!r} = {spelt!r}" for name, spelt in sorted(found.items()))
-            + "."
-        )
-    return replace(
-        part,
-        values=part.values.rename(index=found),
-        errors=part.errors.rename(index=found),
-        about=part.about.rename(index=found),
-    )
 
 
 def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:
@@ -189,17 +197,6 @@ def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:
     if repeated:
         raise ValueError(f"scores: the same file or quantity is given twice: {repeated}")
     return both
-
-
-def _near(scored: pd.Index, rated: pd.Index) -> list[tuple[str, str]]:
-    exact = set(scored) & set(rated)
-    by_key: dict[str, list[str]] = defaultdict(list)
-    for name in rated:
-        if name not in exact:
-            by_key[normalised(name)].append(name)
-    return sorted(
-        (name, other) for name in scored if name not in exact for other in by_key.get(normalised(name), [])
-    )
 
 
 def _paired(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tasks.tables.reading import table_of
 from tasks.tables.table import Wording, as_number, as_text
+from tasks.tables.taken import say_taken
 from tasks.utility.matrix import UtilityMatrix
 
 LONG = ["source", "task", "value"]
@@ -80,6 +81,7 @@ def table_utility(
     spread = pd.DataFrame(
         [[errors[s, t] for t in tasks] for s in sources], index=list(sources), columns=list(tasks)
     )
+    say_taken(str(path), {"sources": list(sources), "tasks": list(tasks)})
     about = {"method": "table", "file": path.name, "stderr": "stderr" in header}
     return UtilityMatrix(matrix, spread, {**about, "labels": counts} if counts else about)
 
@@ -97,6 +99,10 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     ]
     if not rows:
         raise ValueError(f"{path}: no row below the header")
+    for column in [name for name in ("source", "task") if name in table.columns] or table.columns[:1]:
+        unnamed = [line for line, row in rows if not row[column]]
+        if unnamed:
+            raise ValueError(f"{path}:{unnamed[0]}: column {column!r} is empty; a name is needed")
     return table.columns, rows
 
 

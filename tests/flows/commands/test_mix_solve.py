@@ -170,3 +170,30 @@ def test_neither_prefect_nor_torch_is_loaded(tables):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_was_taken_is_said_on_standard_error_before_the_answer(tmp_path, capsys, monkeypatch):
+    import sys
+
+    from flows.commands import app as commands
+
+    path = tmp_path / "T.csv"
+    path.write_text("source,tokens,note\nNA,1200,x\n00,3300,y\n")
+    arguments = [
+        "mix",
+        "solve",
+        "--tokens",
+        str(path),
+        "--budget",
+        "1000",
+        "--method",
+        "proportional",
+        "--json",
+    ]
+    monkeypatch.setattr(sys, "argv", ["mixstitch", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 0
+    assert said.err == f"{path}: read as 2 sources (NA, 00); left out: note\n"
+    assert set(json.loads(said.out)["weights"]) == {"NA", "00"}

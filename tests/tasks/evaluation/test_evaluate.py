@@ -21,6 +21,7 @@ from models import StitchedForCausalLM, new_seed_model, seed_config
 from tasks.benchmarks.harness_tasks import lm_eval_items
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.evaluating import ChosenItems, evaluate
+from tasks.evaluation.harness_model import harness_model
 from tasks.evaluation.heldout_text import bits_per_byte
 from tasks.evaluation.scores import Scores
 
@@ -329,3 +330,31 @@ def test_what_does_not_fit_is_refused() -> None:
         evaluate(BigramModel(), ABC, [])
     with pytest.raises(ValueError, match="source 'x': empty"):
         bits_per_byte(BigramModel(), ABC, [], source="x")
+
+
+def test_a_special_token_in_a_text_is_scored_as_its_letters() -> None:
+    assert ABC.encode("a<eos>b") == [0, 3, 1]
+    with harness_model(BigramModel(), ABC, 2, None) as wrapped:
+        assert wrapped.tok_encode("ab", add_special_tokens=False) == [0, 1]
+        assert len(wrapped.tok_encode("a<eos>b", add_special_tokens=False)) == len("a<eos>b")
+    assert not ABC.split_special_tokens and ABC.pad_token is None  # the caller's is as it was
+
+
+def test_a_model_that_gives_no_numbers_has_no_score() -> None:
+    benchmark = Benchmark("b", "choice", None, "acc", [choice(0, "a", ["b", "c"], 0)])
+    broken = BigramModel()
+    with torch.no_grad():
+        broken.table.weight[0, 0] = math.nan
+    with pytest.raises(
+        ValueError, match=r"weight 'table\.weight' holds 1 of 16 values that are NaN or infinite"
+    ):
+        evaluate(broken, ABC, [benchmark])
+
+    class GivesNaN(BigramModel):
+        def forward(self, input_ids: torch.Tensor, **_: object) -> CausalLMOutput:
+            return CausalLMOutput(logits=self.table(input_ids) * math.nan)
+
+    with pytest.raises(ValueError, match="a log-likelihood that is not a number, and no score comes of that"):
+        evaluate(GivesNaN(), ABC, [benchmark])
+    with pytest.raises(ValueError, match="a log-likelihood that is not a number"):
+        evaluate(GivesNaN(), ABC, [], heldout={"s": ["abc"]})

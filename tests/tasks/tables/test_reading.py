@@ -115,7 +115,24 @@ def test_an_index_with_names_is_a_column_and_one_of_places_is_none() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.csv", b"a,b\n1,2\n\n1\n", r"t\.csv line 4: 1 cells, the header has 2"),
+        ("t.csv", b"a,b\n1,2\n\n1\n", r"t\.csv line 4: 1 cells, the header has 2: '1'$"),
+        (
+            "t.csv",
+            b"a,b\n1,2,\n\n3,4,\n",
+            r"line 2: 3 cells, the header has 2: '1', '2', ''; so has every row, \+1 to the header; take away",
+        ),
+        (
+            "t.csv",
+            b"a,b\n1,2\n3,4,\n",
+            r"line 3: 3 cells, the header has 2: '3', '4', ''; take away the delimiter",
+        ),
+        (
+            "t.csv",
+            b"a,b\nweb,1,200\n",
+            r"line 2: 3 cells, .* 'web', '1', '200'; .*; write numbers without commas",
+        ),
+        ("t.csv", b"a,b\n1,2\n,,,\n", r"line 3: 4 cells, the header has 2"),
+        ("t.csv", b"a,b\r1,2\r3", r"line 3: 1 cells, the header has 2"),
         ("t.tsv", b"a\tb\n1\t2\t3\n", r"t\.tsv line 2: 3 cells, the header has 2"),
         (
             "t.csv",
@@ -128,6 +145,15 @@ def test_an_index_with_names_is_a_column_and_one_of_places_is_none() -> None:
         ("t.csv.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-6], r"t\.csv\.gz: broken gz file"),
         ("t.tsv.zst", b"a\tb\n", r"t\.tsv\.zst: broken zst file"),
         ("t.jsonl", b'{"a": 1}\n{"a": \n', r"t\.jsonl:2: not JSON"),
+        ("t.jsonl", b'{"a": 1, "b": 2, "a": 3}\n', r"t\.jsonl:1: JSON that cannot be read: 'a' stands twice"),
+        (
+            "t.jsonl",
+            b'{"a": 1}\n{"a": "x\\ud83d"}\n',
+            r"t\.jsonl:2: half of a surrogate pair is no text: .*ud83d",
+        ),
+        ("t.jsonl", b'{"a\\udc00": 1}\n', r"t\.jsonl:1: half of a surrogate pair"),
+        ("t.jsonl", b'{"a": ["\\ud83d"]}\n', r"t\.jsonl:1: half of a surrogate pair"),
+        ("t.csv.gz", b"\x1f\x8b\x08" + b"7" * 40, r"t\.csv\.gz: broken gz file"),
         ("t.jsonl", b"[1]\n", r"t\.jsonl:1: not a JSON object but list"),
         ("t.parquet", b"PAR1", r"t\.parquet: cannot be read as a table: no Parquet"),
         ("t.xlsx", b"PK", r"things: .*t\.xlsx: the ending '\.xlsx' is none of \.csv, .*\.parquet"),
@@ -142,6 +168,42 @@ def test_what_is_broken_is_named_by_its_place(tmp_path: Path, name: str, content
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=said):
         table_of(tmp_path / name, "things")
+
+
+def test_cells_may_be_as_long_as_a_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f'a,b\n{"x " * 100_000},"{"y" * 200_000}"\n')
+    assert [len(cell) for cell in table_of(tmp_path / "t.csv", "things").frame.loc[1]] == [199_999, 200_000]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"m": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", r"m\.json: JSON that is nested too deeply"),
+        (b'{"m": {"a": 1}, "m": {"a": 2}}', "'m' stands twice"),
+        (b'{"m": {"a": 1, "a": 2}}', "'a' stands twice"),
+        (b'{"m": {"a\\ud83d": 1}}', r"m\.json: half of a surrogate pair"),
+        (b'{"m": {"a": NaN, "b": 1}}', "weight of 'a' in 'm': NaN is no finite number"),
+        (b'{"m": {"a": true}}', "weight of 'a' in 'm': true is no"),
+        (b'{"m": {"a": "3"}}', "weight of 'a' in 'm': \"3\" is no"),
+        (b'{"m": {"a": null, "b": 1}}', "weight of 'a' in 'm': null is no"),
+        (b'{"m": 3}', 'it must hold {"name": {"source": weight}}'),
+        (b"[]", 'it must hold {"name": {"source": weight}}'),
+        (b"{}", "holds no mixture"),
+    ],
+)
+def test_mixtures_of_json_are_checked_value_by_value(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "m.json").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        read_mixtures(tmp_path / "m.json")
+
+
+def test_mixtures_of_json_may_be_compressed_and_begin_with_a_mark(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbf{"m": {"NA": 3, "00": 1}, "n": {"00": 1}}'
+    (tmp_path / "m.json.gz").write_bytes(gzip.compress(content))
+    assert read_mixtures(tmp_path / "m.json.gz").to_dict("index") == {
+        "m": {"NA": 0.75, "00": 0.25},
+        "n": {"NA": 0.0, "00": 1.0},
+    }
 
 
 def test_numbers_are_parsed_where_one_is_asked_for() -> None:

@@ -9,10 +9,14 @@ from tasks.preference.annotation.annotators.rule import Rule
 
 def _holds(response: str, argument: str) -> bool:
     try:
-        json.loads(response)
-    except json.JSONDecodeError:
+        json.loads(response, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return False
     return True
 
 
-RULE = Rule("json", "the response is a JSON value", _holds, argument="none")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+RULE = Rule("json", "the response is a JSON value that a reader can hold", _holds, argument="none")

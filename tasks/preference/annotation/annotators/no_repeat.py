@@ -6,7 +6,7 @@ from tasks.preference.annotation.annotators.rule import Rule
 
 
 def _holds(response: str, argument: str) -> bool:
-    words, size = response.lower().split(), int(argument)
+    words, size = response.lower().split(), int(float(argument))
     runs = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
     return bool(words) and len(runs) == len(set(runs))
 

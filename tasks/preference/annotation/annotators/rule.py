@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from tasks.tables.table import as_number
 
 Argument = Literal["none", "text", "number", "count"]
 
@@ -26,9 +29,8 @@ class Rule:
             raise ValueError(f"empty; the rule {self.name!r} needs one")
         if self.argument == "text":
             return
-        try:
-            value = float(argument)
-        except ValueError as error:
-            raise ValueError(f"{argument!r} must be a number") from error
+        value = as_number(argument)
+        if not math.isfinite(value):
+            raise ValueError(f"{argument!r} must be a number")
         if self.argument == "count" and (value < 1 or value != int(value)):
             raise ValueError(f"{argument!r} must be a whole number above 0")

@@ -175,3 +175,26 @@ def test_what_a_user_can_get_wrong_is_said():
         fit_law(runs, losses, "fusion")
     assert set(QUICK) < set(LAWS)
     assert law.sources == SOURCES
+
+
+@pytest.mark.parametrize("law", [*QUICK, "auto", "scheffe"])
+def test_a_loss_that_never_changes_is_predicted_as_it_is(law):
+    runs, others = made_mixtures(30, 0), made_mixtures(5, 1)
+    losses = linear_losses(runs).assign(still=1.3863)[["prose", "still", "programs"]]
+    found = fit_law(runs, losses, law)
+    predicted = found.predict(others)
+    assert predicted["still"].tolist() == [1.3863] * 5
+    assert found.about["constant_losses"] == {"still": 1.3863}
+    pd.testing.assert_frame_equal(
+        predicted[list(linear_losses(runs))], fit_law(runs, linear_losses(runs), law).predict(others)
+    )
+
+
+def test_losses_of_which_none_changes_are_predicted_as_they_are():
+    runs = made_mixtures(30, 0)
+    losses = pd.DataFrame({"x": 2.5, "y": 0.0}, index=runs.index)
+    for law in ("auto", "log-linear", "power"):
+        assert fit_law(runs, losses, law).predict(made_mixtures(3, 1)).to_numpy().tolist() == [[2.5, 0.0]] * 3
+    utility = pd.DataFrame({"x": [0.2, 0.4, 0.6, 0.8], "y": 0.5}, index=list(SOURCES))
+    told = fit_law(runs, losses, "fusion", utility=utility).predict(made_mixtures(3, 1))
+    assert told.to_numpy().tolist() == [[2.5, 0.0]] * 3

@@ -155,3 +155,26 @@ def test_tables_by_source(write):
 def test_token_counts_that_are_none(write, text, said):
     with pytest.raises(ValueError, match=said):
         read_tokens(write(text))
+
+
+def test_columns_that_say_how_a_run_was_trained_are_no_sources_and_no_losses(write, caplog):
+    header = (
+        "run,w_web,code_weight,weight_decay,w_init,weight_norm,loss_scale,z_loss,aux_loss,loss_x_std,val_loss"
+    )
+    with caplog.at_level("INFO", "mixstitch.taken"):
+        path = write(f"{header}\nr0,0.8,0.2,0.1,0.02,3,128,0.01,0.2,0.1,1.5\n")
+        table = read_runs(path)
+    assert list(table.weights) == ["web", "code"] and list(table.losses) == ["val"]
+    assert table.weights.loc["r0"].tolist() == [0.8, 0.2]
+    (told,) = caplog.messages
+    assert told == (
+        f"{path}: read as 2 sources (web, code); 1 losses (val); left out: run, weight_decay, w_init, weight_norm, "
+        "loss_scale, z_loss, aux_loss, loss_x_std"
+    )
+
+
+def test_such_columns_are_taken_where_they_are_named(write):
+    table = read_runs(
+        write("w_web,weight_decay,z_loss\n0.8,0.2,0.1\n"), weights=["web", "weight_decay"], losses=["z_loss"]
+    )
+    assert (list(table.weights), list(table.losses)) == (["web", "decay"], ["z"])

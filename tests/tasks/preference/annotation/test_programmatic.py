@@ -31,6 +31,44 @@ def test_rules_have_known_answers(rule: str, argument: str, good: str, bad: str)
     assert not RULES[rule](bad, argument)
 
 
+@pytest.mark.parametrize(
+    ("response", "number"),
+    [
+        ("The range is 10-12", "12"),
+        ("10\u201312", "12"),
+        ("GPT-4", "4"),
+        ("f(5)-3", "3"),
+        ("It is -12.", "-12"),
+        ("x=-12", "-12"),
+        ("(\u22123)", "-3"),
+        ("10,12", "12"),
+        ("1,200,300.5", "1200300.5"),
+        ("3,1,200", "1200"),
+        ("about .5", "0.5"),
+        ("1.5e3", "1500"),
+        ("2.0", "2"),
+        ("version 1.2.3", "3"),
+    ],
+)
+def test_the_last_number_is_read_as_it_is_written(response: str, number: str) -> None:
+    assert RULES["answer"](response, number)
+
+
+def test_what_is_no_json_does_not_hold() -> None:
+    held = [
+        RULES["json"](text, "") for text in ("NaN", "[" * 100_000, "[" * 100_000 + "]" * 100_000, "7" * 9_999)
+    ]
+    assert held == [False] * 4
+
+
+def test_an_argument_may_be_a_whole_number_written_with_a_point() -> None:
+    frame = responses().assign(rule="words_exactly", argument="1.0").iloc[:2]
+    assert annotate(frame).rows["value"].tolist() == [0.5]
+    for argument in ("inf", "nan", "1.5", "0"):
+        with pytest.raises(ValueError, match=f"row 0, column 'argument': '{argument}' must be a"):
+            annotate(frame.assign(argument=argument))
+
+
 def responses() -> pd.DataFrame:
     rows = [
         ("i1", "m", "Paris", "contains", "Paris", "Facts"),
