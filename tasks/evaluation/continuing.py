@@ -26,7 +26,7 @@ def samples_of_text(
 
     Rows of source, prompt (some 80 characters) and text (24 tokens, the likeliest each time; fewer in a short context).
     """
-    prompts = {}
+    prompts: dict[str, str] = {}
     for source in facts["sources"]:
         document = next(islice(read_items(corpus / "heldout" / f"{source}.jsonl"), 1), None)
         if document is not None and len(prompts) < count:
