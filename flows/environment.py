@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows.ending import ending_with
 from storage.databases import have_whole, lock_of, newest_revision
 from storage.earlier_homes import seal_earlier
 from storage.home import Home
@@ -84,7 +85,7 @@ def prefect_settings(home: Home) -> Iterator[None]:
                 PREFECT_API_URL: served["prefect_api"],
                 PREFECT_API_AUTH_STRING: served["prefect_auth"],
             }
-            with temporary_settings(updates=updates):
+            with temporary_settings(updates=updates), ending_with(lambda: not is_alive(served), "`make ui`"):
                 yield
         else:
             have_prefect_database(home)
@@ -94,8 +95,11 @@ def prefect_settings(home: Home) -> Iterator[None]:
                 PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
                 PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True,
             }
-            TemporaryServer()
-            with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
+            server = TemporaryServer()
+            with (
+                temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}),
+                ending_with(server.is_gone, "Prefect's server"),
+            ):
                 yield
 
 

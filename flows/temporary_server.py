@@ -14,6 +14,7 @@ from prefect.settings import get_current_settings
 
 from flows.guarded_server import FACTORY, new_auth_string
 
+NO_PORT = 3  # Prefect tries another one
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,3 +38,7 @@ class TemporaryServer(SubprocessASGIServer):
             **get_current_settings().to_environment_variables(exclude_unset=True),
         }
         return subprocess.Popen([*command, *listen], env=environment)
+
+    def is_gone(self) -> bool:
+        """Whether it has been started and has ended since, otherwise than for want of a port."""
+        return self.server_process is not None and self.server_process.poll() not in (None, NO_PORT)
