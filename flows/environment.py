@@ -123,6 +123,11 @@ def have_prefect_database(home: Home) -> None:
         environment |= {"PREFECT_API_DATABASE_CONNECTION_URL": _url(path)}
         command = [sys.executable, *PREFECT_MIGRATES]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode < 0:
+            raise ValueError(
+                f"Prefect's database could not be made: what makes it was ended by signal {-done.returncode}; the same "
+                "command goes on"
+            )
         if done.returncode != 0:
             raise RuntimeError(f"Prefect's database could not be made: {done.stderr or done.stdout}")
 
