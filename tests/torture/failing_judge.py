@@ -15,7 +15,7 @@ from tests.chat_server import ChatServer
 LABELS = ("Great", "Good", "Okay", "Poor", "Useless")
 OF_SERVER = ("500", "429", "dropped", "hang", "cut off", "not json", "huge")
 OF_MODEL = {"wrong label": "Final Score: Splendid", "empty": "", "no label": "I would rather not say."}
-SERVER_SHARE, MODEL_SHARE = 0.24, 0.09
+SERVER_SHARE, MODEL_SHARE = 0.26, 0.1
 
 
 class FailingJudge(ChatServer):
