@@ -25,7 +25,7 @@ from storage.writing import writing
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file
     "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
