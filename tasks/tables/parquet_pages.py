@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 FIRST_READ, LONGEST_HEADER = 1 << 8, 1 << 26
 ENTRY_BYTES = 16  # that a reader holds for each entry of a dictionary beside its text
@@ -74,12 +74,16 @@ def unpacked_bytes(stream: BinaryIO, path: Path, chunk: Chunk) -> int:
         header, length = _header(stream, path, place)
         dictionary = header.get(DICTIONARY)
         entries = dictionary.get(ENTRIES) if isinstance(dictionary, dict) else 0
-        numbers = (header.get(UNPACKED), header.get(PACKED), entries)
-        if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        unpacked, packed = header.get(UNPACKED), header.get(PACKED)
+        if not (_is_count(unpacked) and _is_count(packed) and _is_count(entries)):
             raise _no_page(path, place)
-        total += numbers[0] + numbers[2] * ENTRY_BYTES
-        place += length + numbers[1]
+        total += unpacked + entries * ENTRY_BYTES
+        place += length + packed
     return total
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and value >= 0
 
 
 def _header(stream: BinaryIO, path: Path, place: int) -> tuple[dict[int, Any], int]:

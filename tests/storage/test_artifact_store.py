@@ -322,16 +322,14 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path, monkeypatch):
         Home.from_environment()
 
 
-def test_a_home_whose_path_ends_the_name_of_a_database_is_refused(monkeypatch, tmp_path):
+def test_a_home_whose_path_no_database_can_have_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "what?x=1"))
     with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=.*its path holds '\?'"):
         Home.from_environment()
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "place", ["with space", "ünï-日本", "50%20 #1", "d$HOME ${x}", "/".join(["long" * 40] * 4)]
-)
+@pytest.mark.parametrize("place", ["with space", "ünï-日本", "50%20 #1", "d$HOME ${x}", "long" * 40])
 def test_a_home_of_any_other_name_holds_mlflows_database(monkeypatch, tmp_path, tracking_database, place):
     """Relative, and behind a link."""
     (tmp_path / "real").mkdir()
