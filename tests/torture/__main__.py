@@ -66,6 +66,7 @@ class Torture:
         """One round; returns what befell, and at its end what did not hold."""
         draw, place = random.Random(seed), self.place(f"round-{seed}")
         try:
+            self.judge.round = seed
             return self._round(draw, place)
         finally:
             for process, _ in owned(Home(place.home)):

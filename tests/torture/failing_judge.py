@@ -25,10 +25,11 @@ class FailingJudge(ChatServer):
         self.total: Counter[str] = Counter()
         self.asked = 0
         self.redirecting = False
+        self.round = 0  # each has failures of its own
         super().__init__(self._label, fault_share=SERVER_SHARE, faults=OF_SERVER)
 
     def fault(self, prompt: str) -> str | None:
-        found = "redirect" if self.redirecting else super().fault(prompt)
+        found = "redirect" if self.redirecting else super().fault(f"{self.round} {prompt}")
         kind = found or (_answers_wrongly(prompt) if "<document>" in prompt else None)
         with self.log.lock:
             self.asked += 1
