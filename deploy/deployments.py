@@ -25,7 +25,7 @@ from flows.retraining import retraining_flow
 from flows.settings import Experiment
 
 RECIPE = "pocket"
-DAILY = "0 4 * * *"  # UTC
+DAILY, TIMEZONE = "0 4 * * *", "UTC"
 POLL_SECONDS = 2.0  # how long a run that was just asked for waits at most
 
 
@@ -43,7 +43,7 @@ def retraining_deployment() -> RunnerDeployment:
     return retraining_flow.to_deployment(  # type: ignore[return-value]
         "retraining",
         parameters={"experiment": load_recipe(RECIPE).to_json()},
-        schedule=Cron(DAILY, active=False),
+        schedule=Cron(DAILY, timezone=TIMEZONE, active=False),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 

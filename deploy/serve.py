@@ -24,8 +24,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from deploy.child_processes import HOST, MARK, ask, end_flow_runs, free_port, processes_of
+from flows import guarded_server, guarded_tracking
 from flows.environment import have_prefect_database, prefect_database, prepare_environment
-from flows.guarded_server import FACTORY, new_auth_string, opening_url, protection
+from flows.guarded_server import new_auth_string, opening_url, protection
 from storage.home import Home
 from storage.processes import OWNER, end_all, this_process
 from storage.tracking import have_database
@@ -67,21 +68,18 @@ class Servers:
         prefect_port, mlflow_port = free_port(PREFECT_PORT), free_port(MLFLOW_PORT)
         self.prefect = f"http://{HOST}:{prefect_port}"
         self.mlflow = f"http://{HOST}:{mlflow_port}"
-        self.auth_string = new_auth_string()
+        self.auth_string, self.mlflow_auth = new_auth_string(), new_auth_string()
         self._environment = _environment(home, self.prefect, self.auth_string)
-        mlflow_names = (f"{HOST}:{mlflow_port}", f"localhost:{mlflow_port}")
+        self._environment[guarded_tracking.TOKEN] = self.mlflow_auth
         self._commands = {
-            "prefect": [
-                *("uvicorn", "--app-dir", str(ROOT), "--factory", FACTORY, "--log-level", "warning"),
-                *("--host", HOST, "--port", str(prefect_port)),
-            ],
-            "mlflow": [
-                *("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
-                *("--allowed-hosts", ",".join(mlflow_names), "--x-frame-options", "DENY"),
-                *("--cors-allowed-origins", ",".join(f"http://{name}" for name in mlflow_names)),
-                *("--backend-store-uri", f"sqlite:///{home.mlflow_database}"),
-                *("--default-artifact-root", home.mlflow_artifacts.as_uri(), "--no-serve-artifacts"),
-            ],
+            name: [
+                *("uvicorn", "--app-dir", str(ROOT), "--factory", factory, "--log-level", "warning"),
+                *("--host", HOST, "--port", str(port)),
+            ]
+            for name, factory, port in (
+                ("prefect", guarded_server.FACTORY, prefect_port),
+                ("mlflow", guarded_tracking.FACTORY, mlflow_port),
+            )
         }
         self._children: list[Child] = []
 
@@ -193,8 +191,9 @@ def _where_it_runs(home: Home) -> str:
         record = json.loads(home.ui_record.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return "another `make ui` is about to start for it"
-    pages = record["urls"] | {"prefect": opening_url(record["urls"]["prefect"], record["prefect_auth"])}
-    urls = ", ".join(f"{name} at {url}" for name, url in pages.items())
+    urls = ", ".join(
+        f"{name} at {opening_url(url, record[f'{name}_auth'])}" for name, url in record["urls"].items()
+    )
     return f"`make ui` runs already (process {record['process']}): {urls}"
 
 
@@ -213,6 +212,7 @@ def _write_record(home: Home, servers: Servers) -> None:
         **this_process(),
         "prefect_api": f"{servers.prefect}/api",
         "prefect_auth": servers.auth_string,
+        "mlflow_auth": servers.mlflow_auth,
         "urls": {"prefect": servers.prefect, "mlflow": servers.mlflow},
     }
     write_whole(
@@ -233,8 +233,9 @@ def serve(home: Home, stop: threading.Event) -> None:
                 _write_record(home, servers)
                 print(
                     f"Prefect  {opening_url(servers.prefect, servers.auth_string)}\n"
-                    "         run `experiment` with your settings; behind # stands the token that the page asks for\n"
-                    f"MLflow   {servers.mlflow}: experiment `mixstitch`, under 'Model training'\n"
+                    "         run `experiment` with your settings\n"
+                    f"MLflow   {opening_url(servers.mlflow, servers.mlflow_auth)}\n"
+                    "         experiment `mixstitch`, under 'Model training'; behind # stands the token of each page\n"
                     "Ctrl-C ends both, and the runs that use them; started again, a run goes on where it was.",
                     flush=True,
                 )

@@ -29,8 +29,15 @@ from storage.trusted import (
 )
 from tasks.utility.methods import METHODS_BY_NAME
 
-# MLflow's client sends them to whatever server it is told.
-MLFLOW_KEYS = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+# MLflow's client sends them, or what they lead to, to whatever server it is told, and what stands in the file too.
+MLFLOW_KEYS = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_TRACKING_AWS_SIGV4",
+)
+MLFLOW_FILE, FILES_KEY = "~/.mlflow/credentials", "MLFLOW_TRACKING_PASSWORD"
 
 
 def check_keys(e: Experiment) -> None:
@@ -39,10 +46,12 @@ def check_keys(e: Experiment) -> None:
     for name in dict.fromkeys(used):
         METHODS_BY_NAME[name].check(e.utility.section(name))
     uri = e.tracking.mlflow_uri
-    if uri is not None and uri.startswith(("http://", "https://")):
+    if uri is not None:
         for variable in MLFLOW_KEYS:
             if os.environ.get(variable):
                 what_is_trusted().check_key(variable, uri, f"tracking.mlflow_uri={uri}")
+        if Path(MLFLOW_FILE).expanduser().exists():
+            what_is_trusted().check_key(FILES_KEY, uri, f"tracking.mlflow_uri={uri}: there is {MLFLOW_FILE}")
 
 
 def check_what_started(e: Experiment) -> None:

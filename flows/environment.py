@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flows.ending import ending_with
 from storage.databases import have_whole, lock_of, newest_revision
 from storage.earlier_homes import seal_earlier
 from storage.home import Home
@@ -24,7 +25,7 @@ from storage.writing import writing
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file
     "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
@@ -84,7 +85,7 @@ def prefect_settings(home: Home) -> Iterator[None]:
                 PREFECT_API_URL: served["prefect_api"],
                 PREFECT_API_AUTH_STRING: served["prefect_auth"],
             }
-            with temporary_settings(updates=updates):
+            with temporary_settings(updates=updates), ending_with(lambda: not is_alive(served), "`make ui`"):
                 yield
         else:
             have_prefect_database(home)
@@ -94,8 +95,11 @@ def prefect_settings(home: Home) -> Iterator[None]:
                 PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
                 PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True,
             }
-            TemporaryServer()
-            with temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}):
+            server = TemporaryServer()
+            with (
+                temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}),
+                ending_with(server.is_gone, "Prefect's server"),
+            ):
                 yield
 
 
@@ -119,6 +123,11 @@ def have_prefect_database(home: Home) -> None:
         environment |= {"PREFECT_API_DATABASE_CONNECTION_URL": _url(path)}
         command = [sys.executable, *PREFECT_MIGRATES]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode < 0:
+            raise ValueError(
+                f"Prefect's database could not be made: what makes it was ended by signal {-done.returncode}; the same "
+                "command goes on"
+            )
         if done.returncode != 0:
             raise RuntimeError(f"Prefect's database could not be made: {done.stderr or done.stdout}")
 

@@ -63,10 +63,13 @@ def create_app() -> ASGIApp:
 
 
 class Guard:
-    """ASGI: refuses foreign hosts and origins, lets nobody frame the pages, and serves the opening page."""
+    """ASGI: refuses foreign hosts and origins, lets nobody frame the pages, and serves the opening page.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    opening_page: '' where the application serves its own.
+    """
+
+    def __init__(self, app: ASGIApp, opening_page: str = OPENING_PAGE) -> None:
+        self.app, self.opening_page = app, opening_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -89,7 +92,8 @@ class Guard:
                 headers["Referrer-Policy"] = "same-origin"
             await send(message)
 
-        app = HTMLResponse(OPENING_PAGE) if scope.get("path") == OPENING_PATH else self.app
+        opens = self.opening_page and scope.get("path") == OPENING_PATH
+        app = HTMLResponse(self.opening_page) if opens else self.app
         await app(scope, receive, send_framed_by_nobody)
 
 

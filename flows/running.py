@@ -17,7 +17,6 @@ from flows.settings import Experiment
 from storage.home import Home
 from storage.processes import end_orphans, marking_children, note_of, owned, this_process
 from storage.run_records import (
-    CANCELLED,
     COMPLETED,
     FAILED,
     STOPPED,
@@ -73,8 +72,8 @@ def end_crashed(run: Run) -> Iterator[dict]:
         mark_crashed(run.home, record)
         yield record
     for record in read_records(run.home):
-        if record["status"] == CANCELLED and not record.get("prefect_told", True):
-            told = tell_prefect(record["flow_run_id"], "a signal")
+        if not record.get("prefect_told", True):
+            told = tell_prefect(record["flow_run_id"], record["status"], record["error"])
             write_record(run.home, {**record, "prefect_told": told})
 
 

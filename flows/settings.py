@@ -75,7 +75,11 @@ class TrackingSettings(BaseModel):
 
     @field_validator("mlflow_uri")
     @classmethod
-    def _holds_no_password(cls, uri: str | None) -> str | None:
+    def _names_a_server_without_password(cls, uri: str | None) -> str | None:
+        if uri is not None and not uri.startswith(("http://", "https://")):
+            raise ValueError(
+                "allowed: the http:// or https:// URL of an MLflow server, or nothing for the database in the home"
+            )
         if uri is not None and any(mark in uri for mark in "@?"):
             raise ValueError(
                 "must hold no user, password or query: they would be written into the run's record; set "

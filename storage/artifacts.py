@@ -16,7 +16,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -150,7 +150,8 @@ class ArtifactStore:
                 }
                 write_sealed(work / MANIFEST, manifest)
             except BaseException:
-                _clear(work)
+                with suppress(OSError):  # where the home cannot be written any more; the next run clears it
+                    _clear(work)
                 raise
             _publish(work, folder)
             return replace(Artifact.of_manifest(folder, manifest), seconds=seconds)

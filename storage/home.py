@@ -8,6 +8,8 @@ from pathlib import Path
 
 PRIVATE = 0o077  # what the mode of a new file lacks
 EARLIER = "made by a version without seals"
+NOT_IN_PATHS = "?"  # databases are named by URLs
+LONGEST_PATH = 450  # bytes: SQLite opens no file whose path is longer than 512
 MARK = ".mixstitch"  # in every folder that we made and that `clean` may remove
 
 
@@ -28,6 +30,15 @@ class Home:
         """
         home = cls.of_environment()
         root = home.root
+        if refused := [character for character in NOT_IN_PATHS if character in str(root)]:
+            raise ValueError(
+                f"MIXSTITCH_HOME={root}: its path holds {refused[0]!r}, which ends the name of a database; allowed: "
+                "any other characters"
+            )
+        if (length := len(os.fsencode(root))) > LONGEST_PATH:
+            raise ValueError(
+                f"MIXSTITCH_HOME={root}: its path is {length} bytes long; allowed: at most {LONGEST_PATH}"
+            )
         os.umask(PRIVATE)
         try:
             for folder in (home.artifacts, home.work, home.runs, home.locks):

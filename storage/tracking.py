@@ -13,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.databases import damage_of, have_whole, lock_of, newest_revision
 from storage.home import Home
 from storage.run_records import CANCELLED, RUNNING, find_record, read_records
+from storage.shown_numbers import legal, numbers_of
+from storage.trusted import parse_host
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -85,7 +88,8 @@ class Tracker:
         tags = {"mixstitch.run": run_id, "mixstitch.name": name}
         at = None if started is None else int(started * 1000)
         run = client.create_run(self._experiment_id, start_time=at, run_name=run_id, tags=tags)
-        client.log_text(run.info.run_id, json.dumps(experiment, indent=1), "experiment.json")
+        if self._is_local or may_write_to(run.info.artifact_uri, self.uri):
+            client.log_text(run.info.run_id, json.dumps(experiment, indent=1), "experiment.json")
         return run.info.run_id
 
     def log_series(self, label: str, rows: list[dict]) -> None:
@@ -121,7 +125,7 @@ class Tracker:
         }
         client.log_batch(mlflow_run_id, params=[Param(k, v) for k, v in params.items()])
         numbers = numbers_of(artifact.facts)
-        _batch(client, mlflow_run_id, [Metric(_legal(k), float(v), now, 0) for k, v in numbers.items()])
+        _batch(client, mlflow_run_id, [Metric(legal(k), float(v), now, 0) for k, v in numbers.items()])
         client.set_terminated(mlflow_run_id, end_time=None if ended is None else int(ended * 1000))
         self._live.pop(artifact.label, None)
 
@@ -204,6 +208,19 @@ class Tracker:
         return self.connect().search_runs([self._experiment_id], f"tags.`{tag}` = '{value}'{also}")
 
 
+def pages(home: Home) -> Any:
+    """MLflow's ASGI application for the database in the home; for a process that serves nothing else."""
+    from mlflow.server import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
+
+    os.environ[BACKEND_STORE_URI_ENV_VAR] = os.environ[REGISTRY_STORE_URI_ENV_VAR] = (
+        f"sqlite:///{home.mlflow_database}"
+    )
+    os.environ[ARTIFACT_ROOT_ENV_VAR] = home.mlflow_artifacts.as_uri()
+    from mlflow.server.fastapi_app import app
+
+    return app
+
+
 def have_database(home: Home) -> None:
     """See that MLflow's database in the home is whole; call it under its lock."""
     path, revision = home.mlflow_database, newest_revision(*MIGRATIONS)
@@ -231,22 +248,6 @@ def _experiment(client: MlflowClient, home: Home, uri: str) -> str:
     return found.experiment_id if found else client.create_experiment(EXPERIMENT, location)
 
 
-def numbers_of(facts: dict) -> dict[str, float]:
-    """Every number among the facts of a result that is shown in MLflow, by its name there."""
-    numbers = dict(facts.get("metrics", {}))
-    for score in facts.get("scores", []):
-        numbers[f"{score['task']}/{score['metric']}"] = score["value"]
-        if score["stderr"] is not None:
-            numbers[f"{score['task']}/{score['metric']}/stderr"] = score["stderr"]
-    mixture = facts.get("mixture")
-    for source, share in (mixture["sources"] if mixture else {}).items():
-        for number in ("weight", "tokens", "epochs"):
-            numbers[f"{number}/{source}"] = share[number]
-    for cell in facts.get("utility", []):
-        numbers[f"utility/{cell['source']}/{cell['task']}"] = cell["value"]
-    return numbers
-
-
 def _batch(client: MlflowClient, mlflow_run_id: str, metrics: list[Metric]) -> None:
     for first in range(0, len(metrics), BATCH):
         client.log_batch(mlflow_run_id, metrics=metrics[first : first + BATCH])
@@ -269,6 +270,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def may_write_to(artifact_uri: str, server: str) -> bool:
+    """Whether a server may have files written there: no server of elsewhere names a folder of this machine."""
+    scheme = urlsplit(artifact_uri).scheme
+    return scheme not in ("", "file") or parse_host(server).is_loopback
+
+
 def check_server(uri: str) -> None:
     """Raise ValueError where no MLflow server answers at `uri`; MLflow itself would try for minutes."""
     import requests
@@ -280,8 +287,3 @@ def check_server(uri: str) -> None:
             f"tracking.mlflow_uri={uri}: no MLflow server answers there ({type(error).__name__}); allowed: the URL of "
             "a running one, or none for the database in the home"
         ) from error
-
-
-def _legal(name: str) -> str:
-    """MLflow allows letters, digits and `_-. :/` in a metric's name."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "_-. :/") else "_" for c in name)

@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tasks.utility.medu.settings import MeduSettings
 
 FAULTS = ("429", "500", "hang", "not json", "cut off", "unparsable", "dropped")
+HUGE_BYTES = 4_000_000
 DOCUMENT = re.compile(r"<document>\n(.*)\n</document>", re.DOTALL)
 Answer = Callable[[str], str]
 Reply = tuple[int, dict[str, str], str]
@@ -73,7 +74,7 @@ class Log:
 class ChatServer:
     """Serves until closed. `answer`: prompt -> text; `reply`: prompt -> status, headers, body, in its place.
 
-    fault_share of all attempts go wrong, by a hash of prompt and attempt, each fault alike often.
+    fault_share of all attempts go wrong, by a hash of prompt and attempt, each of `faults` alike often.
     """
 
     def __init__(
@@ -82,9 +83,10 @@ class ChatServer:
         latency: float = 0.0,
         fault_share: float = 0.0,
         reply: Callable[[str], Reply] | None = None,
+        faults: Sequence[str] = FAULTS,
     ) -> None:
         self.log, self.latency, self.fault_share = Log(), latency, fault_share
-        self.answer, self.reply = answer, reply
+        self.answer, self.reply, self.faults = answer, reply, faults
         self.attempts: Counter[str] = Counter()
         self.answered: set[str] = set()
         self.closing = threading.Event()
@@ -93,6 +95,10 @@ class ChatServer:
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
         self.thread.start()
+
+    def forget(self) -> None:
+        """Begin anew: nothing was asked yet."""
+        self.log, self.attempts, self.answered = Log(), Counter(), set()
 
     def when_answered(self, count: int) -> threading.Event:
         """An event that is set once so many answers have been sent."""
@@ -106,7 +112,7 @@ class ChatServer:
         number = int.from_bytes(hashlib.sha256(f"{attempt} {prompt}".encode()).digest()[:6], "big") / 2**48
         if number >= self.fault_share:
             return None
-        return FAULTS[int(number / self.fault_share * len(FAULTS))]
+        return self.faults[int(number / self.fault_share * len(self.faults))]
 
     def sent(self, prompt: str) -> None:
         with self.log.lock:
@@ -181,6 +187,10 @@ def _handler(owner: ChatServer) -> type[BaseHTTPRequestHandler]:
                     self.drop()
                 case "dropped":
                     self.drop()
+                case "huge":
+                    self.send(200, {}, completion("so " * (HUGE_BYTES // 3)))
+                case "redirect":
+                    self.send(307, {"Location": f"{owner.url}/elsewhere"}, "")
                 case _:
                     self.send(200, {}, whole)
                     owner.sent(prompt)

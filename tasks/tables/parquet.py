@@ -1,4 +1,4 @@
-"""Parquet files in pieces that memory can hold, as their description tells how large a cell and a row group may be.
+"""Parquet files in pieces that memory can hold, as description and pages tell how large a cell and a row group may be.
 
 A cell is no larger than all of its column in a row group is unpacked, but one that stands in a dictionary, or shares
 its beginning with the one before, may come back in every row: so few rows are read at a time that this is held, too.
@@ -6,12 +6,14 @@ its beginning with the one before, may come back in every row: so few rows are r
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tasks.tables.limits import COLUMNS, FOOTER_BYTES, MB, limits
+from tasks.tables.parquet_pages import Chunk, row_groups, unpacked_bytes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,15 +30,11 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
-        size = path.stat().st_size
-        stream.seek(max(0, size - 8))
-        tail = stream.read(8)
-    if len(tail) == 8 and tail.endswith(MAGIC):
-        (footer,) = struct.unpack("<I", tail[:4])
-        if footer > FOOTER_BYTES:
-            raise ValueError(
-                f"{path}: its description is {footer / MB:,.0f} MB; allowed: at most {FOOTER_BYTES // MB} MB"
-            )
+        length = _footer_bytes(stream)
+    if length > FOOTER_BYTES:
+        raise ValueError(
+            f"{path}: its description is {length / MB:,.0f} MB; allowed: at most {FOOTER_BYTES // MB} MB"
+        )
     file = pq.ParquetFile(
         path,
         thrift_string_size_limit=FOOTER_BYTES,
@@ -51,19 +49,36 @@ def open_parquet(path: Path) -> pq.ParquetFile:
 
 def batches(file: pq.ParquetFile, path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows, a few at a time. Raises ValueError for a row group whose pages cannot be held."""
-    bounds, metadata = limits(), file.metadata
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunks = [group.column(place) for place in range(group.num_columns)]
-        wanted = [c for c in chunks if columns is None or c.path_in_schema.split(".")[0] in columns]
-        unpacked = sum(chunk.total_uncompressed_size for chunk in wanted)
-        if not 0 <= unpacked <= GROUP_TABLES * bounds.table_bytes:
+    bounds = limits()
+    most = GROUP_TABLES * bounds.table_bytes
+    for number, chunks in enumerate(_described(path)):
+        wanted = [chunk for chunk in chunks if columns is None or chunk.name in columns]
+        unpacked = sum(chunk.unpacked for chunk in wanted)
+        if unpacked <= most:
+            with path.open("rb") as stream:
+                unpacked = max(unpacked, sum(unpacked_bytes(stream, path, chunk) for chunk in wanted))
+        if unpacked > most:
             raise ValueError(
                 f"{path}: row group {number} unpacks to {unpacked / MB:,.0f} MB; allowed: at most "
-                f"{GROUP_TABLES * bounds.table_bytes // MB:,} MB, {GROUP_TABLES} times MIXSTITCH_MAX_TABLE_MB"
+                f"{most // MB:,} MB, {GROUP_TABLES} times MIXSTITCH_MAX_TABLE_MB"
             )
         rows = max(1, min(BATCH_ROWS, 2 * bounds.table_bytes // max(unpacked, 1)))
         yield from file.iter_batches(batch_size=rows, row_groups=[number], columns=columns, use_threads=False)
+
+
+def _described(path: Path) -> list[list[Chunk]]:
+    with path.open("rb") as stream:
+        length = _footer_bytes(stream)
+        stream.seek(-len(MAGIC) - 4 - length, os.SEEK_END)
+        return row_groups(path, stream.read(length))
+
+
+def _footer_bytes(stream: BinaryIO) -> int:
+    """Length of the description, as the end of the file says; 0 for another file."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - len(MAGIC) - 4))
+    tail = stream.read()
+    return struct.unpack("<I", tail[:4])[0] if len(tail) == len(MAGIC) + 4 and tail.endswith(MAGIC) else 0
 
 
 def read_parquet_table(path: Path) -> pa.Table:
@@ -78,4 +93,6 @@ def read_parquet_table(path: Path) -> pa.Table:
             size += batch.nbytes
             bounds.check_table(f"{path}", size=size)
             held.append(batch)
-        return pa.Table.from_batches(held, schema=file.schema_arrow)
+        table = pa.Table.from_batches(held, schema=file.schema_arrow)
+        table.validate(full=True)  # text that is no UTF-8
+        return table

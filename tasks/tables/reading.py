@@ -198,7 +198,7 @@ def _from_parquet(path: Path, wording: Wording) -> Table:
     try:
         # As objects, whole numbers beside an empty cell stay whole.
         frame = read_parquet_table(path).to_pandas(integer_object_nulls=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read as a table: no Parquet ({error})") from error
     return _from_frame(str(path), frame, wording)
 

@@ -1,12 +1,17 @@
 """The files for deployments elsewhere name what exists, and start nothing by themselves."""
 
+from collections import Counter
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import pytest
 import yaml
 from prefect import Flow
+from prefect.server.schemas.schedules import CronSchedule
 from prefect.utilities.importtools import import_object
 
-from deploy.deployments import experiment_deployment, retraining_deployment
+from deploy.deployments import TIMEZONE, experiment_deployment, retraining_deployment
 from deploy.serve import DEPLOYMENTS
 from flows.recipes import load_recipe
 
@@ -40,7 +45,21 @@ def test_served_schedule_is_the_one_of_the_file_and_off():
     (schedule,) = retraining_deployment().schedules
     (written,) = prefect_file()["deployments"][1]["schedules"]
     assert schedule.active is False
-    assert schedule.schedule.cron == written["cron"]
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == (written["cron"], written["timezone"])
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("time_of_day", ["0 4", "30 2", "30 1"])
+@pytest.mark.parametrize("change", ["2027-03-14", "2027-03-28", "2027-10-31", "2027-11-07"])
+def test_on_the_days_of_a_change_of_clocks_a_daily_schedule_runs_once(zone, time_of_day, change):
+    """Asked as Prefect's scheduler does: again and again, from ever later moments."""
+    schedule = CronSchedule(cron=f"{time_of_day} * * *", timezone=zone or TIMEZONE)
+    begin = datetime.fromisoformat(f"{change}T12:00Z") - timedelta(days=2)
+    asked = [begin + timedelta(hours=hour) for hour in range(0, 96, 3)]
+    runs = {run for moment in asked for run in schedule._get_dates_generator(n=2, start=moment)}
+    days = Counter(run.astimezone(ZoneInfo(zone or TIMEZONE)).date() for run in runs)
+    assert set(days.values()) == {1}
+    assert {(begin + timedelta(days=day)).date() for day in range(1, 4)} <= set(days)
 
 
 def test_the_form_asks_for_nothing_and_keeps_the_order_of_the_settings():

@@ -163,8 +163,9 @@ def test_everything_listens_on_loopback_only(pages):
 
 @pytest.mark.slow
 def test_both_pages_answer_and_the_command_line_finds_the_server(pages):
-    for url in pages.record["urls"].values():
-        with urllib.request.urlopen(url, timeout=30) as page:
+    for name, url in pages.record["urls"].items():
+        asked = urllib.request.Request(url, headers=basic(pages.record[f"{name}_auth"]))
+        with urllib.request.urlopen(asked, timeout=30) as page:
             assert b"<html" in page.read().lower()
     assert pages_of(pages.home) == pages.record
 
@@ -172,13 +173,16 @@ def test_both_pages_answer_and_the_command_line_finds_the_server(pages):
 @pytest.mark.slow
 def test_nobody_else_is_let_in(pages):
     prefect, mlflow = pages.record["urls"]["prefect"], pages.record["urls"]["mlflow"]
-    token = basic(pages.record["prefect_auth"])
+    token, mlflow_token = basic(pages.record["prefect_auth"]), basic(pages.record["mlflow_auth"])
+    search = f"{mlflow}/api/2.0/mlflow/experiments/search"
+    assert status(search, mlflow_token, "POST", b'{"max_results": 1}') == 200
+    for wrong in ({}, token, basic("mixstitch:guess")):
+        assert status(search, wrong, "POST", b'{"max_results": 1}') == 401
     assert pages.home.ui_record.stat().st_mode & 0o777 == 0o600
     for foreign in FOREIGN:  # also where they have the token
         assert status(f"{prefect}/api/admin/version", token | foreign) == 403
         assert status(prefect, foreign) == 403
-        search = f"{mlflow}/api/2.0/mlflow/experiments/search"
-        assert status(search, foreign, "POST", b'{"max_results": 1}') == 403
+        assert status(search, mlflow_token | foreign, "POST", b'{"max_results": 1}') == 403
     for wrong in ({}, basic("mixstitch:"), basic("mixstitch:guess")):
         assert status(f"{prefect}/api/admin/version", wrong) == 401
     everything = f"{prefect}/api/deployments/filter"
@@ -186,7 +190,8 @@ def test_nobody_else_is_let_in(pages):
     assert status(everything, token | pages.csrf_headers(), "POST", b"{}") == 200
     assert status(everything, pages.csrf_headers(), "POST", b"{}") == 401
     for process in processes_of(pages.home):
-        assert not any(pages.record["prefect_auth"].partition(":")[2] in word for word in process.cmdline())
+        for name in ("prefect_auth", "mlflow_auth"):
+            assert not any(pages.record[name].partition(":")[2] in word for word in process.cmdline())
 
 
 @pytest.mark.slow

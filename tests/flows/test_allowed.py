@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from prefect.context import FlowRunContext
 
-from flows.allowed import check_from_page, check_keys, check_what_started
+from flows.allowed import MLFLOW_KEYS, check_from_page, check_keys, check_what_started
 from flows.commands.app import main
 from flows.experiment import experiment_flow
 from flows.planning import plan_experiment
@@ -78,7 +78,8 @@ def test_a_duel_that_asks_a_judge_is_a_recipe_like_any_other():
         check_keys(load_recipe("pocket", [*EVIL[1:], KEY, duel]))
 
 
-def test_mlflows_own_keys_go_to_trusted_hosts_alone(monkeypatch):
+def test_mlflows_own_keys_go_to_trusted_hosts_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
     tracked = load_recipe("pocket", ["tracking.mlflow_uri=http://evil.example:5000"])
     for variable in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.delenv(variable, raising=False)
@@ -90,13 +91,35 @@ def test_mlflows_own_keys_go_to_trusted_hosts_alone(monkeypatch):
         check_keys(tracked)
 
 
+def test_the_file_of_mlflows_user_and_password_names_no_host_and_is_not_read_for_any(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in MLFLOW_KEYS:
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow" / "credentials").write_text("[mlflow]\nmlflow_tracking_password = secret\n")
+    tracked = load_recipe("pocket", ["tracking.mlflow_uri=https://evil.example"])
+    with pytest.raises(
+        ValueError, match=r"~/\.mlflow/credentials.*MIXSTITCH_TRUSTED=MLFLOW_TRACKING_PASSWORD=evil"
+    ) as caught:
+        check_keys(tracked)
+    assert "secret" not in str(caught.value)
+    monkeypatch.setenv("MIXSTITCH_TRUSTED", "MLFLOW_TRACKING_PASSWORD=evil.example")
+    check_keys(tracked)
+    check_keys(load_recipe("pocket"))
+
+
+@pytest.mark.parametrize("uri", ["databricks", "sqlite:////tmp/x.db", "file:/tmp/x", "/tmp/x", "uc:x"])
+def test_results_go_to_a_server_or_into_the_home(uri):
+    with pytest.raises(ValueError, match=r"mlflow_uri.*allowed: the http:// or https:// URL"):
+        load_recipe("pocket", [f"tracking.mlflow_uri={uri}"])
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
         ("evaluation.task_folder=FOLDER", r"evaluation\.task_folder=.*runs the code"),
         ("tracking.mlflow_uri=http://evil.example", r"tracking\.mlflow_uri=.*cannot be set from the page"),
         ("tracking.mlflow_uri=http://127.0.0.1:5000", r"tracking\.mlflow_uri=.*cannot be set from the page"),
-        ("tracking.mlflow_uri=sqlite:////tmp/x.db", r"no host"),
         (
             "utility.medu.base_url=http://evil.example/v1",
             r"utility\.medu\.base_url=.*cannot be set from the page",

@@ -87,6 +87,21 @@ def test_a_signal_cancels_the_run_and_ends_all_that_it_started(home, number, how
     assert not [child for child in started if child.is_running()]
 
 
+def test_without_its_server_a_run_fails_in_one_message(home):
+    process = start("ours", "submitted")
+    started = [child for child, _ in owned(home)]
+    (server,) = [child for child in started if "uvicorn" in child.cmdline()]
+    server.kill()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 2
+    (message,) = [line for line in told.splitlines() if "mixstitch: " in line]
+    assert "Prefect's server was ended" in message and "the same command goes on" in message
+    assert "Traceback" not in told
+    record = find_record(home, "latest")
+    assert (record["status"], record["prefect_told"]) == ("failed", False)
+    assert not [child for child in started if child.is_running()]
+
+
 def test_what_a_killed_run_left_is_ended_by_any_command_and_its_run_marked_by_the_next(home):
     process = start("ours", "submitted")
     process.kill()

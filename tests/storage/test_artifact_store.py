@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
 from storage.sealed import write_sealed
 from storage.stages import Stage
+from tests.storage.recorded import make_run
 
 
 @pytest.fixture
@@ -318,6 +320,30 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=.*cannot be written"):
         Home.from_environment()
+
+
+def test_a_home_whose_path_no_database_can_have_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "what?x=1"))
+    with pytest.raises(ValueError, match=r"MIXSTITCH_HOME=.*its path holds '\?'"):
+        Home.from_environment()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["with space", "ünï-日本", "50%20 #1", "d$HOME ${x}", "long" * 40])
+def test_a_home_of_any_other_name_holds_mlflows_database(monkeypatch, tmp_path, tracking_database, place):
+    """Relative, and behind a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIXSTITCH_HOME", f"link/{place}")
+    home = Home.from_environment()
+    shutil.copy(tracking_database, home.mlflow_database)
+    make_run(home)
+    assert home.root == tmp_path / "real" / place
+    with sqlite3.connect(home.mlflow_database) as connection:
+        assert connection.execute("select count(*) from runs").fetchone() == (2,)
+    assert [path.name for path in tmp_path.iterdir() if path.name not in ("real", "link")] == []
+    assert [path.name for path in (tmp_path / "real").iterdir()] == [place.split("/")[0]]
 
 
 def test_a_home_of_a_user_who_does_not_exist_is_named(monkeypatch):

@@ -114,6 +114,18 @@ def test_a_cleaning_that_fails_is_done_again_and_holds_up_no_other(home, gone, m
     assert set(statuses(run).values()) == {"KILLED", "RUNNING"}
 
 
+def test_prefect_is_told_of_an_end_once_its_server_is_there(home, monkeypatch):
+    for name, status, told in (("a", "cancelled", False), ("b", "failed", False), ("c", "failed", True)):
+        run = Run(home, name, {}, flow_run_id=name)
+        run.finish(status, f"end of {name}")
+        run.update(prefect_told=told)
+    heard = []
+    monkeypatch.setattr("flows.running.tell_prefect", lambda *what: heard.append(what) or True)
+    for _ in range(2):
+        list(end_crashed(Run(home, "next", {})))
+    assert heard == [("a", "cancelled", "end of a"), ("b", "failed", "end of b")]
+
+
 def start_marked(owner: dict | None, home_of_owner: str) -> subprocess.Popen:
     """A process that bears the note of another one, as a server or a trainer that this one has started does."""
     command = [sys.executable, "-c", "print(flush=True); input()", FACTORY]

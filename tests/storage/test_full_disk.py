@@ -108,6 +108,20 @@ def test_a_forbidden_file_is_told_from_one_of_the_user_that_cannot_be_read(home)
         raise PermissionError(errno.EACCES, "denied", "/data/of/the/user.txt")
 
 
+def test_a_home_that_becomes_read_only_while_a_stage_works_is_one_message(home, monkeypatch):
+    def build(folder):
+        raise PermissionError(errno.EACCES, "denied", str(folder / "weights"))
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "denied", ".mixstitch")  # as `rmtree` names it
+
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.artifacts.remove_tree", forbidden)
+        (home.work / "stage-name").mkdir()
+        with pytest.raises(ValueError, match=r"^stage/name: \S+weights cannot be written: Permission denied"):
+            produce(home, build)
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError("loss is nan"), OSError(errno.EIO, "broken"), sqlite3.OperationalError("locked")]
 )

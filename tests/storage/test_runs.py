@@ -13,6 +13,7 @@ from storage.run_records import STOPPED, find_record, read_records
 from storage.runs import Run, summarise
 from storage.sealed import write_sealed
 from storage.stages import Stage
+from storage.tracking import may_write_to
 from storage.unrecorded import Reached
 from tests.storage.recorded import FACTS, SCORE, make_run
 
@@ -98,6 +99,20 @@ def test_a_tracking_server_that_is_not_there_is_one_message_and_no_run(home):
     ):
         Run(home, "trial", {}, "http://127.0.0.1:9")
     assert read_records(home) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "server", "may"),
+    [
+        ("file:///home/me/.ssh", "https://evil.example", False),
+        ("/home/me", "https://evil.example", False),
+        ("mlflow-artifacts:/1/2/artifacts", "https://evil.example", True),
+        ("s3://bucket/1", "https://mlflow.example", True),
+        ("/data/mlruns", "http://127.0.0.1:5000", True),
+    ],
+)
+def test_no_server_of_elsewhere_names_a_folder_of_this_machine(folder, server, may):
+    assert may_write_to(folder, server) == may
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "of another type", "of another run"])

@@ -11,7 +11,7 @@ from storage.home import Home
 from storage.processes import owned
 from storage.run_records import COMPLETED, find_record, read_records
 from storage.runs import summarise
-from storage.tracking import numbers_of
+from storage.shown_numbers import numbers_of
 
 
 def scores_of(folder: Path) -> list[dict]:

@@ -10,29 +10,52 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from tests.torture.failing_judge import FailingJudge
+from tests.torture.small_disk import SmallDisk
+
 ROOT = Path(__file__).resolve().parents[2]
+CONCURRENCY = 4  # questions on their way to the judge
 ENTRY = """
-import time
+import pathlib, time
 shift, begun, real = {shift!r}, time.monotonic(), time.time
 time.time = lambda: real() + (shift if time.monotonic() - begun > {after!r} else 0)
+from flows.ending import end_by_signals
+end_by_signals()
+pathlib.Path({ready!r}).touch()
 from flows.commands.app import main
 main()
 """
 END_SECONDS = 120.0
+DONE, SAID = 0, 2  # the run ended well, or with one message
+TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is made: its home, what it runs, and where its output goes."""
+    """Where a run is made: its home and the disk that holds it, what it runs, and where its output goes."""
 
     home: Path
     arguments: tuple[str, ...]
     log: Path
+    judge: FailingJudge
+    disk: SmallDisk | None = None
+    started: list[subprocess.Popen] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    @property
+    def damaged(self) -> bool:
+        return bool(self.damage)
+
+    @property
+    def ready(self) -> Path:
+        """There once the process that was started last hears signals as ours do."""
+        return self.log.with_name(f"ready-{len(self.started)}")
 
     def start(
         self, shift: float = 0.0, after: float = 0.0, most_bytes: int | None = None
@@ -44,15 +67,23 @@ class Place:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
         environment = {**os.environ, "MIXSTITCH_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        ready = self.log.with_name(f"ready-{len(self.started) + 1}")
         with self.log.open("ab") as stream:
-            return subprocess.Popen(
-                [sys.executable, "-c", ENTRY.format(shift=shift, after=after), *self.arguments],
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    ENTRY.format(shift=shift, after=after, ready=str(ready)),
+                    *self.arguments,
+                ],
                 cwd=ROOT,
                 env=environment,
                 stdout=stream,
                 stderr=stream,
                 preexec_fn=limit,
             )
+        self.started.append(process)
+        return process
 
 
 Disturbance = Callable[[Place, random.Random, float], str]
@@ -62,30 +93,64 @@ def kill_parent(place: Place, draw: random.Random, usual: float) -> str:
     number = draw.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     process, moment = place.start(), draw.uniform(0, usual)
     status = _wait(process, moment)
-    if status is None:
-        process.send_signal(number)
-        status = process.wait(END_SECONDS)
-        expected = -9 if number == signal.SIGKILL else 128 + number
-        before_ours = -number  # while Python itself was starting
-        assert status in (expected, before_ours, 0, 1), (
-            f"{number.name} at {moment:.1f} s: exit status {status}"
-        )
+    if status is not None:
+        return f"{number.name} at {moment:.1f} s, too late: {_checked(status)}"
+    heard = place.ready.exists()
+    process.send_signal(number)
+    status = process.wait(END_SECONDS)
+    if number == signal.SIGKILL:
+        allowed = {-number}
+    elif heard:
+        allowed = {128 + number}
+    else:  # Python itself is starting
+        allowed = {-number, 128 + number, 1}
+    assert status in allowed | {DONE}, (  # it may have ended by itself in the same moment
+        f"{number.name} at {moment:.1f} s: exit status {status}, not of {sorted(allowed)}"
+    )
     return f"{number.name} at {moment:.1f} s: {status}"
 
 
 def kill_child(place: Place, draw: random.Random, usual: float) -> str:
-    process, moment = place.start(), draw.uniform(3, usual)
-    if _wait(process, moment) is None:
-        children = psutil.Process(process.pid).children(recursive=True)
-        for child in children[:1]:
-            child.send_signal(draw.choice([signal.SIGKILL, signal.SIGTERM]))
+    process, moment = place.start(), draw.uniform(1, usual)
+    if _wait(process, moment) is None and (children := psutil.Process(process.pid).children(recursive=True)):
+        draw.choice(children).send_signal(draw.choice([signal.SIGKILL, signal.SIGTERM]))
     return f"child at {moment:.1f} s: {_ended(process)}"
 
 
+def kill_server(place: Place, draw: random.Random, usual: float) -> str:
+    """The Prefect server of a run, as soon as there is one or later."""
+    process, later = place.start(), draw.uniform(0, usual / 2)
+    server = None
+    while server is None and _wait(process, 0.2) is None:
+        server = next((one for one in _children(process) if "uvicorn" in _command(one)), None)
+    if server is not None and _wait(process, later) is None:
+        with suppress(psutil.NoSuchProcess):
+            server.kill()
+    return f"server {later:.1f} s after its start: {_ended(process)}"
+
+
 def fill_the_disk(place: Place, draw: random.Random, usual: float) -> str:
+    """From a moment on, where there is a disk for this; otherwise no file may be larger than so much."""
     most = int(10 ** draw.uniform(3.5, 6.5))
-    status = _ended(place.start(most_bytes=most))
-    return f"files of at most {most:,} bytes: {status}"
+    if place.disk is None:
+        return f"files of at most {most:,} bytes: {_ended(place.start(most_bytes=most))}"
+    process, moment = place.start(), draw.uniform(0, usual)
+    _wait(process, moment)
+    place.disk.leave(most)
+    try:
+        return f"{most:,} bytes left at {moment:.1f} s: {_ended(process)}"
+    finally:
+        place.disk.restore()
+
+
+def redirect_the_judge(place: Place, draw: random.Random, usual: float) -> str:
+    process, moment = place.start(), draw.uniform(0, usual)
+    _wait(process, moment)
+    place.judge.redirecting = True
+    try:
+        return f"the judge redirects from {moment:.1f} s on: {_ended(process)}"
+    finally:
+        place.judge.redirecting = False
 
 
 def damage_files(place: Place, draw: random.Random, usual: float) -> str:
@@ -104,6 +169,7 @@ def damage_files(place: Place, draw: random.Random, usual: float) -> str:
             content = content[: draw.randrange(len(content))]
             told += f"; cut {path.relative_to(place.home)} to {len(content)}"
         path.write_bytes(content)
+        place.damage.append(str(path))
     return told
 
 
@@ -119,6 +185,7 @@ def start_a_second(place: Place, draw: random.Random, usual: float) -> str:
     second = place.start()
     if draw.random() < 0.5 and _wait(first, draw.uniform(0, usual)) is None:
         first.kill()
+        return f"two at once, one killed: {first.wait()}, {_ended(second)}"
     return f"two at once: {_ended(first)}, {_ended(second)}"
 
 
@@ -126,11 +193,13 @@ DISTURBANCES: tuple[Disturbance, ...] = (
     kill_parent,
     kill_parent,
     kill_child,
+    kill_server,
     fill_the_disk,
     damage_files,
     damage_files,
     step_the_clock,
     start_a_second,
+    redirect_the_judge,
 )
 
 
@@ -148,4 +217,30 @@ def _wait(process: subprocess.Popen, seconds: float) -> int | None:
 
 
 def _ended(process: subprocess.Popen) -> int:
-    return process.wait(END_SECONDS + 180)
+    """How it ended by itself: well, or with a message."""
+    return _checked(process.wait(END_SECONDS + 180))
+
+
+def _checked(status: int) -> int:
+    assert status in (DONE, SAID), f"exit status {status}, allowed: {DONE}, {SAID}"
+    return status
+
+
+def _children(process: subprocess.Popen) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+
+
+def tracebacks(log: str) -> list[str]:
+    """Those printed, but for Python's own where it was interrupted before anything of ours ran."""
+    found = [part.split("\n20", 1)[0] for part in log.split(TRACEBACK)[1:]]
+    return [one for one in found if "KeyboardInterrupt" not in one]

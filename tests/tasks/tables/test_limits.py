@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from tasks.sources.settings import SourceSettings
 from tasks.tables.json_lines import expansion
 from tasks.tables.limits import limits
 from tasks.tables.parquet import read_parquet_table
+from tasks.tables.parquet_pages import ENTRY_BYTES, Chunk, row_groups, unpacked_bytes
 from tasks.tables.reading import table_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -228,6 +230,69 @@ def test_an_absurd_description_of_a_parquet_file_is_refused(tmp_path, small):
     pq.write_table(pa.table({"text": [str(i) * 1000 for i in range(20_000)]}), path, use_dictionary=False)
     with pytest.raises(ValueError, match=r"row group 0 unpacks to \d+ MB; allowed: at most 16 MB"):
         text_source(path, "parquet")
+
+
+def test_a_parquet_file_whose_description_is_changed_is_read_or_refused(tmp_path, small):
+    """Also where pyarrow would end the process: in what a chunk's description says of its levels."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["ab", "ba"] * 20, "n": [[i, 2] for i in range(40)]}), path)
+    whole = path.read_bytes()
+    (length,) = struct.unpack("<I", whole[-8:-4])
+    for place in range(len(whole) - 8 - length, len(whole) - 8, 2):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with suppress(ValueError):
+            table_of(path, "t")
+
+
+def varint(number: int) -> bytes:
+    """A positive number of a page's header, as Thrift's compact protocol writes it."""
+    number, told = number << 1, b""
+    while number > 127:
+        told, number = told + bytes([number & 127 | 128]), number >> 7
+    return told + bytes([number])
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_pages_that_unpack_to_more_than_the_description_says_are_found_out(
+    tmp_path, small, dictionary, compression
+):
+    path = tmp_path / "a.parquet"
+    texts = [f"{number:04d}" * 500 for number in range(700)]
+    pq.write_table(
+        pa.table({"text": texts}),
+        path,
+        use_dictionary=dictionary,
+        compression=compression,
+        dictionary_pagesize_limit=8 * MB,
+    )
+    assert text_source(path, "parquet") == texts
+    with pq.ParquetFile(path) as file, path.open("rb") as stream:
+        known = file.metadata.row_group(0).column(0)
+        content = path.read_bytes()
+        ((chunk,),) = row_groups(path, content[: -len(b"PAR1") - 4][-file.metadata.serialized_size :])
+        told = unpacked_bytes(stream, path, chunk)
+        place = known.dictionary_page_offset or known.data_page_offset
+    assert chunk == Chunk("text", known.total_uncompressed_size, place, place + known.total_compressed_size)
+    entries = len(texts) * ENTRY_BYTES if dictionary else 0
+    assert 0.99 * chunk.unpacked < told - entries <= chunk.unpacked
+    content = bytearray(content)
+    assert content[place + 2] == 0x15  # behind the type of page: the field with its unpacked size
+    size = 0
+    while content[place + 3 + size] > 127:
+        size += 1
+    lie = varint((1 << 7 * (size + 1) - 1) - 1)
+    assert len(lie) == size + 1
+    content[place + 3 : place + 4 + size] = lie
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"row group 0 unpacks to \d+ MB; allowed: at most 16 MB"):
+        text_source(path, "parquet")
+    content[place : place + 40] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.parquet: broken Parquet file: no page at byte"):
+        table_of(path, "t")
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "much", "1e3", "1.5", "99999999"])
