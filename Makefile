@@ -24,7 +24,7 @@ run-flow: install  ## run the pocket experiment end to end (RECIPE=... for anoth
 	$(BIN)/mixstitch run $(RECIPE)
 
 test: install  ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: install  ## lint, format, types
 	$(BIN)/ruff check .

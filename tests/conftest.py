@@ -16,6 +16,14 @@ prepare_environment()
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parent.parent
+# What starts processes and servers comes first, so that no worker is left with it alone at the end.
+LONG = (
+    "tests/flows/test_experiment_flow.py",
+    "tests/flows",
+    "tests/deploy",
+    "tests/tasks/duels",
+    "tests/storage",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,6 +31,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     raw = [item.nodeid for item in items if "\\x1f\\x8b" in item.nodeid]
     if raw:
         raise pytest.UsageError(f"tests are named for compressed bytes; give them ids: {raw[0]}")
+    items.sort(
+        key=lambda item: next((i for i, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG))
+    )
     if "torture" not in config.getoption("markexpr"):
         for item in items:
             if item.get_closest_marker("torture"):
