@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from pydantic import BaseModel, ValidationError
 from flows.settings import Experiment
 from tasks.method import MethodSettings
 
+INSTEAD_OF = {
+    "budget.tokens": "minutes",
+    "budget.minutes": "tokens",
+}  # a setting -> that which it takes the place of
 MOST_VALUES = 100_000
 SHIPPED = Path(__file__).with_name("recipes")
 
@@ -30,6 +35,7 @@ def load_recipe(recipe: str, overrides: list[str] | tuple[str, ...] = ()) -> Exp
     content = _read_yaml(path)
     for override in overrides:
         apply_override(content, override)
+    _check_budget(content, path, overrides)
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
@@ -122,6 +128,16 @@ def apply_override(content: dict[str, Any], override: str) -> None:
         place[_position(place, last, override)] = value
     else:
         place[last] = value
+        place.pop(INSTEAD_OF.get(path.strip(), ""), None)
+
+
+def _check_budget(content: dict[str, Any], path: Path, overrides: Sequence[str]) -> None:
+    """Raises ValueError where tokens and minutes are both asked for, in the file or by overrides."""
+    budget = content.get("budget")
+    given = [name for name in INSTEAD_OF if any(one.partition("=")[0].strip() == name for one in overrides)]
+    both = isinstance(budget, dict) and all(budget.get(name) is not None for name in ("tokens", "minutes"))
+    if both or len(given) > 1:
+        raise ValueError(f"{path}: budget.tokens and budget.minutes are both given; allowed: one of them")
 
 
 def _position(place: list, name: str, override: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from typing import Annotated
@@ -21,10 +22,25 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="What to train on, how to combine the specialists, and what people will think of the result.",
 )
 
 app.command()(gates)
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"mixstitch {importlib.metadata.version('mixstitch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What to train on, how to combine the specialists, and what people will think of the result."""
+
 
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
 Overrides = Annotated[
@@ -88,7 +104,10 @@ def show(run: RunName = "latest", json: AsJson = False) -> None:
 
 
 @app.command()
-def report(run: RunName = "latest") -> None:
+def report(
+    run: RunName = "latest",
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser too.")] = False,
+) -> None:
     """Print the path of a run's report."""
     from storage.run_records import find_record
     from storage.runs import summarise
@@ -98,6 +117,8 @@ def report(run: RunName = "latest") -> None:
     if summary.report is None:
         raise ValueError(f"RUN={run}: {summary.run_id} has no report (status: {summary.status})")
     print(summary.report)
+    if open_:
+        typer.launch(summary.report)
 
 
 @app.command()

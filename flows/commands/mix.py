@@ -119,7 +119,8 @@ def compare(
         str | None, typer.Option("--tokens", help="Table of tokens a source holds: first column the source.")
     ] = None,
     budget: Annotated[
-        int | None, typer.Option("--budget", parser=whole, help="Tokens to train on; 1e9 is understood.")
+        int | None,
+        typer.Option("--budget", parser=whole, help="Tokens to train on; 1e11 and 100B are understood."),
     ] = None,
     cap: Annotated[
         float | None, typer.Option("--cap", help="Most epochs of any source; 4 with --tokens.")

@@ -14,6 +14,7 @@ from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture_method import Found, MixtureMethod, Question
 from tasks.mixture.settings import MixtureSettings
+from tasks.tables.token_counts import token_count
 
 if TYPE_CHECKING:
     from tasks.mixture.mixture import Mixture
@@ -44,21 +45,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 def whole(text: str) -> int:
     try:
-        return int(text) if text.strip().isdigit() else _as_whole(float(text))
-    except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{text!r} is no whole number of tokens") from error
-
-
-def _as_whole(number: float) -> int:
-    if number != int(number):
-        raise ValueError(number)
-    return int(number)
+        return token_count(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def solve(
     tokens: Tokens,
     budget: Annotated[
-        int, typer.Option("--budget", parser=whole, help="Tokens to train on; 1e9 is understood.")
+        int, typer.Option("--budget", parser=whole, help="Tokens to train on; 1e11 and 100B are understood.")
     ],
     utility: UtilityFile = None,
     cap: Annotated[float, typer.Option("--cap", help="Most epochs of any source.")] = 4.0,

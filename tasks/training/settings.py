@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from storage.trusted import PERHAPS_PLACE
+from tasks.tables.token_counts import TokenCount
 
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
@@ -123,8 +124,10 @@ class BudgetSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tokens: int = Field(
-        1_500_000, gt=0, description="Tokens in all: seed, experts and stitches. Not used with minutes."
+    tokens: TokenCount = Field(
+        1_500_000,
+        gt=0,
+        description="Tokens in all: seed, experts and stitches; 100B is understood. Or minutes.",
     )
     minutes: float | None = Field(
         None,

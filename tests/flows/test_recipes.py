@@ -49,7 +49,7 @@ def test_overrides_are_read_as_yaml_at_any_depth():
         ("name.first=x", "name is a value and holds no settings"),
         ("sources.listed.9.name=x", "allowed: 0 to 3"),
         ("sources.listed.1.name=python-code", r"duplicate source names \['python-code'\]"),
-        ("sources.listed.0.reader=csv", r"sources\.listed\.0\.reader: .*'jsonl'"),
+        ("sources.listed.0.reader=xls", r"sources\.listed\.0\.reader: .*'jsonl'"),
         ("sources.listed.0={name: x, reader: jsonl}", "reader 'jsonl' needs 'path'"),
         ("utility.method=magic", r"utility\.method: .*'ngram'"),
         ("model.num_heads=3", "hidden_size 128 is not a multiple of 2"),
@@ -137,3 +137,19 @@ def test_aliases_cannot_make_a_small_recipe_large(tmp_path):
     (tmp_path / "itself.yaml").write_text("a: &a [*a]", encoding="utf-8")
     with pytest.raises(ValueError, match=r"itself\.yaml: more than 100,000 values"):
         load_recipe(str(tmp_path / "itself.yaml"))
+
+
+def test_a_budget_of_tokens_takes_the_place_of_minutes_and_the_other_way_round():
+    budget = load_recipe("local-text", ["budget.tokens=1.5M"]).budget
+    assert (budget.tokens, budget.minutes) == (1_500_000, None)
+    assert load_recipe("pocket", ["budget.minutes=3"]).budget.minutes == 3
+
+
+@pytest.mark.parametrize(
+    "overrides", [["budget.tokens=2M", "budget.minutes=3"], ["budget={tokens: 2M, minutes: 3}"]]
+)
+def test_a_budget_of_tokens_and_minutes_is_refused(overrides):
+    with pytest.raises(
+        ValueError, match=r"budget\.tokens and budget\.minutes are both given; allowed: one of them"
+    ):
+        load_recipe("pocket", overrides)
