@@ -33,6 +33,7 @@ FIXED = {
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # ours also speak outside of flows
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from prefect import flow
@@ -25,6 +26,7 @@ from storage.home import Home
 from storage.planned import PlannedRun
 from storage.run_records import find_record
 from storage.runs import RunSummary, summarise
+from storage.stages import PROGRESS_LOGGER
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation
 from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
@@ -33,6 +35,7 @@ from tasks.report.run_results import RunResults
 from tasks.report.task import write_report
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
+from tasks.training.estimates import expected_flops_per_second
 from tasks.training.lineage import Lineage
 from tasks.training.task import plan_budget, train_seed
 from tasks.training.training_run import Training, TrainingData
@@ -134,17 +137,32 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     prepare_environment()
     check_keys(experiment)
     home = open_home()
+    planned = checked(experiment, home)
     if until is not None:
-        check_stage(until, experiment, home)
+        check_stage(until, planned)
+    speed, _ = expected_flops_per_second(home, experiment.training.precision)
+    logging.getLogger(PROGRESS_LOGGER).info(
+        "%d stages", len(planned.stages), extra={"planned": (planned, speed)}
+    )
     with prefect_settings(home):
         run_id = experiment_flow(experiment, until)
     return summarise(home, find_record(home, run_id))
 
 
-def check_stage(until: str, experiment: Experiment, home: Home) -> None:
-    """ValueError where the experiment has no such stage, naming those that it has."""
+def checked(experiment: Experiment, home: Home) -> PlannedRun:
+    """The run planned; ValueError for what is wrong with paths, names and files, before anything is started."""
     planned = PlannedRun(home)
     walk(planned, experiment)
+    tasks = experiment.evaluation
+    if tasks.lm_eval_tasks and planned.stages[0].artifact.expected:
+        from tasks.benchmarks.harness_tasks import check_names
+
+        check_names(tasks.lm_eval_tasks, tasks.task_folder)
+    return planned
+
+
+def check_stage(until: str, planned: PlannedRun) -> None:
+    """ValueError where the experiment has no such stage, naming those that it has."""
     stages = dict.fromkeys(one.stage.name for one in planned.stages)
     if until not in stages and until not in {one.artifact.label for one in planned.stages}:
         raise ValueError(

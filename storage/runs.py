@@ -15,7 +15,7 @@ from storage.catalog import Catalog
 from storage.home import Home
 from storage.processes import this_process
 from storage.run_records import CRASHED, RUNNING, next_number, write_record
-from storage.stages import Stage
+from storage.stages import PROGRESS_LOGGER, Stage
 from storage.tracking import Tracker
 from storage.unrecorded import Reached
 from storage.writing import writing
@@ -86,6 +86,9 @@ class Run:
                 self._save()
             self.catalog.record_stage(self.run_id, entry, artifact)
             self.tracker.log_artifact(artifact)
+        logging.getLogger(PROGRESS_LOGGER).info(
+            "%s: %s", artifact.label, entry["headline"], extra={"ended": entry}
+        )
         self._reached = self._reached or self._until in (stage.name, artifact.label)
         return artifact
 

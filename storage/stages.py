@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+PROGRESS_LOGGER = "mixstitch.progress"  # of stages that end, and of how far one is
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -22,6 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
+from storage.stages import PROGRESS_LOGGER
 from storage.unrecorded import AnyRun
 
 UPDATE_SECONDS = 3.0
@@ -114,7 +115,10 @@ class Progress:
         self._rows = []
 
     def fraction(self, done: float) -> None:
-        """Move the stage's progress bar in Prefect to `done`, 0 to 1."""
+        """Move the stage's progress to `done`, 0 to 1, on the terminal and in Prefect."""
+        logging.getLogger(PROGRESS_LOGGER).debug(
+            "%s: %.0f%%", self._label, 100 * done, extra={"at": (self._label, done)}
+        )
         if not in_prefect_run():
             return
         if self._artifact is None:

@@ -67,9 +67,12 @@ def run(
     from flows.commands.printing import print_summary
 
     readable_logs()
+    from flows.commands.progress import shown_progress
     from flows.experiment import run_experiment
 
-    print_summary(run_experiment(experiment, until))
+    with shown_progress():
+        summary = run_experiment(experiment, until)
+    print_summary(summary)
 
 
 @app.command()

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 WIDTH_WITHOUT_TERMINAL = 160
 NOTHING = "–"
 READERS_LOGGER = "mixstitch.taken"
+PREFECT_LINES = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(message)s",
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(message)s",
+}
 RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
@@ -160,13 +165,15 @@ def _say_what_was_taken() -> None:
 
 
 def readable_logs() -> None:
-    """Leave out what the command line says at the end, once: a ValueError, and that a run failed by it.
+    """Of Prefect's own lines only warnings, without the name of the task; call it before Prefect is imported.
 
-    Prefect keeps the message as the state of the run, where its pages show it. With MIXSTITCH_TRACEBACK set nothing is
-    left out.
+    Left out is also what the command line says at the end, once: a ValueError, and that a run failed by it.
+    Prefect's pages show all of it. With MIXSTITCH_TRACEBACK set nothing is left out.
     """
     if os.environ.get("MIXSTITCH_TRACEBACK"):
         return
+    for name, value in PREFECT_LINES.items():
+        os.environ.setdefault(name, value)
     for name in RUN_LOGGERS:
         logging.getLogger(name).addFilter(_is_news)
 

@@ -17,6 +17,7 @@ from tasks.evaluation.metrics import best_models, headline
 from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.report.formatting import with_interval
 
+NO_RATING = "no human rating for"
 GROUPED_FROM = 16  # results of a stage that a plan lists one by one
 
 
@@ -43,7 +44,10 @@ def print_summary(summary: RunSummary) -> None:
             best = best_models(by_model, metric)
             table.add_row(task, metric, *(_cell(by_model.get(model), model in best) for model in models))
         show(table)
-    for line in [*sample_lines(summary.samples), *forecast_lines(summary.forecast)]:
+    forecasts = forecast_lines(summary.forecast)
+    if summary.answer:  # which says why there is none
+        forecasts = [line for line in forecasts if not line.startswith(NO_RATING)]
+    for line in [*sample_lines(summary.samples), *forecasts]:
         say(line)
     hits = sum(stage["cache_hit"] for stage in summary.stages)
     took = "" if summary.seconds is None else f" in {summary.seconds:,.0f} s"
@@ -102,7 +106,7 @@ def sample_lines(samples: list[dict]) -> list[str]:
 
 
 def _on_one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()) or "(blanks alone)"
 
 
 def forecast_lines(forecast: list[dict]) -> list[str]:
@@ -132,7 +136,7 @@ def forecast_lines(forecast: list[dict]) -> list[str]:
         if row["rating"] is None:
             lacking.setdefault(", ".join(row["missing"]), []).append(row["model"])
     return lines + [
-        f"no human rating for {', '.join(models)}: lacks {missing}" for missing, models in lacking.items()
+        f"{NO_RATING} {', '.join(models)}: lacks {missing}" for missing, models in lacking.items()
     ]
 
 

@@ -111,6 +111,15 @@ def load_tasks(specs: Sequence[str | dict[str, Any]], task_folder: Path | None) 
         return LoadedTasks(tasks, groups)
 
 
+def check_names(names: Sequence[str], task_folder: Path | None) -> None:
+    """ValueError for a name that neither lm-eval nor the folder has, similar ones with it; no data is loaded."""
+    with quiet_harness():
+        own = _folder_manager(str(task_folder)) if task_folder is not None else None
+        for name in names:
+            if own is None or name not in own.all_tasks:
+                _check_known(name, _manager(None if task_folder is None else str(task_folder), True))
+
+
 @contextmanager
 def loading(name: str) -> Iterator[None]:
     """Turn what goes wrong while a task's data is read into one ValueError that names the task."""

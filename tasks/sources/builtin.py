@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import hashlib
+import os
 import random
 import string
 import sysconfig
@@ -31,7 +32,10 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def standard_library_files() -> list[Path]:
     """The standard library's modules, ordered by a hash of their path, so that any cut is mixed."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    files = [p for p in root.rglob("*.py") if not EXCLUDED.intersection(p.relative_to(root).parts)]
+    files = []
+    for folder, inside, names in os.walk(root):
+        inside[:] = set(inside) - EXCLUDED  # an environment's installed packages are many times the library
+        files += [Path(folder) / name for name in names if name.endswith(".py")]
     return sorted(files, key=lambda p: hashlib.sha256(p.relative_to(root).as_posix().encode()).digest())
 
 

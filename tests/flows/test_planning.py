@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import models
-from flows.experiment import check_stage, walk
+from flows.experiment import check_stage, checked, walk
 from flows.planning import plan_experiment
 from flows.recipes import load_recipe
 from storage.planned import PlannedRun, grouped, totals
@@ -185,13 +185,13 @@ def test_a_pretrained_model_and_tokenizer_in_a_folder_are_priced(home, pretraine
 
 
 def test_a_stage_to_stop_at_is_known_before_anything_runs(home):
-    tiny = load_recipe("tests/tiny.yaml")
-    check_stage("mixture", tiny, home)
-    check_stage("evaluation/stitched", tiny, home)
+    planned = checked(load_recipe("tests/tiny.yaml"), home)
+    check_stage("mixture", planned)
+    check_stage("evaluation/stitched", planned)
     with pytest.raises(
         ValueError, match="--until mixtures: no such stage; allowed: sources, utility, mixture, "
     ):
-        check_stage("mixtures", tiny, home)
+        check_stage("mixtures", planned)
 
 
 KINDS = {
