@@ -102,7 +102,8 @@ class _Shown(logging.Handler):
             self._draw(f"{len(self._course.done) + 1}/{self._course.total} {at[0]} {at[1]:.0%}")
 
     def end(self) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def _say(self, text: str) -> None:
         self._told = time.monotonic()
