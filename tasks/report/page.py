@@ -220,12 +220,12 @@ def _scores(
 ) -> dict[str, Any]:
     benchmark_rows, heldout_rows = score_tables.score_rows(scores, headline, chance)
     panels: tuple[list[Any], list[Any]] = ([], [])
-    for task, metric in headline.items():
+    first = next(iter(scores), "")
+    for task, metric in headline.items() if len(scores) > 1 else ():
         dots = score_tables.dots_of(task, metric, scores, data.looks)
         better = "lower is better" if lower_is_better(metric) else "higher is better"
-        label = f"{metric.replace('_', ' ')} ({better})"
-        guess = (chance[task], "guessing") if task in chance and metric.startswith("acc") else None
-        picture = draw_dots(dots, label, score_words(dots), guess)
+        label = f"{metric.replace('_', ' ')}, less the {first}'s ({better})"
+        picture = draw_dots(dots, label, score_words(dots), (0.0, first))
         panels[task.startswith(HELDOUT)].append((task.removeprefix(HELDOUT), picture))
     return {
         "models": list(scores),

@@ -112,17 +112,21 @@ def mean_row(means: BenchmarkMeans, names: Iterable[str]) -> ScoreRow:
 
 
 def dots_of(task: str, metric: str, scores: ModelScores, looks: Mapping[str, Look]) -> list[Dot]:
-    """All models on one task, with intervals of 2 standard errors either way."""
+    """How far each model is from the first one on a task, paired over items, 2 standard errors either way."""
+    first, *others = scores
+    start = scores[first].get((task, metric))
     dots = []
-    for name, found in scores.items():
-        cell = found.get((task, metric))
-        if cell is None:
+    for name in others:
+        cell = scores[name].get((task, metric))
+        if cell is None or start is None:
             dots.append(Dot(name, None, None, None, looks[name]))
-        elif cell.stderr is None:
-            dots.append(Dot(name, cell.value, None, None, looks[name]))
-        else:
-            half = DISTINGUISHABLE * cell.stderr
-            dots.append(Dot(name, cell.value, cell.value - half, cell.value + half, looks[name]))
+            continue
+        apart = difference(cell, start)
+        low = high = None
+        if apart.stderr is not None:
+            half = DISTINGUISHABLE * apart.stderr
+            low, high = apart.value - half, apart.value + half
+        dots.append(Dot(name, apart.value, low, high, looks[name]))
     return dots
 
 

@@ -21,7 +21,8 @@ from tasks.report.differences import (
     summed_covariance,
 )
 from tasks.report.findings import benchmark_means, headline_metrics, kept_gains, kept_together
-from tasks.report.score_tables import ALIKE, BEST, kept_text, marked
+from tasks.report.pictures.colours import looks
+from tasks.report.score_tables import ALIKE, BEST, dots_of, kept_text, marked
 
 BITS = ("heldout:code", "bits_per_byte")
 
@@ -166,3 +167,16 @@ def test_chance_is_known_where_one_of_several_texts_is_chosen(tmp_path: Path) ->
     assert chance_levels(tmp_path / "a", {"t": {"kind": "choice"}}) == {"t": 0.5}
     assert chance_levels(tmp_path / "a", {"t": {"kind": "harness"}}) == {}
     assert chance_levels(tmp_path, {"t": {"kind": "choice"}}) == {}
+
+
+def test_pictures_show_how_far_each_model_is_from_the_first_by_item(tmp_path: Path) -> None:
+    """Items differ by 0, 0, 1, 0: 1/4 with an error of 1/4, whatever the spread of the items themselves."""
+    scores = {
+        "seed": scored(tmp_path, "seed", [1, 0, 0, 1]),
+        "code": scored(tmp_path, "code", [1, 0, 1, 1]),
+        "math": {},
+    }
+    stages = {"seed": "seed", "code": "expert", "math": "expert"}
+    code, none = dots_of("t", "acc", scores, looks(stages))
+    assert (code.name, code.value, code.low, code.high) == ("code", 0.25, -0.25, 0.75)
+    assert (none.name, none.value, none.low, none.high) == ("math", None, None, None)

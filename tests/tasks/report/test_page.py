@@ -93,7 +93,11 @@ def test_page_has_every_section_and_labelled_pictures(make_run: MakeRun, tmp_pat
         assert words in page.text, words
     drawn = pictures(page)
     assert len(drawn) == 1 + 2 + 3 + 5  # losses, benchmarks, held-out text, preference
-    for label in ("training loss (nats per token)", "tokens read along the lineage (millions)", "guessing"):
+    for label in (
+        "training loss (nats per token)",
+        "tokens read along the lineage (millions)",
+        ", less the seed's (",
+    ):
         assert any(label in svg for svg in drawn), label
 
 
