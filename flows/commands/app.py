@@ -12,6 +12,8 @@ from flows.commands.console import print_json, readers_heard
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
+from flows.commands.stitch import stitch
+from flows.commands.take_away import export
 from flows.commands.utility import utility_app
 from flows.ending import end_by_signals
 from flows.environment import open_home, prepare_environment
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 
 app.command()(gates)
+app.command()(stitch)
+app.command()(export)
 
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]
 Overrides = Annotated[

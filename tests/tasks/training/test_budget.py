@@ -12,20 +12,20 @@ SHARES = BudgetSettings(seed_share=0.5, stitch_share=0.1)
 
 
 def test_shares_are_whole_steps_and_never_more_than_the_budget():
-    budget = split_budget(100_000, SHARES, num_experts=3, tokens_per_step=1_000)
+    budget = split_budget(100_000, SHARES, num_trained=3, tokens_per_step=1_000)
     assert (budget.seed, budget.expert, budget.stitch) == (50_000, 13_000, 10_000)
     assert budget.total == 99_000
 
 
 def test_a_budget_that_is_too_small_says_what_is_enough():
     with pytest.raises(ValueError, match=r"at least 10,001 tokens"):
-        split_budget(5_000, SHARES, num_experts=3, tokens_per_step=1_000)
-    assert split_budget(10_001, SHARES, num_experts=3, tokens_per_step=1_000).stitch == 1_000
+        split_budget(5_000, SHARES, num_trained=3, tokens_per_step=1_000)
+    assert split_budget(10_001, SHARES, num_trained=3, tokens_per_step=1_000).stitch == 1_000
 
 
 def test_tokens_in_time_take_that_time():
     settings = BudgetSettings(minutes=10, training_share=0.5, stitch_share=0.2)
-    tokens = tokens_in_time(settings, 10, dense_speed=1_000, stitched_speed=250)
+    tokens = tokens_in_time(settings, 10, dense_speed=1_000, stitched_speed=250, num_trained=3)
     assert tokens * 0.8 / 1_000 + tokens * 0.2 / 250 == pytest.approx(300, rel=1e-4)
 
 
