@@ -10,8 +10,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
 from flows.environment import open_home, prefect_settings, prepare_environment
+from flows.given_models import check_models
 from flows.parts import (
-    check_models,
     evaluate_models,
     evaluate_snapshots,
     experts_of,

@@ -20,18 +20,10 @@ from tasks.proxies.ablation.task import train_proxy
 from tasks.proxies.online.task import learn_weights
 from tasks.side_by_side import side_by_side
 from tasks.stage import StageTask
-from tasks.training.given import check_given
 from tasks.training.task import take_model, train_expert, train_seed
 from tasks.training.training_run import Training, TrainingData
 from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.task import estimate_utility, utility_of_proxies
-
-
-def check_models(e: Experiment) -> None:
-    """Raises ValueError where a pretrained seed or a given expert cannot be read, or one does not fit the seed."""
-    tokenizer, num_stitches = e.sources.tokenizer.pretrained, e.stitching.num_stitches
-    if e.duel is None and e.stitch_duel is None:
-        check_given(e.model, e.training, tokenizer, e.experts.given, num_stitches)
 
 
 def seed_of(run: AnyRun, e: Experiment, training: Training, data: TrainingData) -> Artifact:

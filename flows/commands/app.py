@@ -48,9 +48,11 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment; stages that are done already are skipped."""
+    from flows.given_models import check_models
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
+    check_models(experiment)
     from flows.commands.console import readable_logs
     from flows.commands.printing import print_summary
 

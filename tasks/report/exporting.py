@@ -9,6 +9,7 @@ from typing import Any
 
 from storage.artifacts import Artifact
 from storage.manifests import read_manifest
+from storage.runs import model_folder
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.report.formatting import with_error
 from tasks.stitching.cards import table, write_card
@@ -23,7 +24,7 @@ def find_model(artifacts: Sequence[Artifact], name: str) -> tuple[Artifact, str]
 
     Raises ValueError where there is none, or several.
     """
-    models = [a for a in artifacts if (a.path / "model" / "config.json").is_file()]
+    models = [a for a in artifacts if model_folder(a) is not None]
     wanted, _, step = name.partition("@")
     found = {a.path: a for a in models if wanted in (_called(a), a.label, a.path.name)}
     if len(found) != 1:
@@ -94,7 +95,7 @@ def _what(artifact: Artifact, manifest: dict[str, Any], name: str) -> str:
 
 def _data(artifacts: Sequence[Artifact], artifact: Artifact, manifest: dict[str, Any]) -> str:
     """Tokens by source of the model and of those that it is made of."""
-    by_digest = {a.digest: a for a in artifacts if "metrics" in a.facts}
+    by_digest = {a.digest: a for a in artifacts if model_folder(a) is not None}
     behind = [by_digest[digest] for digest in manifest["inputs"].values() if digest in by_digest]
     chain = {_called(a): a for a in (*behind, artifact)}
     read = {name: a.facts.get("trained_tokens", {}) for name, a in chain.items()}

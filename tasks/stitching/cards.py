@@ -34,7 +34,8 @@ def write_card(folder: Path, title: str, what: str, sections: Mapping[str, str])
         is_ours = config["model_type"] in models.OWN_MODEL_TYPES
         head, load, rest = FRONT.format(title=title), LOAD, f"\n\n{models.loading_words(is_ours)}"
     told = "".join(f"## {heading}\n\n{text.strip()}\n\n" for heading, text in sections.items())
-    path.write_text(f"{head}{what.strip()}\n\n{told}{load}{rest}", encoding="utf-8")
+    begin = f"{what.strip()}\n\n" if what else ""
+    path.write_text(f"{head}{begin}{told}{load}{rest}", encoding="utf-8")
     return path
 
 

@@ -35,7 +35,10 @@ def check_given(
     """
     from tasks.sources.tokenization import load_tokenizer
 
-    if model.pretrained is None and not experts:
+    named = ({} if model.pretrained is None else {"seed": model.pretrained}) | experts
+    for name, pretrained in named.items():
+        check_folder(pretrained, name)
+    if not named:
         return
     vocab_size = len(load_tokenizer(str(tokenizer)))
     if model.pretrained is not None:
@@ -62,11 +65,8 @@ def check_fits(seed: PretrainedConfig, expert: PretrainedConfig, name: str, pret
         )
 
 
-def checked_config(pretrained: str, name: str) -> PretrainedConfig:
-    """The configuration of a causal LM in a folder or on the Hub that can be a seed or an expert.
-
-    Raises ValueError where there is none, a folder holds no safetensors, or the model is itself one of several.
-    """
+def check_folder(pretrained: str, name: str) -> None:
+    """Raise ValueError where what can only be a folder is none, or holds no model; imports nothing that takes time."""
     where = f"model {name!r}: {pretrained}"
     folder = Path(pretrained).expanduser()
     if folder.is_dir():
@@ -81,9 +81,18 @@ def checked_config(pretrained: str, name: str) -> PretrainedConfig:
             )
     elif folder.exists() or pretrained.startswith((".", "/", "~")):
         raise ValueError(f"{where}: no such folder; allowed: a folder with config.json and safetensors")
+
+
+def checked_config(pretrained: str, name: str) -> PretrainedConfig:
+    """The configuration of a causal LM in a folder or on the Hub that can be a seed or an expert.
+
+    Raises ValueError where there is none, a folder holds no safetensors, or the model is itself one of several.
+    """
+    check_folder(pretrained, name)
     config = read_config(pretrained, f"model {name!r}")
     if hasattr(config, "base_config"):
         raise ValueError(
-            f"{where}: is a {config.model_type} of several models; allowed: a single causal language model"
+            f"model {name!r}: {pretrained}: is made of several models ({config.model_type}); allowed: a single causal "
+            "language model"
         )
     return config
