@@ -10,6 +10,7 @@ from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSetti
 
 WARM_UP_STEPS = 2
 MEASURED_SECONDS = 3.0
+ROUNDING = 1e-9  # of shares that are whole steps but for the last bit
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def split_budget(tokens: int, settings: BudgetSettings, num_trained: int, tokens
     that is enough.
     """
     shares = shares_of(settings, num_trained)
-    steps = {name: int(tokens * share / tokens_per_step) for name, share in shares.items()}
+    steps = {name: int(tokens * share / tokens_per_step + ROUNDING) for name, share in shares.items()}
     if any(share > 0 and steps[name] == 0 for name, share in shares.items()):
         least = int(tokens_per_step / min(filter(None, shares.values()))) + 1
         raise ValueError(

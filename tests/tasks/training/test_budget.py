@@ -38,3 +38,15 @@ def test_shapes_are_those_of_the_equations():
     trained, frozen = shape.trained, shape.parameters - shape.trained
     assert trained == 2 * (2 * 3 + 1) * 64**2  # K (2n+1) d^2
     assert frozen == 4 * parameters - 3 * 64  # experts' final norms are not kept
+
+
+def test_what_is_taken_as_it_is_shares_no_tokens():
+    of_seed = split_budget(100_000, BudgetSettings(seed_share=0, stitch_share=0.1), 2, 1_000)
+    assert (of_seed.seed, of_seed.expert, of_seed.stitch, of_seed.total) == (0, 45_000, 10_000, 100_000)
+    assert of_seed.first == 55_000  # what one expert and the stitches read
+    of_experts = split_budget(100_000, BudgetSettings(seed_share=0.3, stitch_share=0.1), 0, 1_000)
+    assert (of_experts.seed, of_experts.expert, of_experts.stitch) == (75_000, 0, 25_000)
+    stitches_alone = split_budget(100_000, BudgetSettings(seed_share=0, stitch_share=0.1), 0, 1_000)
+    assert (stitches_alone.seed, stitches_alone.expert, stitches_alone.stitch) == (0, 0, 100_000)
+    with pytest.raises(ValueError, match=r"at least 1,001 tokens"):
+        split_budget(999, BudgetSettings(seed_share=0, stitch_share=0.1), 0, 1_000)
