@@ -57,6 +57,11 @@ def stitch(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Join models that you have into one, and train the stitches between them on your text."""
+    from tasks.training.given import check_folder
+
+    experts = _experts(expert)
+    for name, place in {"hub": hub, **experts}.items():
+        check_folder(place, name)
     from flows.ending import unwound_by_signals
     from storage.new_folders import check_free, new_folder
     from tasks.stitching.joined_card import write_joined_card
@@ -64,7 +69,7 @@ def stitch(
 
     out = out.expanduser()
     check_free(out, "--out")
-    members = Members(hub, _experts(expert), tokenizer or hub)
+    members = Members(hub, experts, tokenizer or hub)
     way = _way(method, num_stitches, override or [])
     read = _text(way, text, tokens)
     check_joinable(members, way)

@@ -10,7 +10,7 @@ from typing import Any
 from storage.artifacts import Artifact
 from storage.manifests import read_manifest
 from storage.runs import model_folder
-from tasks.evaluation.snapshot_names import model_or_snapshot
+from tasks.evaluation.snapshot_names import model_or_snapshot, trained_model
 from tasks.report.formatting import with_error
 from tasks.stitching.cards import table, write_card
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
@@ -62,7 +62,7 @@ def export_model(
     if told := _scores(artifacts, name):
         sections["Scores"] = told
     sections["Made by"] = _made_by(artifact)
-    return write_card(folder, name, _what(artifact, manifest, name), sections)
+    return write_card(folder, name, _what(artifacts, artifact, manifest, name), sections)
 
 
 def _called(artifact: Artifact) -> str:
@@ -75,7 +75,13 @@ def _manifest(artifact: Artifact) -> dict[str, Any]:
     return manifest
 
 
-def _what(artifact: Artifact, manifest: dict[str, Any], name: str) -> str:
+def _served(artifacts: Sequence[Artifact], name: str) -> str:
+    """The benchmarks that an expert's mixture was for."""
+    told = [a.facts["own_tasks"] for a in artifacts if a.stage == "mixture" and a.name == trained_model(name)]
+    return f" for {', '.join(told[0])}" if told and told[0] else " of its own"
+
+
+def _what(artifacts: Sequence[Artifact], artifact: Artifact, manifest: dict[str, Any], name: str) -> str:
     settings = manifest["settings"]
     on_its_way = f" `{name}`: a copy that was kept on the way." if "@" in name else ""
     if artifact.facts.get("given"):
@@ -87,7 +93,8 @@ def _what(artifact: Artifact, manifest: dict[str, Any], name: str) -> str:
             f"{composition.line}.{on_its_way}"
         )
     if artifact.stage == "expert":
-        return f"An expert: branched from a seed model and trained on along a mixture of its own.{on_its_way}"
+        purpose = _served(artifacts, name)
+        return f"An expert: branched from a seed model and trained on along a mixture{purpose}.{on_its_way}"
     if artifact.stage == SEED:
         return f"A seed model, trained on a mixture for all benchmarks.{on_its_way}"
     return on_its_way

@@ -12,7 +12,7 @@ from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
-from tasks.stitching.task import GATES, stitch_training
+from tasks.stitching.stitch_loop import GATES, stitch_training
 from tasks.training.given import check_fits, checked_config
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings

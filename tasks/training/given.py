@@ -35,7 +35,7 @@ def check_given(
     """
     from tasks.sources.tokenization import load_tokenizer
 
-    named = ({} if model.pretrained is None else {"seed": model.pretrained}) | experts
+    named = dict(experts) if model.pretrained is None else {"seed": model.pretrained, **experts}
     for name, pretrained in named.items():
         check_folder(pretrained, name)
     if not named:
