@@ -46,6 +46,21 @@ def end_by_signals() -> None:
         signal.signal(number, _heard)
 
 
+@contextmanager
+def unwound_by_signals() -> Iterator[None]:
+    """Meanwhile a signal goes through as an exception, so that what is half-written is removed on its way."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _is_ours() -> bool:
     return signal.getsignal(signal.SIGINT) is _heard
 

@@ -11,11 +11,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
 from flows.environment import open_home, prefect_settings, prepare_environment
+from flows.given_models import check_models
 from flows.parts import (
     evaluate_models,
     evaluate_snapshots,
+    experts_of,
     rated_by_rules,
-    train_experts,
+    seed_of,
     utility_of,
     weights_learnt,
 )
@@ -37,7 +39,7 @@ from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
 from tasks.training.estimates import expected_flops_per_second
 from tasks.training.lineage import Lineage
-from tasks.training.task import plan_budget, train_seed
+from tasks.training.task import plan_budget
 from tasks.training.training_run import Training, TrainingData
 
 __all__ = ["Experiment", "experiment_flow", "run_experiment"]
@@ -73,26 +75,29 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     """Every stage in its order; each is skipped where its result is there already."""
     e = experiment
     check_preference(e.preference)
+    check_models(e)
     corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
     training = Training(e.training, e.random_seed, keep_snapshots=True)
-    budget = plan_budget(run, e.budget, e.model, training, corpus, num_experts, e.stitching.num_stitches)
-    utility = utility_of(run, e, corpus, e.utility.method, budget.seed)
+    given, num_stitches = e.experts.given, e.stitching.num_stitches
+    budget = plan_budget(run, e.budget, e.model, training, corpus, num_experts, num_stitches, len(given))
+    utility = utility_of(run, e, corpus, e.utility.method, budget.first)
 
     own_tasks = group_tasks(run, listed, e.experts.count, corpus, utility, e.names_taken())
-    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, budget.seed))
-    mixtures = {"seed": solve_mixture(run, "seed", e.mixture, known, Stretch(budget.seed))}
+    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, budget.first))
+    stretch = Stretch(budget.first, is_read=budget.seed > 0)
+    mixtures = {"seed": solve_mixture(run, "seed", e.mixture, known, stretch)}
     first = dict(mixtures)
-    for name, tasks in own_tasks.items():
+    trained = {name: tasks for name, tasks in own_tasks.items() if name not in given}
+    for name, tasks in trained.items():
         stretch = Stretch(budget.expert, first, own_tasks=tasks)
         mixtures[name] = solve_mixture(run, name, e.mixture, known, stretch)
     stretch = Stretch(budget.stitch, dict(mixtures), experts=own_tasks)
     mixtures["stitched"] = solve_mixture(run, "stitched", e.mixture, known, stretch)
 
-    seed: Artifact = train_seed(run, e.model, training, TrainingData(corpus, mixtures["seed"]))
-    own = {name: mixtures[name] for name in own_tasks}
-    experts = train_experts(run, training, corpus, own, seed)
+    seed = seed_of(run, e, training, TrainingData(corpus, mixtures["seed"]))
+    experts = experts_of(run, e, training, corpus, {name: mixtures[name] for name in trained}, seed)
     models = {"seed": seed, **experts}
     scores = evaluate_models(run, models, corpus, e.evaluation)
     check = e.experts.specialisation_check
@@ -123,6 +128,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         snapshots=snapshots,
         responses=responses,
         programmatic=programmatic,
+        experts=own_tasks if given else {},
     )
     write_report(run, results)
 
@@ -136,6 +142,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     """
     prepare_environment()
     check_keys(experiment)
+    check_models(experiment)
     home = open_home()
     planned = checked(experiment, home)
     if until is not None:

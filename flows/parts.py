@@ -20,10 +20,33 @@ from tasks.proxies.ablation.task import train_proxy
 from tasks.proxies.online.task import learn_weights
 from tasks.side_by_side import side_by_side
 from tasks.stage import StageTask
-from tasks.training.task import train_expert
+from tasks.training.task import take_model, train_expert, train_seed
 from tasks.training.training_run import Training, TrainingData
 from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.task import estimate_utility, utility_of_proxies
+
+
+def seed_of(run: AnyRun, e: Experiment, training: Training, data: TrainingData) -> Artifact:
+    """The seed, trained, or taken as it is where it has no share of the tokens."""
+    if e.budget.seed_share == 0:
+        assert e.model.pretrained is not None
+        return take_model(run, "seed", e.model.pretrained)
+    return train_seed(run, e.model, training, data)
+
+
+def experts_of(
+    run: AnyRun,
+    e: Experiment,
+    training: Training,
+    corpus: Artifact,
+    mixtures: dict[str, Artifact],
+    seed: Artifact,
+) -> dict[str, Artifact]:
+    """The experts, in their order: trained where one has a mixture, else taken as given."""
+    given = {name: take_model(run, name, pretrained) for name, pretrained in e.experts.given.items()}
+    experts = train_experts(run, training, corpus, mixtures, seed) | given
+    listed = [expert.name for expert in e.experts.listed]
+    return {name: experts[name] for name in listed or experts}
 
 
 def train_experts(

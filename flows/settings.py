@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from storage.trusted import RESULTS_HOST
+from storage.trusted import PERHAPS_PLACE, RESULTS_HOST
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
@@ -34,6 +34,12 @@ class ExpertSettings(BaseModel):
     tasks: tuple[str, ...] = Field(
         min_length=1, description="Benchmarks that it serves, by name or pattern such as math*."
     )
+    pretrained: str | None = Field(
+        None,
+        description="Folder or Hugging Face name of a causal LM like the seed, which is the expert as it is; empty: "
+        "the expert is trained. It needs sources.tokenizer.pretrained.",
+        json_schema_extra=PERHAPS_PLACE,
+    )
 
 
 class ExpertsSettings(BaseModel):
@@ -50,6 +56,11 @@ class ExpertsSettings(BaseModel):
     specialisation_check: SpecialisationSettings | None = Field(
         None, description="Checked before stitching; empty: reported, not enforced."
     )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Where the experts lie that are taken as they are, by name."""
+        return {one.name: one.pretrained for one in self.listed if one.pretrained is not None}
 
     @field_validator("listed")
     @classmethod
@@ -190,6 +201,7 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"model.pretrained={pretrained!r} needs its own tokenizer: set sources.tokenizer.pretrained"
             )
+        self._given_models_fit()
         check, names = self.experts.specialisation_check, [source.name for source in self.sources.listed]
         if check is not None and self.sources.folder is None and not set(check.junk_sources) <= set(names):
             unknown = sorted(set(check.junk_sources) - set(names))
@@ -236,6 +248,24 @@ class Experiment(BaseModel):
                     f"allowed: 1 to {self.model.num_layers}"
                 )
         return self
+
+    def _given_models_fit(self) -> None:
+        given, takes_seed = self.experts.given, self.budget.seed_share == 0
+        if takes_seed and self.model.pretrained is None:
+            raise ValueError(
+                "budget.seed_share=0 takes the seed as it is, and there is none: set model.pretrained, or a share "
+                "above 0"
+            )
+        if given and self.sources.tokenizer.pretrained is None:
+            raise ValueError(
+                f"experts.listed: {', '.join(given)}: a pretrained expert needs its own tokenizer: set "
+                "sources.tokenizer.pretrained"
+            )
+        if self.stitch_duel is not None and (given or takes_seed):
+            raise ValueError(
+                "stitch_duel trains seed and experts anew for every random seed; allowed: a budget.seed_share above 0, "
+                "and experts without `pretrained`"
+            )
 
     def _stitches(self) -> dict[str, int]:
         """The numbers of stitches that will be trained, by where they are set."""

@@ -14,6 +14,7 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.loading_words import loading_words
 from models.merging import mergekit_merge
 from models.seed import load_causal_lm, new_seed_model, seed_config
 from models.stitched.prefix_cache import Prefix, PrefixCache
@@ -22,16 +23,20 @@ from models.stitched.stitched_config import StitchedConfig
 from models.stitched.stitched_model import StitchedForCausalLM
 from models.stitched.stream_parallel import StreamParallel
 
-for config_class, model_class in (
+OWN = (
     (StitchedConfig, StitchedForCausalLM),
     (EnsembleConfig, EnsembleForCausalLM),
     (RoutedConfig, RoutedForCausalLM),
     (UpcycledConfig, UpcycledForCausalLM),
-):
+)
+OWN_MODEL_TYPES = tuple(config_class.model_type for config_class, _ in OWN)
+
+for config_class, model_class in OWN:
     AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
     AutoModelForCausalLM.register(config_class, model_class, exist_ok=True)
 
 __all__ = [
+    "OWN_MODEL_TYPES",
     "EnsembleConfig",
     "EnsembleForCausalLM",
     "ModelCosts",
@@ -48,6 +53,7 @@ __all__ = [
     "UpcycledForCausalLM",
     "count_parameters",
     "load_causal_lm",
+    "loading_words",
     "mergekit_merge",
     "model_costs",
     "new_seed_model",

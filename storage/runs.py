@@ -6,8 +6,10 @@ import logging
 import secrets
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from storage.artifacts import Artifact, ArtifactStore, Gone
@@ -20,6 +22,7 @@ from storage.tracking import Tracker
 from storage.unrecorded import Reached
 from storage.writing import writing
 
+MODEL = "model"
 log = logging.getLogger("mixstitch.storage")
 
 
@@ -153,6 +156,7 @@ class RunSummary:
     utility: list[dict] = field(default_factory=list)
     specialisation: list[dict] = field(default_factory=list)
     forecast: list[dict] = field(default_factory=list)
+    models: list[dict] = field(default_factory=list)
     duel: list[dict] = field(default_factory=list)
     stitch_duel: list[dict] = field(default_factory=list)
     stages: list[dict] = field(default_factory=list)
@@ -161,21 +165,33 @@ class RunSummary:
         return asdict(self)
 
 
-def summarise(home: Home, record: dict) -> RunSummary:
-    """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
+def results_of(home: Home, record: dict) -> Iterator[Artifact]:
+    """The artifacts named in a run's record, in order; what was cleaned away or damaged is left out."""
     store = ArtifactStore(home)
-    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", "duel", "stitch_duel")
-    collected: dict = {"mixtures": {}, **{name: [] for name in lists}}
-    report = None
     for entry in record["stages"]:
         try:
-            artifact = store.load(entry["stage"], entry["folder"])
+            yield store.load(entry["stage"], entry["folder"])
         except Gone:
             continue
         except ValueError as error:
             log.warning("left out: %s", error)
-            continue
+
+
+def model_folder(artifact: Artifact) -> Path | None:
+    """Where the model of a result lies, a folder of Hugging Face's layout; None where it has none."""
+    folder = artifact.path / MODEL
+    return folder if (folder / "config.json").is_file() else None
+
+
+def summarise(home: Home, record: dict) -> RunSummary:
+    """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
+    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", "duel", "stitch_duel")
+    collected: dict = {"mixtures": {}, "models": [], **{name: [] for name in lists}}
+    report = None
+    for artifact in results_of(home, record):
         facts = artifact.facts
+        if (folder := model_folder(artifact)) is not None:
+            collected["models"].append({"model": artifact.name or artifact.stage, "folder": str(folder)})
         for name in lists:
             collected[name].extend(facts.get(name, []))
         if "mixture" in facts:

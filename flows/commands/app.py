@@ -13,6 +13,8 @@ from flows.commands.console import print_json, readers_heard
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
+from flows.commands.stitch import stitch
+from flows.commands.take_away import export
 from flows.commands.utility import utility_app
 from flows.ending import end_by_signals
 from flows.environment import open_home, prepare_environment
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 
 app.command()(gates)
+app.command()(stitch)
+app.command()(export)
 
 
 def _tell_version(asked: bool) -> None:
@@ -60,9 +64,11 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment; stages that are done already are skipped."""
+    from flows.given_models import check_models
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
+    check_models(experiment)
     from flows.commands.console import readable_logs
     from flows.commands.printing import print_summary
 

@@ -14,11 +14,13 @@ from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture_method import Found, MixtureMethod, Question
 from tasks.mixture.settings import MixtureSettings
+from tasks.mixture.trainer_formats import TRAINERS, written_for
 from tasks.tables.token_counts import token_count
 
 if TYPE_CHECKING:
     from tasks.mixture.mixture import Mixture
     from tasks.utility.matrix import UtilityMatrix
+
 
 # Those that need no proxies.
 FROM_TABLES = [m for m in METHODS if m.evidence in ("none", "weights", "utility")]
@@ -91,6 +93,18 @@ def solve(
             "-o", "--override", help="A setting of the method, NAME=VALUE; may be given several times."
         ),
     ] = None,
+    export: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--export",
+            metavar="TRAINER FILE",
+            help=f"Write the mixture as {', '.join(TRAINERS)} reads it, with --paths.",
+        ),
+    ] = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Option("--paths", help="NAME=PATTERN: where the trainer finds a source; several times."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """The mixture of a budget, with its certificate."""
@@ -120,7 +134,30 @@ def solve(
     else:
         _refuse(method, given, {"--runs"})
         mixture = _by_law(method, runs, utility, sizes, budget, cap)
+    if export is not None:
+        _export(mixture, export, paths or [])
+    elif paths:
+        raise ValueError("--paths: has no effect without --export")
     print_json(mixture.to_json()) if json else print_solved(mixture)
+
+
+def _export(mixture: Mixture, export: tuple[str, str], paths: list[str]) -> None:
+    from storage.writing import write_whole
+
+    places: dict[str, list[str]] = {}
+    for one in paths:
+        name, separator, place = one.partition("=")
+        if not separator or not name or not place:
+            raise ValueError(f"--paths {one!r}: must be NAME=PATTERN")
+        places.setdefault(name, []).append(place)
+    trainer, file = export
+    text = written_for(trainer, mixture, places)
+    try:
+        write_whole(Path(file), text)
+    except OSError as error:
+        raise ValueError(
+            f"--export {trainer} {file}: cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def _matrix(utility: Path | None, losses: Path | None) -> UtilityMatrix:

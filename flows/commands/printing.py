@@ -57,6 +57,9 @@ def print_summary(summary: RunSummary) -> None:
     if summary.status == STOPPED:
         last = summary.stages[-1]
         print(f"{last['name']}: {last['headline']}\nfiles  {last['folder']}")
+    if not summary.duel and not summary.stitch_duel:
+        for row in summary.models:
+            print(f"model  {row['model']}: {row['folder']}")
     if summary.error:
         print(f"error  {summary.error}")
     if summary.report:

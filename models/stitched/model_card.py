@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.loading_words import OURS, OURS_IN_HARNESS
 from models.stitched.stitched_parts import StitchedParts
 
 CARD = """---
@@ -28,21 +29,11 @@ layers pass hidden states between them, and the next token is read from the hub.
 
 ## Load
 
-```python
-import models  # Mixstitch: registers the architecture with transformers; no remote code
-from transformers import AutoModelForCausalLM
-
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-```
-
+{load}
 {elsewhere}It generates and evaluates like any causal language model. One forward pass costs about as much as
 {num_streams} passes of the hub. With its tokenizer beside it, lm-evaluation-harness runs it from the command line:
 
-```bash
-python -c "import models; from lm_eval.__main__ import cli_evaluate; cli_evaluate()" \\
-  --model hf --model_args pretrained=path/to/this/folder --tasks NAME
-```
-"""
+{harness}"""
 
 ELSEWHERE = """Hub and experts are not in this folder: `config.json` has their folders and the SHA-256 of their files,
 which loading checks.
@@ -70,6 +61,8 @@ def write_model_card(model: StitchedParts, folder: str | Path, bundle: bool = Tr
         num_weights=sum(weight.numel() for weight in (model if bundle else model.stitches).parameters()),
         num_trainable=model.num_trainable,
         elsewhere="" if bundle else ELSEWHERE,
+        load=OURS,
+        harness=OURS_IN_HARNESS,
         dtype=str(model.dtype).removeprefix("torch."),
     )
     path = Path(folder) / "README.md"

@@ -34,8 +34,8 @@ def specialisation(
 ) -> list[dict]:
     """Rows of {check, subject, value, bound, holds}: one for every claim that an expert or a mixture must meet.
 
-    experts: name -> own tasks. mixtures: of the seed, the experts and the stitches. bits_per_byte: model ->
-    source -> bits per byte on held-out text; a check whose value is not there (a source without held-out
+    experts: name -> own tasks. mixtures: of the seed, the experts that are trained and the stitches. bits_per_byte:
+    model -> source -> bits per byte on held-out text; a check whose value is not there (a source without held-out
     text) does not hold. The seed's mixture follows the paper, which keeps junk, and is not checked for it.
     Raises ValueError for a junk source that does not exist.
     """
@@ -48,10 +48,11 @@ def specialisation(
     rows = []
     for name, own_tasks in experts.items():
         domain = own_sources(own_tasks, tasks, utility)
-        share = sum(mixtures[name][source] for source in domain)
-        rows.append(
-            _row(f"own-domain share of {', '.join(domain)}", name, share, own_share, share >= own_share)
-        )
+        if name in mixtures:
+            share = sum(mixtures[name][source] for source in domain)
+            rows.append(
+                _row(f"own-domain share of {', '.join(domain)}", name, share, own_share, share >= own_share)
+            )
         for source in domain:
             expert, seed = bits_per_byte[name].get(source), bits_per_byte["seed"].get(source)
             holds = expert is not None and seed is not None and expert < seed

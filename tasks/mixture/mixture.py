@@ -32,6 +32,12 @@ class Mixture:
     epochs: dict[str, float]
     certificate: Certificate = field(default_factory=Certificate)
 
+    def unread(self) -> Mixture:
+        """These weights where nothing trains on them: no tokens, no epochs."""
+        none = dict.fromkeys(self.weights, 0)
+        told = self.certificate | {"budget": 0, "lineage_epochs": none}
+        return Mixture(self.weights, none, dict.fromkeys(self.weights, 0.0), Certificate(told))
+
     def to_facts(self, name: str) -> dict[str, Any]:
         """As the catalog keeps it: {"name", "sources": {source: {"weight", "tokens", "epochs"}}}."""
         return {

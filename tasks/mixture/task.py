@@ -45,13 +45,15 @@ class Stretch:
     """The training that a mixture is for: a seed's; an expert's where it has `own_tasks`; else the stitches'.
 
     budget: in tokens. lineage: the mixtures trained on before, by name: `seed` first, then the experts; a seed has
-    none. experts: for the stitches, the tasks of each expert.
+    none. experts: for the stitches, the tasks of each expert. is_read: False of the mixture that a seed which is taken
+    as it is would have got: experts replay it, and it counts no epochs.
     """
 
     budget: int
     lineage: Mapping[str, Artifact] = field(default_factory=dict)
     own_tasks: tuple[str, ...] = ()
     experts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_read: bool = True
 
 
 @stage_task(name="mixture", task_run_name="mixture-{name}")
@@ -72,6 +74,9 @@ def solve_mixture(
         "experts": {expert: list(tasks) for expert, tasks in stretch.experts.items()},
         **settings.identity(),
     }
+    if not stretch.is_read:
+        identity["is_read"] = False
+    trained = budget if stretch.is_read else 0
 
     def build(folder: Path) -> dict:
         from tasks.mixture.found_weights import read_runs_of
@@ -99,8 +104,10 @@ def solve_mixture(
         else:
             groups = list(stretch.experts.values())
             mixture = stitch_plan(matrix.values, tokens, budget, settings, used, found, groups)
+        if not stretch.is_read:
+            mixture = mixture.unread()
         (folder / "mixture.json").write_text(json.dumps(mixture.to_json(), indent=1), encoding="utf-8")
-        return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": budget}
+        return {"mixture": mixture.to_facts(name), "own_tasks": list(own_tasks), "budget": trained}
 
     artifact = run.stage(
         Stage(
@@ -112,7 +119,7 @@ def solve_mixture(
             inputs=inputs,
             build=build,
             label=name,
-            expected=lambda: _expected(name, list(tokens), own_tasks, budget),
+            expected=lambda: _expected(name, list(tokens), own_tasks, trained),
             headline=_headline,
         )
     )
@@ -245,9 +252,8 @@ def _numbered(tasks: list[str], count: int) -> dict[str, list[str]]:
 
 def _headline(facts: dict) -> str:
     shares = sorted(facts["mixture"]["sources"].items(), key=lambda share: -share[1]["weight"])
-    return f"{facts['budget']:,} tokens: " + ", ".join(
-        f"{name} {share['weight']:.1%}" for name, share in shares
-    )
+    told = f"{facts['budget']:,} tokens" if facts["budget"] else "not trained on, and replayed by experts"
+    return f"{told}: " + ", ".join(f"{name} {share['weight']:.1%}" for name, share in shares)
 
 
 def read_mixture(artifact: Artifact) -> dict:

@@ -56,7 +56,8 @@ def chain(artifacts: Sequence[Artifact]) -> list[Step]:
     for stage, part in by_stage.items():
         seconds = sum(seconds_of(a) for a in part)
         name = part[0].title or stage
-        steps.append(Step(name, len(part), part[0].did, duration(seconds), seconds / whole))
+        did = "; ".join(dict.fromkeys(a.did for a in part))
+        steps.append(Step(name, len(part), did, duration(seconds), seconds / whole))
     return steps
 
 

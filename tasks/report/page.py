@@ -44,11 +44,12 @@ class ReportData(RunResults):
     @cached_property
     def own_tasks(self) -> dict[str, list[str]]:
         """expert -> the tasks it serves."""
-        return {
+        of_mixtures = {
             name: artifact.facts["own_tasks"]
             for name, artifact in self.mixtures.items()
             if artifact.facts.get("own_tasks")
         }
+        return of_mixtures | {name: list(tasks) for name, tasks in self.experts.items()}
 
     @cached_property
     def domains(self) -> dict[str, list[str]]:
@@ -204,8 +205,11 @@ def _training(data: ReportData) -> dict[str, Any]:
         curve = read_curve(artifact.path, artifact.facts.get("metrics", {}))
         if curve is not None:
             curves[name] = curve
-    trained = [name for name, artifact in data.models.items() if artifact.stage != "composition"]
+    given = [name for name, artifact in data.models.items() if artifact.facts.get("given")]
+    trained = [name for name, a in data.models.items() if a.stage != "composition" and name not in given]
     return {
+        "given": given,
+        "folders": [(name, str(a.path / "model")) for name, a in data.models.items()],
         "losses": draw_losses(curves, data.looks),
         "without_curve": [name for name in trained if name not in curves],
     }

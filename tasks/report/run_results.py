@@ -16,7 +16,7 @@ class RunResults:
     """What a run has made: its artifacts, mixtures, models and scores by name.
 
     snapshots: scores of models on their way; responses: what `programmatic` rates. Both count in totals and provenance
-    and are in no table of scores.
+    and are in no table of scores. experts: tasks of each, also of one that has no mixture since it is given.
     """
 
     title: str
@@ -30,6 +30,7 @@ class RunResults:
     snapshots: Mapping[str, Artifact] = field(default_factory=dict)
     responses: Mapping[str, Artifact] = field(default_factory=dict)
     programmatic: Artifact | None = None
+    experts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def artifacts(self) -> list[Artifact]:

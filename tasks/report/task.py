@@ -18,6 +18,7 @@ VERSION = 8
 def write_report(run: AnyRun, results: RunResults) -> Artifact:
     """The page, made anew where anything that it shows has changed."""
     progress = Progress(run, "report")
+    experts = {name: list(tasks) for name, tasks in results.experts.items()}
 
     def build(folder: Path) -> dict:
         from tasks.report.page import ReportData, write_page
@@ -32,7 +33,7 @@ def write_report(run: AnyRun, results: RunResults) -> Artifact:
             title="report",
             did="written",
             version=VERSION,
-            identity={"title": results.title},
+            identity={"title": results.title} | ({"experts": experts} if experts else {}),
             inputs=results.inputs,
             build=build,
             expected=lambda: {"page": PAGE, "answer": []},

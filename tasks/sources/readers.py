@@ -35,21 +35,21 @@ _READERS: dict[tuple[str, ...], Reader] = {
 READER_OF = {ending: reader for endings, reader in _READERS.items() for ending in endings}
 
 
-def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
+def resolve_sources(settings: SourcesSettings, setting: str = "sources.folder") -> tuple[SourceSettings, ...]:
     """The listed sources, then one for each file of the folder and its sub-folders, named for it and sorted by name.
 
-    Files that are left out are said. Raises ValueError for a folder that is missing or holds none, and for names that
-    collide.
+    setting: what the folder is called in messages. Files that are left out are said. Raises ValueError for a folder
+    that is missing or holds none, and for names that collide.
     """
     folder = settings.folder
     if folder is None:
         return settings.listed
-    files = named_files(folder, "sources.folder", MAX_SOURCE_NAME, tuple(READER_OF))
+    files = named_files(folder, setting, MAX_SOURCE_NAME, tuple(READER_OF))
     others = left_out(folder, files.values(), tuple(READER_OF))
     if not files:
-        raise ValueError(f"sources.folder={folder}: holds none of *{', *'.join(READER_OF)}")
+        raise ValueError(f"{setting}={folder}: holds none of *{', *'.join(READER_OF)}")
     if others:
-        LOGGER.info("sources.folder=%s: %d files left out: %s", folder, len(others), "; ".join(others))
+        LOGGER.info("%s=%s: %d files left out: %s", setting, folder, len(others), "; ".join(others))
     for source in settings.listed:
         if source.name in files:
             raise ValueError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from tasks.stage import Progress, stage_task
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
+from tasks.stitching.stitch_loop import GATES, stitch_training
 from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
 VERSION = 5
-GATES = ".gate"  # how the names of gate weights end
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")
@@ -84,12 +83,6 @@ def stitching_told(
         training,
         num_streams=num_experts + 1,
     )
-
-
-def stitch_training(settings: StitchSettings, training: Training) -> Training:
-    """The same with the stitches' own warm-up and weight decay."""
-    own = {"warmup_share": settings.warmup_share, "weight_decay": settings.weight_decay}
-    return replace(training, settings=training.settings.model_copy(update=own))
 
 
 def run_stitch_training(

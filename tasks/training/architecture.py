@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from transformers import LlamaConfig, PretrainedConfig
 
 
-def read_config(path_or_name: str) -> PretrainedConfig:
-    """The configuration of a pretrained model in a folder or on the Hub; ValueError where it cannot be read."""
+def read_config(path_or_name: str, setting: str = "model.pretrained") -> PretrainedConfig:
+    """The configuration of a pretrained model in a folder or on the Hub; ValueError where it cannot be read.
+
+    setting: where the user has named it.
+    """
     from transformers import AutoConfig
 
     import models  # noqa: F401  (registers our own architectures)
@@ -21,7 +24,7 @@ def read_config(path_or_name: str) -> PretrainedConfig:
         return AutoConfig.from_pretrained(str(Path(path_or_name).expanduser()), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"model.pretrained={path_or_name!r} could not be read; allowed: a folder with config.json and "
+            f"{setting}={path_or_name!r} could not be read; allowed: a folder with config.json and "
             f"safetensors, or a Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
         ) from error
 

@@ -10,51 +10,66 @@ from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSetti
 
 WARM_UP_STEPS = 2
 MEASURED_SECONDS = 3.0
+ROUNDING = 1e-9  # of shares that are whole steps but for the last bit
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Tokens to train on: the seed, each expert, the stitches."""
+    """Tokens to train on: the seed, each expert that is trained, the stitches; 0 of what is taken as it is."""
 
     seed: int
     expert: int
     stitch: int
-    num_experts: int
+    num_trained: int
 
     @property
     def total(self) -> int:
-        return self.seed + self.num_experts * self.expert + self.stitch
+        return self.seed + self.num_trained * self.expert + self.stitch
+
+    @property
+    def first(self) -> int:
+        """Tokens that the first mixture is for: the seed's; of one taken as it is, all that follows in a line."""
+        return self.seed or self.expert + self.stitch
 
 
-def split_budget(tokens: int, settings: BudgetSettings, num_experts: int, tokens_per_step: int) -> Budget:
-    """Share out `tokens`; every share is rounded down to whole steps.
+def shares_of(settings: BudgetSettings, num_trained: int) -> dict[str, float]:
+    """Shares of the tokens by seed, expert (each of those trained) and stitch.
 
-    Raises ValueError where a share is less than one step, naming the smallest budget that is enough.
+    Where no expert is trained, seed and stitches share all in proportion to their own shares.
     """
-    shares = {
-        "seed": settings.seed_share,
-        "expert": (1 - settings.seed_share - settings.stitch_share) / num_experts,
-        "stitch": settings.stitch_share,
-    }
-    steps = {name: int(tokens * share / tokens_per_step) for name, share in shares.items()}
-    if min(steps.values()) == 0:
-        least = int(tokens_per_step / min(shares.values())) + 1
+    seed, stitch = settings.seed_share, settings.stitch_share
+    if num_trained == 0:
+        return {"seed": seed / (seed + stitch), "expert": 0.0, "stitch": stitch / (seed + stitch)}
+    return {"seed": seed, "expert": (1 - seed - stitch) / num_trained, "stitch": stitch}
+
+
+def split_budget(tokens: int, settings: BudgetSettings, num_trained: int, tokens_per_step: int) -> Budget:
+    """Share out `tokens` among what trains; every share is rounded down to whole steps.
+
+    num_trained: experts that are. Raises ValueError where a share is less than one step, naming the smallest budget
+    that is enough.
+    """
+    shares = shares_of(settings, num_trained)
+    steps = {name: int(tokens * share / tokens_per_step + ROUNDING) for name, share in shares.items()}
+    if any(share > 0 and steps[name] == 0 for name, share in shares.items()):
+        least = int(tokens_per_step / min(filter(None, shares.values()))) + 1
         raise ValueError(
             f"budget of {tokens:,} tokens: the smallest of its shares {shares} is less than one step of "
             f"{tokens_per_step:,} tokens; allowed: at least {least:,} tokens"
         )
-    return Budget(**{name: count * tokens_per_step for name, count in steps.items()}, num_experts=num_experts)
+    return Budget(**{name: count * tokens_per_step for name, count in steps.items()}, num_trained=num_trained)
 
 
 def tokens_in_time(
-    settings: BudgetSettings, minutes: float, dense_speed: float, stitched_speed: float
+    settings: BudgetSettings, minutes: float, dense_speed: float, stitched_speed: float, num_trained: int
 ) -> int:
     """Tokens that train in the training share of `minutes`, at the speeds given in tokens/s.
 
-    Seed and experts train at `dense_speed`, the stitches at `stitched_speed`.
+    Seed and the experts that are trained train at `dense_speed`, the stitches at `stitched_speed`.
     """
     seconds = 60 * minutes * settings.training_share
-    seconds_per_token = (1 - settings.stitch_share) / dense_speed + settings.stitch_share / stitched_speed
+    stitch = shares_of(settings, num_trained)["stitch"]
+    seconds_per_token = (1 - stitch) / dense_speed + stitch / stitched_speed
     return int(seconds / seconds_per_token)
 
 

@@ -142,7 +142,12 @@ class BudgetSettings(BaseModel):
         le=1,
         description="Share of the minutes that goes to training; the rest is everything else.",
     )
-    seed_share: float = Field(0.5, gt=0, lt=1, description="Share of the tokens that the seed trains on.")
+    seed_share: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of the tokens that the seed trains on; 0: model.pretrained is taken as it is.",
+    )
     stitch_share: float = Field(0.12, gt=0, lt=1, description="Share of the tokens that stitches train on.")
 
     @model_validator(mode="after")

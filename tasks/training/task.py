@@ -1,4 +1,4 @@
-"""Stages `seed` and `expert`: one training run each, on its mixture's token plan."""
+"""Stages `seed` and `expert`: one training run each, on its mixture's token plan, or a model taken as it is given."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
 from tasks.training.estimates import (
+    BYTES_PER_FROZEN_WEIGHT,
+    Shape,
     config_of,
     config_of_artifact,
     dense_shape,
@@ -21,6 +23,7 @@ from tasks.training.estimates import (
     stitched_shape,
     training_told,
 )
+from tasks.training.given import GIVEN_BASIS, checked_config, given_headline
 from tasks.training.lineage import Lineage
 from tasks.training.settings import BudgetSettings, ModelSettings
 from tasks.training.start import new_model
@@ -34,6 +37,7 @@ from tasks.training.training_run import (
 
 VERSION = 5
 SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
+SEED = "seed"
 
 
 @stage_task(name="budget", task_run_name="budget")
@@ -45,12 +49,17 @@ def plan_budget(
     corpus: Artifact,
     num_experts: int,
     num_stitches: int,
+    num_given: int = 0,
 ) -> Budget:
-    """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once."""
+    """Tokens of each training run; where minutes are asked for, from this machine's speed, measured once.
+
+    num_given: of the experts, those that are not trained.
+    """
+    num_trained = num_experts - num_given
     if model.pretrained is not None:
         check_pretrained(model.pretrained, corpus.facts["vocab_size"], num_stitches)
     if settings.minutes is None:
-        return split_budget(settings.tokens, settings, num_experts, training.settings.tokens_per_step)
+        return split_budget(settings.tokens, settings, num_trained, training.settings.tokens_per_step)
     loop = training.settings
     progress = Progress(run, "speed")
     vocab_size = corpus.facts["vocab_size"]
@@ -100,8 +109,9 @@ def plan_budget(
         settings.minutes,
         measured["dense_tokens_per_second"],
         measured["stitched_tokens_per_second"],
+        num_trained,
     )
-    return split_budget(tokens, settings, num_experts, loop.tokens_per_step)
+    return split_budget(tokens, settings, num_trained, loop.tokens_per_step)
 
 
 @stage_task(name="seed", task_run_name="train-seed")
@@ -189,5 +199,55 @@ def train_expert(
                 data.mixture.facts["budget"],
                 training,
             ),
+        )
+    )
+
+
+@stage_task(name="given", task_run_name="take-{name}")
+def take_model(run: AnyRun, name: str, pretrained: str) -> Artifact:
+    """The seed (`name` is "seed") or the expert of this name as it is given, a folder or Hub name: not trained.
+
+    Its weights are kept in fp32, as those of trained models are. Raises ValueError where they are not finite.
+    """
+
+    def build(folder: Path) -> dict:
+        import torch
+
+        import models
+
+        given = models.load_causal_lm(pretrained, torch.float32)
+        given.save_pretrained(folder / "model")
+        return {
+            "metrics": {"parameters": models.count_parameters(given)[0]},
+            **unknown,
+            "provenance": {"pretrained": pretrained},
+        }
+
+    def shape() -> Shape:
+        return dense_shape(checked_config(pretrained, name), 1)
+
+    unknown: dict = {"given": True, "trained_tokens": {}, "snapshots": []}
+    is_seed = name == SEED
+    return run.stage(
+        Stage(
+            name=SEED if is_seed else "expert",
+            title=SEED if is_seed else "experts",
+            did="taken as given",
+            version=VERSION,
+            identity={"given": True},
+            inputs={"pretrained": digest_pretrained(pretrained)},
+            build=build,
+            label="" if is_seed else name,
+            cost=lambda: Cost(
+                memory=BYTES_PER_FROZEN_WEIGHT * shape().parameters,
+                disk=BYTES_PER_FROZEN_WEIGHT * shape().parameters,
+                basis=GIVEN_BASIS,
+            ),
+            expected=lambda: {
+                "metrics": {"parameters": shape().parameters},
+                **unknown,
+                "config": checked_config(pretrained, name),
+            },
+            headline=given_headline,
         )
     )

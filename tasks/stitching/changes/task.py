@@ -10,7 +10,8 @@ from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
-from tasks.stitching.task import run_stitch_training, stitch_training, stitching_told
+from tasks.stitching.stitch_loop import stitch_training
+from tasks.stitching.task import run_stitch_training, stitching_told
 from tasks.training.estimates import config_of_artifact, training_headline
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Training, TrainingData

@@ -1,0 +1,13 @@
+"""Models that an experiment is given: looked at before anything starts, and before what takes seconds to import."""
+
+from __future__ import annotations
+
+from flows.settings import Experiment
+from tasks.training.given import check_given
+
+
+def check_models(e: Experiment) -> None:
+    """Raises ValueError where a pretrained seed or a given expert cannot be read, or one does not fit the seed."""
+    if e.duel is None and e.stitch_duel is None:
+        tokenizer, num_stitches = e.sources.tokenizer.pretrained, e.stitching.num_stitches
+        check_given(e.model, e.training, tokenizer, e.experts.given, num_stitches)
