@@ -14,6 +14,7 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.gguf_files import is_gguf, pretrained_place
 from models.merging import mergekit_merge
 from models.seed import load_causal_lm, new_seed_model, seed_config
 from models.stitched.prefix_cache import Prefix, PrefixCache
@@ -47,10 +48,12 @@ __all__ = [
     "UpcycledConfig",
     "UpcycledForCausalLM",
     "count_parameters",
+    "is_gguf",
     "load_causal_lm",
     "mergekit_merge",
     "model_costs",
     "new_seed_model",
+    "pretrained_place",
     "seed_config",
     "stitch_places",
     "train_flops_per_token",

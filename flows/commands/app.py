@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.console import print_json, readers_heard
+from flows.commands.evaluate import evaluate
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="What to train on, how to combine the specialists, and what people will think of the result.",
 )
 
+app.command()(evaluate)
 app.command()(gates)
 
 Recipe = Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")]

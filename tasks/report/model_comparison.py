@@ -1,0 +1,126 @@
+"""Scores of several models with 95% intervals, and what each gains on the first, paired over the items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from tasks.evaluation.standard_errors import share_interval
+from tasks.report.differences import chance_levels, difference, read_scores
+
+if TYPE_CHECKING:
+    from tasks.evaluation.scores import Scores
+
+CONFIDENCE = 0.95
+GUESSED = ("acc", "acc_norm")
+TABLES = {"scores": "scores.csv", "differences": "differences.csv"}
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """scores: rows with model, task, metric, value, stderr, n, low, high (95%) and guess, the accuracy of guessing.
+
+    differences: as `gains_on_first` gives them. all_scores: those of all models, with their samples.
+    """
+
+    scores: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    all_scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        return {"scores": self.scores, "differences": self.differences}
+
+    def save(self, folder: Path) -> list[str]:
+        """Writes both tables as CSV, and scores and samples as Parquet; the paths, folders of the models first."""
+        import pandas as pd
+
+        models = list(dict.fromkeys(row["model"] for row in self.scores))
+        self.all_scores.save(folder)
+        for name, file in TABLES.items():
+            pd.DataFrame(getattr(self, name)).to_csv(folder / file, index=False)
+        files = [*models, *TABLES.values(), "scores.parquet", "samples.parquet"]
+        return [str(folder / file) for file in files]
+
+
+def compared_models(
+    out: Path, scores: Mapping[str, Scores], kinds: Mapping[str, dict[str, str]]
+) -> ComparedModels:
+    """The scores of models, whose samples lie in <out>/<model>/, side by side; kinds: task -> {"kind": its items'}."""
+    from tasks.evaluation.scores import Scores
+
+    rows = []
+    for name, own in scores.items():
+        guess = chance_levels(out / name, kinds)
+        rows += [
+            {**row, "guess": guess.get(row["task"]) if row["metric"] in GUESSED else None}
+            for row in with_intervals(out / name, own.rows())
+        ]
+    folders = {name: out / name for name in scores}
+    return ComparedModels(rows, gains_on_first(folders, rows), Scores.joined(list(scores.values())))
+
+
+def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Score rows with `low` and `high`: Wilson's of a share of items, else normal; None where the error is unknown.
+
+    folder: with the samples behind them, as `Scores.save` writes it.
+    """
+    import pandas as pd
+
+    samples = pd.read_parquet(folder / "samples.parquet", columns=["model", "task", "metric", "value"])
+    shares = {
+        key: float(values.sum())
+        for key, values in samples.groupby(["model", "task", "metric"], sort=False)["value"]
+        if len(values) and values.isin([0.0, 1.0]).all()
+    }
+    found = []
+    for row in rows:
+        count = shares.get((row["model"], row["task"], row["metric"]))
+        if count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
+            low, high = share_interval(count, row["n"], CONFIDENCE)
+        else:
+            low, high = _normal(row["value"], row["stderr"])
+        found.append({**row, "low": low, "high": high})
+    return found
+
+
+def gains_on_first(folders: Mapping[str, Path], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What each further model has more than the first, on every task and metric that both have.
+
+    folders: model -> folder with its samples, the first first. Rows of model, against, task, metric, difference,
+    stderr, low, high (95%), paired, n; of bits per byte less is better.
+    """
+    scores = {
+        name: read_scores(folder, [dict(row) for row in rows if row["model"] == name])
+        for name, folder in folders.items()
+    }
+    first, *others = folders
+    found = []
+    for name in others:
+        for key, score in scores[name].items():
+            if key not in scores[first]:
+                continue
+            gain = difference(score, scores[first][key])
+            low, high = _normal(gain.value, gain.stderr)
+            found.append(
+                {
+                    "model": name,
+                    "against": first,
+                    "task": key[0],
+                    "metric": key[1],
+                    "difference": gain.value,
+                    "stderr": gain.stderr,
+                    "low": low,
+                    "high": high,
+                    "paired": gain.paired,
+                    "n": gain.n,
+                }
+            )
+    return found
+
+
+def _normal(value: float, stderr: float | None) -> tuple[float | None, float | None]:
+    return (None, None) if stderr is None else (value - Z * stderr, value + Z * stderr)
