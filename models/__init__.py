@@ -14,7 +14,7 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
-from models.gguf_files import is_gguf, pretrained_place
+from models.gguf_files import UNREADABLE, pretrained_place
 from models.merging import mergekit_merge
 from models.seed import load_causal_lm, new_seed_model, seed_config
 from models.stitched.prefix_cache import Prefix, PrefixCache
@@ -33,6 +33,7 @@ for config_class, model_class in (
     AutoModelForCausalLM.register(config_class, model_class, exist_ok=True)
 
 __all__ = [
+    "UNREADABLE",
     "EnsembleConfig",
     "EnsembleForCausalLM",
     "ModelCosts",
@@ -48,7 +49,6 @@ __all__ = [
     "UpcycledConfig",
     "UpcycledForCausalLM",
     "count_parameters",
-    "is_gguf",
     "load_causal_lm",
     "mergekit_merge",
     "model_costs",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from importlib.util import find_spec
 from pathlib import Path
 
 SUFFIX = ".gguf"
 MAGIC = b"GGUF"
-
-
-def is_gguf(path_or_name: str | Path) -> bool:
-    """Whether a name is that of a GGUF file, whether it is there or not."""
-    return str(path_or_name).lower().endswith(SUFFIX)
+# What a file gives rise to that is cut off, of another architecture, or packed in another way.
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, ArithmeticError, RuntimeError, struct.error)
 
 
 def pretrained_place(path_or_name: str | Path) -> tuple[str, dict[str, str]]:
@@ -20,7 +18,7 @@ def pretrained_place(path_or_name: str | Path) -> tuple[str, dict[str, str]]:
     Raises ValueError for a GGUF file that is missing or none, and where the package that reads it is not installed.
     """
     path = Path(path_or_name).expanduser()
-    if not is_gguf(path_or_name):
+    if path.suffix.lower() != SUFFIX:
         return (str(path) if path.is_dir() else str(path_or_name)), {}
     if not path.is_file():
         raise ValueError(f"model {str(path_or_name)!r} is not there; allowed: a {SUFFIX} file")

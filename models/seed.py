@@ -13,10 +13,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GgufConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from models.finite import check_finite
-from models.gguf_files import pretrained_place
-
-# What a file gives rise to that is cut off, of another architecture, or packed in another way.
-UNREADABLE = (OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError, RuntimeError)
+from models.gguf_files import UNREADABLE, pretrained_place
 
 # Making and loading change the global random state, and while transformers loads, how any model is initialised.
 _one_at_a_time = threading.RLock()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from flows.commands.console import NOTHING, interval, number, print_json, say_written, show_rows
+from flows.commands.console import NOTHING, aside, interval, number, print_json, say_written, show_rows
 
 Models = Annotated[
     list[str],
@@ -64,21 +63,22 @@ def evaluate(
     """Score models on benchmarks and text, with intervals, and each against the first, item by item."""
     from tasks.benchmarks.given_benchmarks import given_benchmarks
     from tasks.evaluation.evaluating_models import Scored, check_empty, evaluate_models
-    from tasks.evaluation.given_models import given_models
+    from tasks.evaluation.given_models import check_configurations, given_models
     from tasks.report.model_comparison import compared_models
     from tasks.sources.given_text import first_documents, given_sources
 
     if not benchmarks and text is None:
         raise ValueError("nothing to score on: give --benchmarks, --text, or both")
+    named = given_models(model, tokenizer)
+    check_empty(out)
     given = given_benchmarks(benchmarks or [], "--benchmarks", max_items)
     texts = {} if text is None else first_documents(given_sources(text, "--text"), text_bytes)
-    named = given_models(model, tokenizer)
+    check_configurations(named)
     given.check()
-    check_empty(out)
     for line in given.left_out:
-        _aside(line)
+        aside(line)
     on = Scored(given, texts, max_items, batch_size, max_length)
-    scores = evaluate_models(named, on, out, _aside)
+    scores = evaluate_models(named, on, out, aside)
     found = compared_models(out, scores, given.kinds)
     written = found.save(out)
     if json:
@@ -86,10 +86,6 @@ def evaluate(
         return
     _print(found.to_json())
     say_written(written)
-
-
-def _aside(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -107,17 +103,18 @@ def _print(found: dict[str, Any]) -> None:
         row[one["model"]] = f"{number(one['value'], 3)} [{interval((one['low'], one['high']), 3)}]"
     models = dict.fromkeys(one["model"] for one in found["scores"])
     shown = [{**row, **{name: row.get(name, NOTHING) for name in models}} for row in rows.values()]
-    show_rows("scores [95% interval]; bits per byte: lower is better", shown)
+    show_rows("scores [95% interval]; bits per byte: lower is better", shown, models)
     gains = [
         {
             "task": one["task"],
             "metric": one["metric"],
             "model": one["model"],
-            f"minus {one['against']}": f"{one['difference']:+.3f} [{interval((one['low'], one['high']), 3)}]",
+            "difference": f"{one['difference']:+.3f} [{interval((one['low'], one['high']), 3)}]",
             "items": one["n"],
             "paired": one["paired"],
         }
         for one in found["differences"]
     ]
     if gains:
-        show_rows("differences [95% interval], over the same items", gains)
+        first = found["differences"][0]["against"]
+        show_rows(f"differences from {first} [95% interval], paired over items", gains)

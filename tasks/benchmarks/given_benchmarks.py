@@ -13,6 +13,14 @@ YAML_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
+class ItemTexts:
+    """The items of a task with their right answers, as a document would hold them."""
+
+    dev: list[str]
+    test: list[str]
+
+
+@dataclass(frozen=True)
 class GivenBenchmarks:
     """files: benchmarks read from folders; names: of lm-eval; folders: of lm-eval YAMLs; left_out: lines on files."""
 
@@ -31,15 +39,18 @@ class GivenBenchmarks:
         """Task -> its kind, of those read from files."""
         return {benchmark.name: {"kind": benchmark.kind} for benchmark in self.files}
 
-    def dev_texts(self, dev_share: float, max_items: int | None = None) -> dict[str, list[str]]:
-        """Texts of the dev items of each task: all that utility may see."""
-        found = {b.name: dev_texts(split_dev_test(b, dev_share)[0]) for b in self.files}
+    def sides(self, dev_share: float) -> dict[str, ItemTexts]:
+        """Task -> texts of its dev items, all that utility may see, and of its test items."""
+        found = {}
+        for benchmark in self.files:
+            dev, test = split_dev_test(benchmark, dev_share)
+            found[benchmark.name] = ItemTexts(dev_texts(dev), dev_texts(test))
         for names, folder in self._loads():
             from tasks.benchmarks.harness_tasks import lm_eval_items
 
-            for items in lm_eval_items(names, folder, dev_share, max_items):
+            for items in lm_eval_items(names, folder, dev_share):
                 _refuse_twice(items.task, found)
-                found[items.task] = list(items.dev_texts)
+                found[items.task] = ItemTexts(list(items.dev_texts), list(items.test_texts))
         return found
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +17,6 @@ from tasks.side_by_side import own_cores
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
 
-TABLES = ("scores.parquet", "samples.parquet")
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -31,16 +30,12 @@ class Scored:
 
 
 def check_empty(out: Path) -> None:
-    """Raises ValueError for a folder that holds something, or that cannot be made or written."""
-    try:
-        if out.is_dir() and any(out.iterdir()):
-            raise ValueError(f"--out {out}: holds something already; allowed: a new folder, or an empty one")
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".unfinished"
-        probe.mkdir()
-        probe.rmdir()
-    except OSError as error:
-        raise ValueError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    """Raises ValueError for a folder that holds something, or that cannot be made or written; makes nothing."""
+    if out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"--out {out}: holds something already; allowed: a new folder, or an empty one")
+    there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out}: {there} is no folder that can be written; name another")
 
 
 def evaluate_models(

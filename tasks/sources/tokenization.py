@@ -63,7 +63,7 @@ def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
     place, gguf = models.pretrained_place(path_or_name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except models.UNREADABLE as error:
         raise ValueError(
             f"tokenizer {str(path_or_name)!r} could not be loaded; allowed: a folder with tokenizer files, a GGUF "
             f"file, or a Hugging Face Hub name (which needs the network): {(str(error).splitlines() or [''])[0]}"

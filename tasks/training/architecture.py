@@ -22,7 +22,7 @@ def read_config(path_or_name: str, setting: str = "model.pretrained") -> Pretrai
     place, gguf = models.pretrained_place(path_or_name)
     try:
         return AutoConfig.from_pretrained(place, **gguf, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except models.UNREADABLE as error:
         raise ValueError(
             f"{setting}={path_or_name!r} could not be read; allowed: a folder with config.json and "
             "safetensors, a GGUF file, or a Hugging Face Hub name (which needs the network): "

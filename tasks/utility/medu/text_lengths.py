@@ -105,7 +105,7 @@ def load_judge_tokenizer(path_or_name: str, setting: str) -> PreTrainedTokenizer
     place, gguf = models.pretrained_place(path_or_name)
     try:
         return AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except models.UNREADABLE as error:
         raise ValueError(
             f"{setting}={path_or_name}: no tokenizer could be loaded; allowed: a folder with tokenizer files, a GGUF "
             f"file, or a Hugging Face Hub name (which needs the network): {(str(error).splitlines() or [''])[0]}"
