@@ -37,7 +37,8 @@ def write_harness_results(folder: Path, name: str, scores: Scores, config: Mappi
     from tasks.benchmarks.quiet_harness import quiet_harness
 
     told = {part: copy.copy(value) for part, value in scores.harness.items() if part != "samples"}
-    results = told.setdefault("results", {})
+    results = {task: dict(values) for task, values in told.get("results", {}).items()}
+    told["results"] = results
     for row in scores.rows():
         metric, _, chosen = row["metric"].partition(":")
         if row["task"] not in results:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tasks.evaluation.metrics import BITS_PER_BYTE
 from tasks.evaluation.standard_errors import share_interval
-from tasks.report.differences import chance_levels, difference, read_scores
+from tasks.report.differences import Score, chance_levels, difference, read_scores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
@@ -59,8 +63,7 @@ def compared_models(
             {**row, "guess": guess.get(row["task"]) if row["metric"] in GUESSED else None}
             for row in with_intervals(out / name, own.rows())
         ]
-    folders = {name: out / name for name in scores}
-    return ComparedModels(rows, gains_on_first(folders, rows), Scores.joined(list(scores.values())))
+    return ComparedModels(rows, gains_on_first(out, scores, rows), Scores.joined(list(scores.values())))
 
 
 def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -87,23 +90,25 @@ def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict
     return found
 
 
-def gains_on_first(folders: Mapping[str, Path], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def gains_on_first(
+    out: Path, scores: Mapping[str, Scores], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """What each further model has more than the first, on every task and metric that both have.
 
-    folders: model -> folder with its samples, the first first. Rows of model, against, task, metric, difference,
-    stderr, low, high (95%), paired, n; of bits per byte less is better.
+    scores: of the models, the first first, with their samples in <out>/<model>/. Rows of model, against, task, metric,
+    difference, stderr, low, high (95%), paired, n; of bits per byte less is better.
     """
-    scores = {
-        name: read_scores(folder, [dict(row) for row in rows if row["model"] == name])
-        for name, folder in folders.items()
+    by_model = {
+        name: _with_bits(read_scores(out / name, [dict(r) for r in rows if r["model"] == name]), own)
+        for name, own in scores.items()
     }
-    first, *others = folders
+    first, *others = by_model
     found = []
     for name in others:
-        for key, score in scores[name].items():
-            if key not in scores[first]:
+        for key, score in by_model[name].items():
+            if key not in by_model[first]:
                 continue
-            gain = difference(score, scores[first][key])
+            gain = difference(score, by_model[first][key])
             low, high = _normal(gain.value, gain.stderr)
             found.append(
                 {
@@ -124,3 +129,17 @@ def gains_on_first(folders: Mapping[str, Path], rows: Sequence[Mapping[str, Any]
 
 def _normal(value: float, stderr: float | None) -> tuple[float | None, float | None]:
     return (None, None) if stderr is None else (value - Z * stderr, value + Z * stderr)
+
+
+def _with_bits(found: dict[tuple[str, str], Score], scores: Scores) -> dict[tuple[str, str], Score]:
+    """The scores, bits per byte of benchmarks with their items' influences: the harness logs (nats, bytes) of each."""
+    for task, logged in scores.harness.get("samples", {}).items():
+        score = found.get((task, BITS_PER_BYTE))
+        pairs = [one[BITS_PER_BYTE] for one in logged if BITS_PER_BYTE in one["metrics"]]
+        if score is None or score.influences is not None or len(pairs) != len(logged):
+            continue
+        nats, sizes = np.array(pairs, float).T
+        influences = (-nats / math.log(2) - score.value * sizes) / sizes.mean()
+        items = tuple(f"{task}/{one['doc_id']}" for one in logged)
+        found[task, BITS_PER_BYTE] = replace(score, items=items, influences=influences)
+    return found

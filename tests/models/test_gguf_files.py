@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models import load_causal_lm, new_seed_model, pretrained_place, seed_config
+from storage.fingerprint import digest_file, digest_pretrained
 from tasks.sources.tokenization import load_tokenizer
 from tasks.training.architecture import read_config
 
@@ -126,6 +127,7 @@ def test_packed_weights_are_unpacked_to_what_they_stand_for(model, tmp_path):
 def test_configuration_and_tokenizer_are_in_the_file(model, tmp_path):
     path = str(write_gguf(tmp_path / "tiny.gguf", model, gguf.GGMLQuantizationType.F32))
     assert (read_config(path).num_hidden_layers, read_config(path).hidden_size) == (2, WIDTH)
+    assert digest_pretrained(path) == digest_file(Path(path))
     tokenizer = load_tokenizer(path)
     # A turn of a chat ends with <|im_end|>; a document with <|endoftext|>.
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 0)
