@@ -133,7 +133,7 @@ def _loaded_gguf(place: str, gguf: dict[str, str], dtype: torch.dtype | None) ->
     """The model with plain weights: what is left of its quantisation would keep it from being saved."""
     try:
         with _one_at_a_time, _without_bar():
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 place,
                 **gguf,
                 quantization_config=GgufConfig(dequantize=True, **gguf),
@@ -146,6 +146,7 @@ def _loaded_gguf(place: str, gguf: dict[str, str], dtype: torch.dtype | None) ->
             f"model {str(Path(place) / gguf['gguf_file'])!r} could not be loaded; allowed: a GGUF file of an "
             f"architecture and a quantisation that transformers reads: {(str(error).splitlines() or [''])[0][:300]}"
         ) from error
+    model, report = loaded
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     return model, report
@@ -156,7 +157,7 @@ def _without_bar() -> Iterator[None]:
     """transformers unpacks GGUF files with a progress bar that it has no switch for."""
     from transformers import modeling_gguf_pytorch_utils as unpacking
 
-    bar, unpacking.tqdm = unpacking.tqdm, lambda items, **_: items  # type: ignore[assignment]
+    bar, unpacking.tqdm = unpacking.tqdm, lambda items, **_: items
     try:
         yield
     finally:

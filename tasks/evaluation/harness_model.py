@@ -63,7 +63,7 @@ class HarnessModel(HFLM):
         """Fewer windows at a time inside, where a batch's logits (windows x tokens x vocabulary) would be too many."""
         longest = max((len(context) + len(continuation) for _, context, continuation in windows), default=1)
         embeddings: Any = self.model.get_input_embeddings()
-        size, rows = self.batch_size_per_gpu, MOST_LOGITS // (longest * embeddings.weight.shape[0])
+        size, rows = self.batch_size, MOST_LOGITS // (longest * embeddings.weight.shape[0])
         self.batch_size_per_gpu = max(1, min(int(size), rows))
         try:
             yield

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from tasks.evaluation.metrics import lower_is_better
 from tasks.tables.json_lines import read_json
@@ -162,7 +162,7 @@ def _one_metric(values: Mapping[str, Any]) -> tuple[str, float, float | None] | 
     return metric, float(values[key]), float(stderr) if _is(stderr) else None
 
 
-def _is(value: Any) -> bool:
+def _is(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -83,10 +83,10 @@ def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict
     for row in rows:
         count = shares.get((row["model"], row["task"], row["metric"]))
         if count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
-            low, high = share_interval(count, row["n"], CONFIDENCE)
+            ends: tuple[float | None, float | None] = share_interval(count, row["n"], CONFIDENCE)
         else:
-            low, high = _normal(row["value"], row["stderr"])
-        found.append({**row, "low": low, "high": high})
+            ends = _normal(row["value"], row["stderr"])
+        found.append({**row, "low": ends[0], "high": ends[1]})
     return found
 
 
