@@ -13,7 +13,7 @@ import numpy as np
 
 from tasks.evaluation.metrics import BITS_PER_BYTE
 from tasks.evaluation.standard_errors import share_interval
-from tasks.report.differences import Score, chance_levels, difference, read_scores
+from tasks.report.differences import Difference, Score, chance_levels, difference, read_scores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
@@ -96,7 +96,8 @@ def gains_on_first(
     """What each further model has more than the first, on every task and metric that both have.
 
     scores: of the models, the first first, with their samples in <out>/<model>/. Rows of model, against, task, metric,
-    difference, stderr, low, high (95%), paired, n; of bits per byte less is better.
+    difference, stderr, low, high (95%), paired, n; of bits per byte less is better. The difference of a model from one
+    that scores alike on every item of every task is 0 without error.
     """
     by_model = {
         name: _with_bits(read_scores(out / name, [dict(r) for r in rows if r["model"] == name]), own)
@@ -105,26 +106,27 @@ def gains_on_first(
     first, *others = by_model
     found = []
     for name in others:
-        for key, score in by_model[name].items():
-            if key not in by_model[first]:
-                continue
-            gain = difference(score, by_model[first][key])
-            low, high = _normal(gain.value, gain.stderr)
+        shared = [key for key in by_model[name] if key in by_model[first]]
+        gains = {key: difference(by_model[name][key], by_model[first][key]) for key in shared}
+        alike = all(gain.value == 0 and gain.stderr == 0 for gain in gains.values())
+        for (task, metric), gain in gains.items():
+            stderr = gain.stderr if alike else _not_zero(gain)
+            low, high = _normal(gain.value, stderr)
+            told = {"model": name, "against": first, "task": task, "metric": metric, "difference": gain.value}
             found.append(
-                {
-                    "model": name,
-                    "against": first,
-                    "task": key[0],
-                    "metric": key[1],
-                    "difference": gain.value,
-                    "stderr": gain.stderr,
-                    "low": low,
-                    "high": high,
-                    "paired": gain.paired,
-                    "n": gain.n,
-                }
+                {**told, "stderr": stderr, "low": low, "high": high, "paired": gain.paired, "n": gain.n}
             )
     return found
+
+
+def _not_zero(gain: Difference) -> float | None:
+    """The error of a difference of two models; where no item told them apart, as if half an item of n + 1 had.
+
+    sqrt(d / n) with d = 1/2 / (n + 1), the mean of Jeffreys' posterior of the share of items that do.
+    """
+    if gain.stderr == 0 and gain.n:
+        return math.sqrt(0.5 / (gain.n + 1) / gain.n)
+    return gain.stderr
 
 
 def _normal(value: float, stderr: float | None) -> tuple[float | None, float | None]:

@@ -44,6 +44,19 @@ def test_differences_are_paired_over_items(compared):
     assert (same["difference"], same["stderr"]) == (0, 0)
 
 
+def test_no_item_that_tells_two_models_apart_does_not_make_them_equal(tmp_path):
+    found = {name: scores(name, [1, 0, 0, 0]) for name in "ab"}
+    for name, values in (("a", [1, 0, 0]), ("b", [1, 1, 0])):
+        other = scores(name, values)
+        other.frame["task"] = other.samples["task"] = "u"
+        found[name] = Scores.joined([found[name], other])
+        found[name].save(tmp_path / name)
+    on_t, on_u = compared_models(tmp_path, found, {}).differences
+    assert (on_t["task"], on_t["difference"]) == ("t", 0)
+    assert on_t["stderr"] == pytest.approx(math.sqrt(0.1 / 4))  # d = 1/2 / 5
+    assert on_u["stderr"] == pytest.approx(1 / 3)
+
+
 def test_both_tables_are_written(compared):
     found, folder = compared
     written = found.save(folder)
