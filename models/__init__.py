@@ -14,6 +14,7 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
 from models.merging import mergekit_merge
 from models.seed import load_causal_lm, new_seed_model, seed_config
@@ -37,6 +38,7 @@ for config_class, model_class in OWN:
 
 __all__ = [
     "OWN_MODEL_TYPES",
+    "UNREADABLE",
     "EnsembleConfig",
     "EnsembleForCausalLM",
     "ModelCosts",
@@ -57,6 +59,7 @@ __all__ = [
     "mergekit_merge",
     "model_costs",
     "new_seed_model",
+    "pretrained_place",
     "seed_config",
     "stitch_places",
     "train_flops_per_token",

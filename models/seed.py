@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, GgufConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from models.finite import check_finite
+from models.gguf_files import UNREADABLE, pretrained_place
 
 # Making and loading change the global random state, and while transformers loads, how any model is initialised.
 _one_at_a_time = threading.RLock()
@@ -84,23 +87,36 @@ def new_seed_model(config: LlamaConfig, random_seed: int) -> LlamaForCausalLM:
 
 
 def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """Load a pretrained causal LM, or a saved `StitchedForCausalLM`, from a folder or the Hugging Face Hub.
+    """Load a pretrained causal LM, or a saved `StitchedForCausalLM`: from a folder, a GGUF file or the Hub.
 
-    Only safetensors are read and no code of the checkpoint is run. `dtype` None keeps the checkpoint's own.
+    Only safetensors and GGUF are read and no code of the checkpoint is run; quantised weights of a GGUF file are
+    unpacked. `dtype` None keeps the checkpoint's own (float32 for GGUF).
     Raises ValueError naming what was looked for where it is missing, unreadable or incomplete, holds a weight that
     is NaN or infinite, or where the Hub cannot be reached.
     """
     looked_for = str(path_or_name)
-    is_folder = Path(path_or_name).expanduser().is_dir()
+    place, gguf = pretrained_place(path_or_name)
     is_hub_name = isinstance(path_or_name, str) and not looked_for.startswith((".", "/", "~"))
-    if not is_folder and not is_hub_name:
+    if not Path(place).is_dir() and not is_hub_name:
         raise ValueError(
-            f"model {looked_for!r} is not there; allowed: a folder with config.json and safetensors"
+            f"model {looked_for!r} is not there; allowed: a folder with config.json and safetensors, or a GGUF file"
         )
+    model, report = _loaded_gguf(place, gguf, dtype) if gguf else _loaded(place, looked_for, dtype)
+    if report["missing_keys"]:  # transformers fills them with random numbers and only warns
+        missing = sorted(report["missing_keys"])
+        raise ValueError(
+            f"model {looked_for!r} is incomplete: {len(missing)} weights are missing, {missing[0]!r} first; "
+            "allowed: a checkpoint that holds every weight of its architecture"
+        )
+    check_finite(model, looked_for)
+    return model
+
+
+def _loaded(place: str, looked_for: str, dtype: torch.dtype | None) -> Any:
     try:
         with _one_at_a_time:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                str(Path(path_or_name).expanduser()) if is_folder else looked_for,
+            return AutoModelForCausalLM.from_pretrained(
+                place,
                 dtype="auto" if dtype is None else dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -111,12 +127,38 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
             f"model {looked_for!r} could not be loaded; allowed: a folder with config.json and safetensors, "
             f"or the name of a Hugging Face Hub model with safetensors (which needs the network): {error}"
         ) from error
-    model, report = loaded
-    if report["missing_keys"]:  # transformers fills them with random numbers and only warns
-        missing = sorted(report["missing_keys"])
+
+
+def _loaded_gguf(place: str, gguf: dict[str, str], dtype: torch.dtype | None) -> Any:
+    """The model with plain weights: what is left of its quantisation would keep it from being saved."""
+    try:
+        with _one_at_a_time, _without_bar():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                place,
+                **gguf,
+                quantization_config=GgufConfig(dequantize=True, **gguf),
+                dtype=torch.float32 if dtype is None else dtype,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except UNREADABLE as error:
         raise ValueError(
-            f"model {looked_for!r} is incomplete: {len(missing)} weights are missing, {missing[0]!r} first; "
-            "allowed: a checkpoint that holds every weight of its architecture"
-        )
-    check_finite(model, looked_for)
-    return model
+            f"model {str(Path(place) / gguf['gguf_file'])!r} could not be loaded; allowed: a GGUF file of an "
+            f"architecture and a quantisation that transformers reads: {(str(error).splitlines() or [''])[0][:300]}"
+        ) from error
+    model, report = loaded
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model, report
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """transformers unpacks GGUF files with a progress bar that it has no switch for."""
+    from transformers import modeling_gguf_pytorch_utils as unpacking
+
+    bar, unpacking.tqdm = unpacking.tqdm, lambda items, **_: items
+    try:
+        yield
+    finally:
+        unpacking.tqdm = bar

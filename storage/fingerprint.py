@@ -34,11 +34,11 @@ def digest_named(folder: Path) -> str:
 
 
 def digest_pretrained(path_or_name: str) -> str:
-    """What identifies pretrained weights or a tokenizer: the contents of a local folder, else the Hub's name."""
-    folder = Path(path_or_name).expanduser()
-    if not folder.is_dir():
-        return path_or_name
-    return digest_named(folder)
+    """What identifies pretrained weights or a tokenizer: what a local folder or file holds, else the Hub's name."""
+    place = Path(path_or_name).expanduser()
+    if place.is_file():
+        return digest_file(place)
+    return digest_named(place) if place.is_dir() else path_or_name
 
 
 def stage_key(stage: str, version: int, settings: dict, inputs: dict[str, str]) -> str:

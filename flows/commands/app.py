@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.commands.console import print_json, readers_heard
+from flows.commands.evaluate import evaluate
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command()(evaluate)
 app.command()(gates)
 app.command()(stitch)
 app.command()(export)

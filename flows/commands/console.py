@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -48,18 +48,23 @@ def say(text: str) -> None:
     _console().print(text, highlight=False, markup=False)
 
 
+def aside(text: str) -> None:
+    """A line that is no part of the answer, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def _console() -> Console:
     return Console(width=None if Console().is_terminal else WIDTH_WITHOUT_TERMINAL)
 
 
-def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as a table with a column for each of their keys."""
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]], names: Collection[str] = ()) -> None:
+    """Rows as a table with a column for each of their keys; those among `names` are headed as they stand."""
     if not rows:
         say(f"{title}: none")
         return
     table = Table(title=title)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "))
+        table.add_column(name if name in names else name.replace("_", " "))
     for row in rows:
         table.add_row(*(cell(value) for value in row.values()))
     show(table)

@@ -18,7 +18,8 @@ Scores = Annotated[
     list[str],
     typer.Option(
         "--scores",
-        help="Table: model and a column a benchmark, or model, benchmark, score; several times.",
+        help="Table: model and a column a benchmark, or model, benchmark, score; or results of lm-evaluation-harness "
+        "(results_*.json, or a folder of them); several times.",
     ),
 ]
 Ratings = Annotated[

@@ -1,4 +1,4 @@
-"""The commands `mixstitch utility ...`: where to label next, calibration on anchors, how far judges agree."""
+"""The commands `mixstitch utility ...`: estimates, where to label next, calibration, how far judges agree."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.console import print_json
+from flows.commands.utility_estimate import estimate
 
 utility_app = typer.Typer(
     no_args_is_help=True,
-    help="Utilities: where the next labels are worth most, calibration on anchors, agreement of judges.",
+    help="Utilities: estimates, where the next labels are worth most, calibration on anchors, agreement of judges.",
 )
+utility_app.command()(estimate)
 
 UtilityFile = Annotated[
     Path,

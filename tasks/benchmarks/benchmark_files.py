@@ -17,17 +17,20 @@ from tasks.tables.file_names import left_out, named_files, suffixes
 from tasks.tables.json_lines import read_json_table
 
 MAX_NAME_CHARACTERS = 80
+FOLDER_SETTING = "evaluation.folder"
 
 
-def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[list[Benchmark], list[str]]:
+def read_benchmark_folder(
+    folder: Path, max_items: int | None = None, setting: str = FOLDER_SETTING
+) -> tuple[list[Benchmark], list[str]]:
     """The tasks of a folder, named for their files and sorted, and a warning for each file that was skipped.
 
     `max_items` caps the items a task, chosen by content, so that the same ones stay when items are added.
-    Raises ValueError for a folder that is missing or holds no task, for two files that get the same name and,
-    with file and line, for a broken row.
+    `setting`: what the folder is called in messages. Raises ValueError for a folder that is missing or holds no task,
+    for two files that get the same name and, with file and line, for a broken row.
     """
     benchmarks: list[Benchmark] = []
-    files = benchmark_files(folder)
+    files = benchmark_files(folder, setting)
     warnings = [f"left out: {told}" for told in left_out(folder, files.values())]
     for name, path in files.items():
         rows = read_json_table(path)
@@ -43,13 +46,13 @@ def read_benchmark_folder(folder: Path, max_items: int | None = None) -> tuple[l
             warnings.append(f"{path.name}: skipped: it has no rows")
     if not benchmarks:
         why = "; ".join(warnings) or f"no {suffixes()} files"
-        raise ValueError(f"evaluation.folder={folder}: holds no benchmark: {why}")
+        raise ValueError(f"{setting}={folder}: holds no benchmark: {why}")
     return benchmarks, warnings
 
 
-def benchmark_files(folder: Path) -> dict[str, Path]:
+def benchmark_files(folder: Path, setting: str = FOLDER_SETTING) -> dict[str, Path]:
     """The files of a folder of benchmarks, by the name of their task; what is in sub-folders belongs to other tools."""
-    return named_files(folder, "evaluation.folder", MAX_NAME_CHARACTERS, inside=False)
+    return named_files(folder, setting, MAX_NAME_CHARACTERS, inside=False)
 
 
 def _read_benchmark(

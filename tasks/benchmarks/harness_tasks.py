@@ -72,9 +72,7 @@ def lm_eval_items(
 
 def split_task(name: str, task: Task, dev_share: float, max_items: int | None) -> LmEvalItems:
     """A task's items, capped and split by content as benchmark files are."""
-    with loading(name):
-        texts = [_doc_text(task, doc) for doc in task.eval_docs]
-    kept = lowest_by_content(texts, max_items)
+    texts, kept = _capped(name, task, max_items)
     dev, test = split_by_content([texts[i] for i in kept], dev_share, name)
     return LmEvalItems(
         name,
@@ -83,6 +81,17 @@ def split_task(name: str, task: Task, dev_share: float, max_items: int | None) -
         tuple(kept[i] for i in dev),
         tuple(kept[i] for i in test),
     )
+
+
+def capped_items(name: str, task: Task, max_items: int) -> list[int]:
+    """Places of at most so many of a task's items, chosen by content as those of benchmark files are."""
+    return _capped(name, task, max_items)[1]
+
+
+def _capped(name: str, task: Task, max_items: int | None) -> tuple[list[str], list[int]]:
+    with loading(name):
+        texts = [_doc_text(task, doc) for doc in task.eval_docs]
+    return texts, lowest_by_content(texts, max_items)
 
 
 def load_tasks(specs: Sequence[str | dict[str, Any]], task_folder: Path | None) -> LoadedTasks:

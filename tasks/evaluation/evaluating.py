@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate as run_harness
 
 from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of, kind_of
-from tasks.benchmarks.harness_tasks import LoadedTasks, load_tasks, split_task
+from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.heldout_text import heldout_scores
@@ -31,7 +31,7 @@ Side = Literal["dev", "test"]
 class ChosenItems:
     """Which items of lm-eval tasks are scored: all, or with `dev_share` those that `lm_eval_items` calls test.
 
-    side: or those that it calls dev. max_items: as it is given to `lm_eval_items`; only with `dev_share`.
+    side: or those that it calls dev. max_items: at most, a task, chosen by content; dev and test together.
     """
 
     dev_share: float | None = None
@@ -97,14 +97,13 @@ def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path]) -> LoadedTas
 
 
 def _indices(loaded: LoadedTasks, own: set[str], chosen: ChosenItems) -> dict[str, list[int]]:
+    others = {name: task for name, task in loaded.tasks.items() if name not in own}
     if chosen.dev_share is None:
-        if chosen.max_items is not None:
-            raise ValueError("max_items caps dev and test items together; allowed: with dev_share")
-        return {}
+        if chosen.max_items is None:
+            return {}
+        return {name: capped_items(name, task, chosen.max_items) for name, task in others.items()}
     split = {
-        name: split_task(name, task, chosen.dev_share, chosen.max_items)
-        for name, task in loaded.tasks.items()
-        if name not in own
+        name: split_task(name, task, chosen.dev_share, chosen.max_items) for name, task in others.items()
     }
     return {name: list(getattr(items, f"{chosen.side}_indices")) for name, items in split.items()}
 
@@ -135,7 +134,7 @@ def _run(wrapped: HarnessModel, loaded: LoadedTasks, indices: dict[str, list[int
     rows += [
         row for group in loaded.groups.values() for row in _group_rows(group, results["results"], rows, name)
     ]
-    return Scores.from_rows(rows, samples)
+    return replace(Scores.from_rows(rows, samples), harness=results)
 
 
 def _row(model: str, task: str, metric: str, value: float, stderr: float, n: int) -> dict[str, Any]:

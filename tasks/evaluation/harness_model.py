@@ -19,6 +19,7 @@ from models.finite import check_finite
 from tasks.benchmarks.quiet_harness import quiet_harness
 from tasks.side_by_side import entered_once
 
+MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
 Request = tuple[Any, list[int], list[int]]
 
 
@@ -50,12 +51,24 @@ class HarnessModel(HFLM):
                 windows.append((None, context, continuation))
                 owners.append(owner)
         totals, counts = [0.0] * len(documents), [0] * len(documents)
-        for owner, window, (nats, _) in zip(
-            owners, windows, self._loglikelihood_tokens(windows), strict=True
-        ):
+        with self._rows_that_fit(windows):
+            scored = self._loglikelihood_tokens(windows)
+        for owner, window, (nats, _) in zip(owners, windows, scored, strict=True):
             totals[owner] += nats
             counts[owner] += len(window[2])
         return list(zip(totals, counts, strict=True))
+
+    @contextmanager
+    def _rows_that_fit(self, windows: Sequence[Request]) -> Iterator[None]:
+        """Fewer windows at a time inside, where a batch's logits (windows x tokens x vocabulary) would be too many."""
+        longest = max((len(context) + len(continuation) for _, context, continuation in windows), default=1)
+        embeddings: Any = self.model.get_input_embeddings()
+        size, rows = self.batch_size, MOST_LOGITS // (longest * embeddings.weight.shape[0])
+        self.batch_size_per_gpu = max(1, min(int(size), rows))
+        try:
+            yield
+        finally:
+            self.batch_size_per_gpu = size
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = True, override_bs: int | None = None

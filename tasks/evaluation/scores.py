@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ class Scores:
     """One row a model, task and metric in `frame`; one row a sample and metric in `samples`.
 
     `stderr` is NaN only where a task has a single sample. `outputs` holds what the model gave, as JSON:
-    log-likelihoods (nats) and whether each is the greedy text, or the text generated.
+    log-likelihoods (nats) and whether each is the greedy text, or the text generated. `harness`: what
+    lm-evaluation-harness itself gave, where it was just run; it is not saved.
     """
 
     frame: pd.DataFrame
     samples: pd.DataFrame
+    harness: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]) -> Scores:
@@ -37,6 +39,7 @@ class Scores:
         return cls(
             pd.concat([part.frame for part in parts], ignore_index=True),
             pd.concat([part.samples for part in parts], ignore_index=True),
+            parts[0].harness if parts else {},
         )
 
     def rows(self) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ disk, so memory does not grow with the corpus.
 
 from __future__ import annotations
 
-import heapq
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from tasks.benchmarks.items import Benchmark, dev_texts, requests_of, split_dev_test, write_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
+from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
 from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
@@ -38,26 +38,6 @@ class Counts:
     heldout_documents: int = 0
     contaminated: dict[str, int] = field(default_factory=dict)
     removed: int = 0
-
-
-class LowestHashes:
-    """The `limit` documents with the lowest hashes: a sample that does not depend on their order."""
-
-    def __init__(self, limit: int, characters: int) -> None:
-        self.limit = limit
-        self.characters = characters
-        self._kept: list[tuple[int, str]] = []  # a heap with the highest hash first
-
-    def add(self, digest: bytes, text: str) -> None:
-        entry = (-int.from_bytes(digest, "big"), text[: self.characters])
-        if len(self._kept) < self.limit:
-            heapq.heappush(self._kept, entry)
-        elif entry > self._kept[0]:
-            heapq.heapreplace(self._kept, entry)
-
-    def rows(self) -> list[dict]:
-        """{"id", "text"} in the order of the hashes."""
-        return [{"id": f"{-number:032x}", "text": text} for number, text in sorted(self._kept, reverse=True)]
 
 
 def prepare(

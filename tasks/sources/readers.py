@@ -41,25 +41,36 @@ def resolve_sources(settings: SourcesSettings, setting: str = "sources.folder") 
     setting: what the folder is called in messages. Files that are left out are said. Raises ValueError for a folder
     that is missing or holds none, and for names that collide.
     """
-    folder = settings.folder
-    if folder is None:
+    if settings.folder is None:
         return settings.listed
+    found = sources_of_folder(settings.folder, setting)
+    for source in settings.listed:
+        for other in found:
+            if source.name == other.name:
+                raise ValueError(
+                    f"sources: duplicate name {source.name!r}: in sources.listed and of {other.path}; rename one"
+                )
+    return (*settings.listed, *found)
+
+
+def sources_of_folder(folder: Path, setting: str = "sources.folder") -> tuple[SourceSettings, ...]:
+    """One source for each file of the folder and its sub-folders, named for it and sorted by name.
+
+    setting: what the folder is called in messages. Files that are left out are said. Raises ValueError for a folder
+    that is missing or holds none.
+    """
     files = named_files(folder, setting, MAX_SOURCE_NAME, tuple(READER_OF))
     others = left_out(folder, files.values(), tuple(READER_OF))
     if not files:
         raise ValueError(f"{setting}={folder}: holds none of *{', *'.join(READER_OF)}")
     if others:
         LOGGER.info("%s=%s: %d files left out: %s", setting, folder, len(others), "; ".join(others))
-    for source in settings.listed:
-        if source.name in files:
-            raise ValueError(
-                f"sources: duplicate name {source.name!r}: in sources.listed and of {files[source.name]}; "
-                "rename one"
-            )
-    found = (
-        SourceSettings(name=name, reader=_reader_of(path), path=str(path)) for name, path in files.items()
-    )
-    return (*settings.listed, *found)
+    return tuple(source_of_file(name, path) for name, path in files.items())
+
+
+def source_of_file(name: str, path: Path) -> SourceSettings:
+    """The source that a file of a known ending is."""
+    return SourceSettings(name=name, reader=_reader_of(path), path=str(path))
 
 
 def _reader_of(path: Path) -> Reader:

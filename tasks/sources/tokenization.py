@@ -51,21 +51,28 @@ def make_tokenizer(settings: TokenizerSettings, texts: Iterable[str]) -> PreTrai
 
 
 def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
-    """A saved tokenizer by folder or Hub name, to which text is text: what spells a special token in it is none.
+    """A saved tokenizer by folder, GGUF file or Hub name, to which text is text: what spells a special token is none.
 
+    Where the vocabulary has `<|endoftext|>`, documents begin and end with it, whatever ends a turn of a chat.
     Raises ValueError where it cannot be loaded or has no end token.
     """
     from transformers import AutoTokenizer
 
+    import models
+
+    place, gguf = models.pretrained_place(path_or_name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path_or_name), trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
+    except models.UNREADABLE as error:
         raise ValueError(
-            f"tokenizer {str(path_or_name)!r} could not be loaded; allowed: a folder with tokenizer files, or a "
-            f"Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
+            f"tokenizer {str(path_or_name)!r} could not be loaded; allowed: a folder with tokenizer files, a GGUF "
+            f"file, or a Hugging Face Hub name (which needs the network): {(str(error).splitlines() or [''])[0]}"
         ) from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"tokenizer {str(path_or_name)!r} has no end-of-text token; allowed: one that has")
+    if tokenizer.eos_token != END_OF_TEXT and END_OF_TEXT in tokenizer.get_vocab():
+        tokenizer.eos_token = END_OF_TEXT
+        tokenizer.bos_token = tokenizer.bos_token and END_OF_TEXT
     tokenizer.split_special_tokens = True
     return tokenizer
 

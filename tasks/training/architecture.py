@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.training.settings import ModelSettings, TrainingSettings
@@ -12,20 +11,22 @@ if TYPE_CHECKING:
 
 
 def read_config(path_or_name: str, setting: str = "model.pretrained") -> PretrainedConfig:
-    """The configuration of a pretrained model in a folder or on the Hub; ValueError where it cannot be read.
+    """The configuration of a pretrained model in a folder, a GGUF file or on the Hub.
 
-    setting: where the user has named it.
+    Raises ValueError, naming the setting, where it cannot be read.
     """
     from transformers import AutoConfig
 
-    import models  # noqa: F401  (registers our own architectures)
+    import models
 
+    place, gguf = models.pretrained_place(path_or_name)
     try:
-        return AutoConfig.from_pretrained(str(Path(path_or_name).expanduser()), trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        return AutoConfig.from_pretrained(place, **gguf, trust_remote_code=False)
+    except models.UNREADABLE as error:
         raise ValueError(
             f"{setting}={path_or_name!r} could not be read; allowed: a folder with config.json and "
-            f"safetensors, or a Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
+            "safetensors, a GGUF file, or a Hugging Face Hub name (which needs the network): "
+            f"{(str(error).splitlines() or [''])[0]}"
         ) from error
 
 

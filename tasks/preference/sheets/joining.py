@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.evaluation.harness_results import is_harness_results, read_harness_results
 from tasks.preference.sheets.figures import Figures, read_about, read_figures
 from tasks.preference.sheets.name_joins import Names, near_names, renamed
 from tasks.preference.sheets.other_columns import BENCHMARKS, CATEGORIES, is_rating
@@ -67,6 +68,8 @@ def pair(
     rating_model: str | None = None,
 ) -> Paired:
     """Reads and joins tables (files or DataFrames; several of scores are set side by side).
+
+    Scores may also be results of lm-evaluation-harness: a file, a folder of them, or folders of folders.
 
     join: 'exact', or 'normalised' (case, punctuation and organisation do not count; names that this makes
     ambiguous stay apart, and every joined pair is told). ignore: columns or quantities of either table to leave
@@ -173,11 +176,20 @@ def _read(
     role: str,
     also: Sequence[str],
 ) -> Figures:
+    notes: list[str] = []
+    if role == BENCHMARKS and isinstance(source, str | Path) and is_harness_results(Path(source)):
+        what = str(source)
+        source, notes = read_harness_results(Path(source))
     sheet = not_empty(table_of(source, what))
     here = [name for name in ignore if name in sheet.columns]
     found = read_figures(source, what, column, here, only, role, also)
     gone = [name for name in ignore if name in found.values.columns]
-    return replace(found, values=found.values.drop(columns=gone), errors=found.errors.drop(columns=gone))
+    return replace(
+        found,
+        values=found.values.drop(columns=gone),
+        errors=found.errors.drop(columns=gone),
+        notes=(*notes, *found.notes),
+    )
 
 
 def _side_by_side(tables: list[Figures], which: str) -> pd.DataFrame:

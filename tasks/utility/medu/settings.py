@@ -71,7 +71,7 @@ class MeduSettings(BaseModel):
     model: str = Field(
         "meta-llama/Llama-3.3-70B-Instruct",
         min_length=1,
-        description="Model name at the endpoint; for transformers a folder or a Hugging Face Hub name.",
+        description="Model name at the endpoint; for transformers a folder, a GGUF file or a Hugging Face Hub name.",
         json_schema_extra=PERHAPS_PLACE,
     )
     prompts: Path | None = Field(

@@ -97,13 +97,16 @@ def load_measure(tokenizer: str | None, bytes_per_token: float) -> Measure:
 
 
 def load_judge_tokenizer(path_or_name: str, setting: str) -> PreTrainedTokenizerBase:
-    """A tokenizer by folder or Hub name; ValueError naming the setting where it cannot be loaded."""
+    """A tokenizer by folder, GGUF file or Hub name; ValueError naming the setting where it cannot be loaded."""
     from transformers import AutoTokenizer
 
+    import models
+
+    place, gguf = models.pretrained_place(path_or_name)
     try:
-        return AutoTokenizer.from_pretrained(path_or_name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
+    except models.UNREADABLE as error:
         raise ValueError(
-            f"{setting}={path_or_name}: no tokenizer could be loaded; allowed: a folder with tokenizer files, or a "
-            f"Hugging Face Hub name (which needs the network): {str(error).splitlines()[0]}"
+            f"{setting}={path_or_name}: no tokenizer could be loaded; allowed: a folder with tokenizer files, a GGUF "
+            f"file, or a Hugging Face Hub name (which needs the network): {(str(error).splitlines() or [''])[0]}"
         ) from error

@@ -56,6 +56,27 @@ def refused(*arguments: object) -> str:
     return str(error.value)
 
 
+def test_results_of_the_harness_are_scores_as_a_table_of_them_is(tmp_path: Path) -> None:
+    scores, ratings, _ = tables(tmp_path)
+    table = pd.read_csv(scores)
+    for row in table.to_dict("records"):
+        name = str(row.pop("model"))
+        folder = tmp_path / "results" / name.replace("/", "__")
+        folder.mkdir(parents=True)
+        told = {
+            "results": {b: {"alias": b, "acc,none": v} for b, v in row.items() if v == v},
+            "model_name": name,
+        }
+        (folder / "results_2025-01-01T00-00-00.json").write_text(json.dumps(told))
+    asked = ("--ratings", ratings, "--permutations", 99)
+    from_table = call("correlate", "--scores", scores, *asked)
+    from_results = call("correlate", "--scores", tmp_path / "results", *asked)
+    assert from_results["pairs"] == from_table["pairs"]
+    assert any("16 results of lm-evaluation-harness: b0 by acc" in note for note in from_results["notes"])
+    (tmp_path / "empty").mkdir()
+    assert "holds no results*.json" in refused("fit", "--scores", tmp_path / "empty", *asked[:2])
+
+
 def test_correlate_tells_every_pair_with_its_models_and_what_is_refused(tmp_path: Path) -> None:
     scores, ratings, about = tables(tmp_path)
     told = call(

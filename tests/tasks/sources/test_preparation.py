@@ -10,7 +10,8 @@ import pytest
 from tasks.benchmarks.items import Benchmark, read_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
-from tasks.sources.preparation import LowestHashes, prepare
+from tasks.sources.lowest_hashes import LowestHashes
+from tasks.sources.preparation import prepare
 from tasks.sources.settings import SourceSettings, SourcesSettings, TokenizerSettings
 from tasks.sources.tokenization import load_tokenizer, open_tokens, token_dtype
 

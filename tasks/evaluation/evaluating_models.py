@@ -1,0 +1,95 @@
+"""Given models on given benchmarks and texts, each model's results whole in a folder of its own or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.benchmarks.given_benchmarks import GivenBenchmarks
+from tasks.evaluation.given_models import GivenModel
+from tasks.side_by_side import own_cores
+
+if TYPE_CHECKING:
+    from tasks.evaluation.scores import Scores
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What models are scored on, and how: sequences at a time, tokens that a model is shown at most (None: its own)."""
+
+    benchmarks: GivenBenchmarks
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    max_items: int | None = None
+    batch_size: int = 16
+    max_length: int | None = None
+
+
+def check_empty(out: Path) -> None:
+    """Raises ValueError for a folder that holds something, or that cannot be made or written; makes nothing."""
+    if out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"--out {out}: holds something already; allowed: a new folder, or an empty one")
+    there = next(place for place in (out.absolute(), *out.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--out {out}: {there} is no folder that can be written; name another")
+
+
+def evaluate_models(
+    models: Sequence[GivenModel], on: Scored, out: Path, report: Callable[[str], None]
+) -> dict[str, Scores]:
+    """Model -> its scores, also written into <out>/<model>/: as Parquet and in lm-evaluation-harness' layout.
+
+    Raises ValueError for a model that cannot be loaded or does not fit its tokenizer; those before it stay written.
+    """
+    found = {}
+    for model in models:
+        began = time.monotonic()
+        found[model.name] = _evaluated(model, on)
+        _write(model, on, found[model.name], out)
+        report(f"{model.name}: scored in {time.monotonic() - began:,.0f} s")
+    return found
+
+
+def _evaluated(given: GivenModel, on: Scored) -> Scores:
+    from accelerate import PartialState
+
+    import models
+    from tasks.evaluation.evaluating import ChosenItems, evaluate
+    from tasks.sources.tokenization import load_tokenizer
+
+    with own_cores():
+        return evaluate(
+            models.load_causal_lm(given.place).to(PartialState().device),
+            load_tokenizer(given.tokenizer),
+            on.benchmarks.tasks,
+            name=given.name,
+            heldout=on.texts,
+            batch_size=on.batch_size,
+            max_length=on.max_length,
+            chosen=ChosenItems(max_items=on.max_items),
+        )
+
+
+def _write(given: GivenModel, on: Scored, scores: Scores, out: Path) -> None:
+    from tasks.evaluation.harness_results import write_harness_results
+
+    config = {
+        "model": "hf",
+        "model_args": {"pretrained": given.place, "tokenizer": given.tokenizer},
+        "batch_size": on.batch_size,
+        "max_length": on.max_length,
+        "limit": on.max_items,
+    }
+    unfinished = out / ".unfinished"
+    try:
+        write_harness_results(unfinished, given.name, scores, config)
+        scores.save(unfinished / given.name)
+        (unfinished / given.name).rename(out / given.name)
+    except OSError as error:
+        raise ValueError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

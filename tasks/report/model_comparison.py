@@ -1,0 +1,147 @@
+"""Scores of several models with 95% intervals, and what each gains on the first, paired over the items."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks.evaluation.metrics import BITS_PER_BYTE
+from tasks.evaluation.standard_errors import share_interval
+from tasks.report.differences import Difference, Score, chance_levels, difference, read_scores
+
+if TYPE_CHECKING:
+    from tasks.evaluation.scores import Scores
+
+CONFIDENCE = 0.95
+GUESSED = ("acc", "acc_norm")
+TABLES = {"scores": "scores.csv", "differences": "differences.csv"}
+Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """scores: rows with model, task, metric, value, stderr, n, low, high (95%) and guess, the accuracy of guessing.
+
+    differences: as `gains_on_first` gives them. all_scores: those of all models, with their samples.
+    """
+
+    scores: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    all_scores: Scores
+
+    def to_json(self) -> dict[str, Any]:
+        return {"scores": self.scores, "differences": self.differences}
+
+    def save(self, folder: Path) -> list[str]:
+        """Writes both tables as CSV, and scores and samples as Parquet; the paths, folders of the models first."""
+        import pandas as pd
+
+        models = list(dict.fromkeys(row["model"] for row in self.scores))
+        self.all_scores.save(folder)
+        for name, file in TABLES.items():
+            pd.DataFrame(getattr(self, name)).to_csv(folder / file, index=False)
+        files = [*models, *TABLES.values(), "scores.parquet", "samples.parquet"]
+        return [str(folder / file) for file in files]
+
+
+def compared_models(
+    out: Path, scores: Mapping[str, Scores], kinds: Mapping[str, dict[str, str]]
+) -> ComparedModels:
+    """The scores of models, whose samples lie in <out>/<model>/, side by side; kinds: task -> {"kind": its items'}."""
+    from tasks.evaluation.scores import Scores
+
+    rows = []
+    for name, own in scores.items():
+        guess = chance_levels(out / name, kinds)
+        rows += [
+            {**row, "guess": guess.get(row["task"]) if row["metric"] in GUESSED else None}
+            for row in with_intervals(out / name, own.rows())
+        ]
+    return ComparedModels(rows, gains_on_first(out, scores, rows), Scores.joined(list(scores.values())))
+
+
+def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Score rows with `low` and `high`: Wilson's of a share of items, else normal; None where the error is unknown.
+
+    folder: with the samples behind them, as `Scores.save` writes it.
+    """
+    import pandas as pd
+
+    samples = pd.read_parquet(folder / "samples.parquet", columns=["model", "task", "metric", "value"])
+    shares = {
+        key: float(values.sum())
+        for key, values in samples.groupby(["model", "task", "metric"], sort=False)["value"]
+        if len(values) and values.isin([0.0, 1.0]).all()
+    }
+    found = []
+    for row in rows:
+        count = shares.get((row["model"], row["task"], row["metric"]))
+        if count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
+            ends: tuple[float | None, float | None] = share_interval(count, row["n"], CONFIDENCE)
+        else:
+            ends = _normal(row["value"], row["stderr"])
+        found.append({**row, "low": ends[0], "high": ends[1]})
+    return found
+
+
+def gains_on_first(
+    out: Path, scores: Mapping[str, Scores], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What each further model has more than the first, on every task and metric that both have.
+
+    scores: of the models, the first first, with their samples in <out>/<model>/. Rows of model, against, task, metric,
+    difference, stderr, low, high (95%), paired, n; of bits per byte less is better. The difference of a model from one
+    that scores alike on every item of every task is 0 without error.
+    """
+    by_model = {
+        name: _with_bits(read_scores(out / name, [dict(r) for r in rows if r["model"] == name]), own)
+        for name, own in scores.items()
+    }
+    first, *others = by_model
+    found = []
+    for name in others:
+        shared = [key for key in by_model[name] if key in by_model[first]]
+        gains = {key: difference(by_model[name][key], by_model[first][key]) for key in shared}
+        alike = all(gain.value == 0 and gain.stderr == 0 for gain in gains.values())
+        for (task, metric), gain in gains.items():
+            stderr = gain.stderr if alike else _not_zero(gain)
+            low, high = _normal(gain.value, stderr)
+            told = {"model": name, "against": first, "task": task, "metric": metric, "difference": gain.value}
+            found.append(
+                {**told, "stderr": stderr, "low": low, "high": high, "paired": gain.paired, "n": gain.n}
+            )
+    return found
+
+
+def _not_zero(gain: Difference) -> float | None:
+    """The error of a difference of two models; where no item told them apart, as if half an item of n + 1 had.
+
+    sqrt(d / n) with d = 1/2 / (n + 1), the mean of Jeffreys' posterior of the share of items that do.
+    """
+    if gain.stderr == 0 and gain.n:
+        return math.sqrt(0.5 / (gain.n + 1) / gain.n)
+    return gain.stderr
+
+
+def _normal(value: float, stderr: float | None) -> tuple[float | None, float | None]:
+    return (None, None) if stderr is None else (value - Z * stderr, value + Z * stderr)
+
+
+def _with_bits(found: dict[tuple[str, str], Score], scores: Scores) -> dict[tuple[str, str], Score]:
+    """The scores, bits per byte of benchmarks with their items' influences: the harness logs (nats, bytes) of each."""
+    for task, logged in scores.harness.get("samples", {}).items():
+        score = found.get((task, BITS_PER_BYTE))
+        pairs = [one[BITS_PER_BYTE] for one in logged if BITS_PER_BYTE in one["metrics"]]
+        if score is None or score.influences is not None or len(pairs) != len(logged):
+            continue
+        nats, sizes = np.array(pairs, float).T
+        influences = (-nats / math.log(2) - score.value * sizes) / sizes.mean()
+        items = tuple(f"{task}/{one['doc_id']}" for one in logged)
+        found[task, BITS_PER_BYTE] = replace(score, items=items, influences=influences)
+    return found
