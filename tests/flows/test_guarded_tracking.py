@@ -57,7 +57,11 @@ def test_the_opening_page_takes_the_token_from_what_no_server_sees_and_has_it_ke
     assert client.get("/").text == "inside"
 
 
-@pytest.mark.parametrize("token", ["", "guess", TOKEN[:-1], TOKEN + "x", "x" * (LONGEST_TOKEN * 100)])
+@pytest.mark.parametrize(
+    "token",
+    ["", "guess", TOKEN[:-1], TOKEN + "x", "x" * (LONGEST_TOKEN * 100)],
+    ids=["none", "guess", "one short", "one more", "long"],
+)
 def test_another_token_opens_nothing(client, token):
     refused = client.post(OPENING_PATH, content=token)
     assert refused.status_code == 401 and "set-cookie" not in refused.headers
