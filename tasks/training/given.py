@@ -12,6 +12,7 @@ from tasks.training.settings import ModelSettings, TrainingSettings
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+GGUF = ".gguf"
 GIVEN_BASIS = (
     "taken as given, nothing trains; what a given model has read is not known and counts as no epochs"
 )
@@ -79,8 +80,12 @@ def check_folder(pretrained: str, name: str) -> None:
             raise ValueError(
                 f"{where}: holds no {' and no '.join(lacking)}; allowed: a folder with config.json and safetensors"
             )
+    elif folder.is_file() and folder.suffix.lower() == GGUF:
+        return
     elif folder.exists() or pretrained.startswith((".", "/", "~")):
-        raise ValueError(f"{where}: no such folder; allowed: a folder with config.json and safetensors")
+        raise ValueError(
+            f"{where}: no such folder; allowed: a folder with config.json and safetensors, or a {GGUF} file"
+        )
 
 
 def checked_config(pretrained: str, name: str) -> PretrainedConfig:

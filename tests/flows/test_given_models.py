@@ -143,3 +143,12 @@ def test_an_expert_fits_a_seed_from_new_weights(recipe):
     check_models(recipe(*new, "training.sequence_length=64"))
     with pytest.raises(ValueError, match=r"max_position_embeddings is 64 but the hub's is 32"):
         check_models(recipe(*new))
+
+
+def test_a_gguf_file_may_stand_where_a_folder_may(tmp_path):
+    (tmp_path / "small.GGUF").write_bytes(b"GGUF")
+    check_folder(str(tmp_path / "small.GGUF"), "code")
+    with pytest.raises(
+        ValueError, match=r"model 'code': .*a folder with config\.json and safetensors, or a \.gguf file"
+    ):
+        check_folder(str(tmp_path / "none.gguf"), "code")
