@@ -15,6 +15,7 @@ from flows.recipes import load_recipe
 from storage.home import Home
 from storage.planned import PlannedRun
 from storage.unrecorded import UnrecordedRun
+from tasks.training.given import check_folder
 
 TOKENS = 12_800
 
