@@ -92,7 +92,7 @@ def test_programmatic_ratings_are_no_part_of_what_this_stage_is(tmp_path: Path) 
 def test_bad_ratings_are_told_before_anything_is_trained(tmp_path: Path) -> None:
     table, ratings = files(tmp_path)
     check_preference(PreferenceSettings(table=table, ratings=ratings))
-    ratings.write_text("model,math\npublic-1,fine\n", encoding="utf-8")
+    ratings.write_text("model,math\npublic-1,fine\npublic-2,3\n", encoding="utf-8")
     with pytest.raises(ValueError, match="'fine' is not a finite number"):
         check_preference(PreferenceSettings(table=table, ratings=ratings))
     with pytest.raises(ValueError, match="no such file"):
