@@ -63,7 +63,7 @@ def evaluate(
     """Score models on benchmarks and text, with intervals, and each against the first, item by item."""
     from tasks.benchmarks.given_benchmarks import given_benchmarks
     from tasks.evaluation.evaluating_models import Scored, check_empty, evaluate_models
-    from tasks.evaluation.given_models import check_configurations, given_models
+    from tasks.evaluation.named_models import check_configurations, given_models
     from tasks.report.model_comparison import compared_models
     from tasks.sources.given_text import first_documents, given_sources
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.benchmarks.given_benchmarks import GivenBenchmarks
-from tasks.evaluation.given_models import GivenModel
+from tasks.evaluation.named_models import GivenModel
 from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:

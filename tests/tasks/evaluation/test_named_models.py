@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.evaluation.given_models import given_models
+from tasks.evaluation.named_models import given_models
 
 
 def folder(path: Path, *files: str) -> Path:
@@ -72,6 +72,6 @@ def test_a_hub_name_without_the_hub_is_refused_at_once(monkeypatch):
         raise socket.gaierror("unknown")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    monkeypatch.setattr("tasks.evaluation.given_models.getproxies", dict)
+    monkeypatch.setattr("tasks.evaluation.named_models.getproxies", dict)
     with pytest.raises(ValueError, match=r"or the name of a Hub model .the Hub cannot be reached"):
         given_models(["no-such-org/no-such-model"])
