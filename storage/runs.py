@@ -198,6 +198,8 @@ def summarise(home: Home, record: dict) -> RunSummary:
             collected["mixtures"][facts["mixture"]["name"]] = facts["mixture"]["sources"]
         if "page" in facts:
             report = str(artifact.path / facts["page"])
+    for name in ("scores", "samples"):
+        collected[name] = in_order(collected[name], list(collected["mixtures"]))
     ended = record["ended"]
     return RunSummary(
         run_id=record["run_id"],
@@ -210,6 +212,14 @@ def summarise(home: Home, record: dict) -> RunSummary:
         stages=[_told(entry, home) for entry in record["stages"]],
         **collected,
     )
+
+
+def in_order(rows: list[dict], solved: list[str]) -> list[dict]:
+    """Rows of models in the order in which their mixtures were solved, the last one's at the end, after those of models
+    without one: which of several that run side by side ends first is chance.
+    """
+    places = {name: place for place, name in enumerate(solved[:-1])}
+    return sorted(rows, key=lambda row: places.get(row["model"], len(solved) + (row["model"] in solved[-1:])))
 
 
 def _told(entry: dict, home: Home) -> dict:

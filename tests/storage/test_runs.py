@@ -10,7 +10,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.comparison import compare_runs
 from storage.run_records import STOPPED, find_record, read_records
-from storage.runs import Run, summarise
+from storage.runs import Run, in_order, summarise
 from storage.sealed import write_sealed
 from storage.stages import Stage
 from storage.tracking import may_write_to
@@ -148,3 +148,9 @@ def test_a_run_goes_as_far_as_it_was_asked_to(home, until):
     told = summarise(home, find_record(home, "latest"))
     assert (told.status, told.stages[-1]["headline"]) == ("stopped", "n is 2")
     assert Path(told.stages[-1]["folder"]).parent.name == "b"
+
+
+def test_scores_stand_in_the_order_of_the_chain_whatever_ended_first():
+    rows = [{"model": name} for name in ("soup", "docs", "stitched", "seed@4", "code", "seed")]
+    found = in_order(rows, ["seed", "code", "docs", "stitched"])
+    assert [row["model"] for row in found] == ["seed", "code", "docs", "soup", "seed@4", "stitched"]
