@@ -120,7 +120,7 @@ def test_items_are_capped_for_files_and_for_the_harness_alike(tmp_path):
 def test_what_is_wrong_is_refused_and_nothing_is_written(tmp_path, arguments, told, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("socket.getaddrinfo", _unknown)
-    monkeypatch.setattr("tasks.evaluation.given_models.getproxies", dict)
+    monkeypatch.setattr("tasks.evaluation.named_models.getproxies", dict)
     with pytest.raises(ValueError, match=told):
         invoke(*arguments, "--out", str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
