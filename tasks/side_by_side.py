@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -49,12 +48,28 @@ def entered_once(
 
 @contextmanager
 def own_cores() -> Iterator[None]:
-    """torch uses, in this thread, its share of the cores (of OMP_NUM_THREADS where that is set); all of them after."""
+    """torch uses, in this thread, its share of the threads that it would use alone; all of them after."""
     import torch
 
-    threads = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    threads = _threads_alone()
     torch.set_num_threads(max(1, threads // _at_once.get()))
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+_first = threading.Lock()
+
+
+def _threads_alone() -> int:
+    """As torch has chosen before any share was set: a thread that starts later would be told the share."""
+    with _first:
+        return _told_by_torch()
+
+
+@functools.cache
+def _told_by_torch() -> int:
+    import torch
+
+    return torch.get_num_threads()

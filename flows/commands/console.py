@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from rich.console import Console
 from rich.table import Table
 
+from tasks.tables.taken import LOGGER
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_WITHOUT_TERMINAL = 160
 NOTHING = "–"
-READERS_LOGGER = "mixstitch.taken"
 PREFECT_LINES = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
     "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(message)s",
@@ -137,7 +138,7 @@ def with_options_of(shared: Callable[..., Any]) -> Callable[[Callable[..., None]
 @contextmanager
 def readers_heard() -> Iterator[None]:
     """What the columns of a table were taken for is said on standard error before the answer; nothing with an error."""
-    logger, handler = logging.getLogger(READERS_LOGGER), _Held()
+    logger, handler = LOGGER, _Held()
     level, logger.propagate = logger.level, False
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -163,10 +164,10 @@ class _Held(logging.Handler):
 
 
 def _say_what_was_taken() -> None:
-    for handler in logging.getLogger(READERS_LOGGER).handlers:
+    for handler in LOGGER.handlers:
         if isinstance(handler, _Held):
             while handler.lines:
-                print(handler.lines.pop(0), file=sys.stderr, flush=True)
+                aside(handler.lines.pop(0))
 
 
 def readable_logs() -> None:

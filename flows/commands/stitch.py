@@ -127,8 +127,7 @@ def _way(method: str, num_stitches: int | None, overrides: list[str]) -> Way:
 
 def _text(way: Way, text: Path | None, tokens: int | None) -> Text | None:
     """What the method trains on. Raises ValueError where it needs text, or has no use for it."""
-    from tasks.sources.readers import resolve_sources
-    from tasks.sources.settings import SourcesSettings
+    from tasks.sources.readers import sources_of_folder
     from tasks.stitching.joined_models import Text
 
     if way.learning_rate is None:
@@ -141,7 +140,7 @@ def _text(way: Way, text: Path | None, tokens: int | None) -> Text | None:
         raise ValueError(f"--text: not given; the method {way.name} trains on a folder of text")
     if tokens is not None and tokens <= 0:
         raise ValueError(f"--tokens {tokens}: allowed: above 0")
-    resolve_sources(SourcesSettings(listed=(), folder=text), "--text")
+    sources_of_folder(text, "--text")
     return Text(text, tokens)
 
 

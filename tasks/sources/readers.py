@@ -35,15 +35,15 @@ _READERS: dict[tuple[str, ...], Reader] = {
 READER_OF = {ending: reader for endings, reader in _READERS.items() for ending in endings}
 
 
-def resolve_sources(settings: SourcesSettings, setting: str = "sources.folder") -> tuple[SourceSettings, ...]:
+def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
     """The listed sources, then one for each file of the folder and its sub-folders, named for it and sorted by name.
 
-    setting: what the folder is called in messages. Files that are left out are said. Raises ValueError for a folder
-    that is missing or holds none, and for names that collide.
+    Files that are left out are said. Raises ValueError for a folder that is missing or holds none, and for names that
+    collide.
     """
     if settings.folder is None:
         return settings.listed
-    found = sources_of_folder(settings.folder, setting)
+    found = sources_of_folder(settings.folder)
     for source in settings.listed:
         for other in found:
             if source.name == other.name:

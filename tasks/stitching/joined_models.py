@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from tasks.mixture.methods.unimax import unimax
-from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
@@ -137,12 +136,12 @@ def _read(
     text: Text, tokenizer: Any, folder: Path, training: TrainingSettings
 ) -> tuple[dict[str, str], dict[str, int]]:
     """(token file, tokens to read) of each source; the plan is as even as 4 epochs allow."""
-    from tasks.sources.readers import read_documents, resolve_sources
+    from tasks.sources.readers import read_documents, sources_of_folder
     from tasks.sources.tokenization import write_tokens
 
     folder.mkdir()
     sizes = {}
-    for source in resolve_sources(SourcesSettings(listed=(), folder=text.folder), "--text"):
+    for source in sources_of_folder(text.folder, "--text"):
         sizes[source.name] = write_tokens(tokenizer, read_documents(source), folder / f"{source.name}.bin")
     budget = sum(sizes.values()) if text.tokens is None else text.tokens
     budget -= budget % training.tokens_per_step

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks.mixture.laws.gaussian_process import fit_gaussian, fit_process, square_roots
+from tasks.mixture.laws.gaussian_process import MOST_RUNS, fit_gaussian, fit_process
 from tasks.mixture.laws.lightgbm_trees import fit_trees
 from tasks.mixture.laws.power_laws import fit_diminishing, fit_power
 from tasks.mixture.laws.predictor import Predictor
@@ -43,7 +43,7 @@ def fit_residual_process(mixtures: Array, losses: Array) -> Predictor:
     return _corrected(fit_diminishing(mixtures, losses), mixtures, losses)
 
 
-def _corrected(shape: Predictor, mixtures: Array, losses: Array, *most_runs: int) -> Predictor:
+def _corrected(shape: Predictor, mixtures: Array, losses: Array, most_runs: int = MOST_RUNS) -> Predictor:
     """The shape, and a process for what it leaves."""
-    rest = fit_process(mixtures, losses - shape.predict(mixtures), square_roots, *most_runs)
+    rest = fit_process(mixtures, losses - shape.predict(mixtures), most_runs=most_runs)
     return Predictor(lambda points: shape.predict(points) + rest.predict(points), True)

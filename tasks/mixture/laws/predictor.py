@@ -30,16 +30,15 @@ def stacked(columns: Sequence[Column]) -> Callable[[Array], Array]:
     return lambda mixtures: np.column_stack([column(mixtures) for column in columns])
 
 
-def for_each_loss(fit_one: Callable[[int], T], num_losses: int, in_threads: bool = True) -> list[T]:
+def for_each_loss(fit_one: Callable[[int], T], num_losses: int) -> list[T]:
     """fit_one(k) for every loss k, in as many threads as there are cores; the order is that of the losses.
 
-    in_threads=False: one after the other, for work that is mostly Python's own, which threads only slow down.
     The numerical libraries run in one thread each meanwhile: with more, sums round differently from machine
     to machine, and for tables of this size it is slower.
     """
     from threadpoolctl import threadpool_limits
 
-    workers = max(min(_cores(), num_losses), 1) if in_threads else 1
+    workers = max(min(_cores(), num_losses), 1)
     with threadpool_limits(limits=1):
         if workers == 1:
             return [fit_one(k) for k in range(num_losses)]
