@@ -35,6 +35,7 @@ from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve
 from tasks.preference.task import check_preference, forecast_preference
 from tasks.report.run_results import RunResults
 from tasks.report.task import write_report
+from tasks.sources.stated_sizes import check_samples_suffice
 from tasks.sources.task import prepare_sources
 from tasks.stitching.task import compose_models, train_stitches
 from tasks.training.estimates import expected_flops_per_second
@@ -146,7 +147,8 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
     home = open_home()
     planned = checked(experiment, home)
     if until is not None:
-        check_stage(until, planned)
+        stop_after(until, planned)
+    check_samples_suffice(planned.stages)
     speed, _ = expected_flops_per_second(home, experiment.training.precision)
     logging.getLogger(PROGRESS_LOGGER).info(
         "%d stages", len(planned.stages), extra={"planned": (planned, speed)}
@@ -168,10 +170,13 @@ def checked(experiment: Experiment, home: Home) -> PlannedRun:
     return planned
 
 
-def check_stage(until: str, planned: PlannedRun) -> None:
-    """ValueError where the experiment has no such stage, naming those that it has."""
+def stop_after(until: str, planned: PlannedRun) -> None:
+    """Leave in the plan what a run that stops there goes through; ValueError, naming the stages, where it has no such."""
+    for place, one in enumerate(planned.stages):
+        if until in (one.stage.name, one.artifact.label):
+            del planned.stages[place + 1 :]
+            return
     stages = dict.fromkeys(one.stage.name for one in planned.stages)
-    if until not in stages and until not in {one.artifact.label for one in planned.stages}:
-        raise ValueError(
-            f"--until {until}: no such stage; allowed: {', '.join(stages)}, or one of several as <stage>/<name>"
-        )
+    raise ValueError(
+        f"--until {until}: no such stage; allowed: {', '.join(stages)}, or one of several as <stage>/<name>"
+    )

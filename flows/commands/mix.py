@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.console import keep, print_json, with_options_of
+from flows.commands.mix_export import export
 from flows.commands.mix_path import path
 from flows.commands.mix_solve import read_utility, solve, whole
 from tasks.method import lines
@@ -20,6 +21,7 @@ mix_app = typer.Typer(
 
 mix_app.command()(solve)
 mix_app.command()(path)
+mix_app.command()(export)
 
 Runs = Annotated[
     str,

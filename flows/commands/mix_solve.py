@@ -9,12 +9,13 @@ import typer
 from pydantic import ValidationError
 
 from flows.commands.console import print_json
+from flows.commands.mix_export import PlacesOfSources, write_mixture
 from flows.recipes import apply_override
 from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture_method import Found, MixtureMethod, Question
 from tasks.mixture.settings import MixtureSettings
-from tasks.mixture.trainer_formats import TRAINERS, written_for
+from tasks.mixture.trainer_formats import TRAINERS
 from tasks.tables.token_counts import token_count
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ def solve(
             help=f"Write the mixture as {', '.join(TRAINERS)} reads it, with --paths.",
         ),
     ] = None,
-    paths: Annotated[
-        list[str] | None,
-        typer.Option("--paths", help="NAME=PATTERN: where the trainer finds a source; several times."),
-    ] = None,
+    paths: PlacesOfSources = None,
     json: Json = False,
 ) -> None:
     """The mixture of a budget, with its certificate."""
@@ -135,29 +133,10 @@ def solve(
         _refuse(method, given, {"--runs"})
         mixture = _by_law(method, runs, utility, sizes, budget, cap)
     if export is not None:
-        _export(mixture, export, paths or [])
+        write_mixture(mixture, *export, paths or [])
     elif paths:
         raise ValueError("--paths: has no effect without --export")
     print_json(mixture.to_json()) if json else print_solved(mixture)
-
-
-def _export(mixture: Mixture, export: tuple[str, str], paths: list[str]) -> None:
-    from storage.writing import write_whole
-
-    places: dict[str, list[str]] = {}
-    for one in paths:
-        name, separator, place = one.partition("=")
-        if not separator or not name or not place:
-            raise ValueError(f"--paths {one!r}: must be NAME=PATTERN")
-        places.setdefault(name, []).append(place)
-    trainer, file = export
-    text = written_for(trainer, mixture, places)
-    try:
-        write_whole(Path(file), text)
-    except OSError as error:
-        raise ValueError(
-            f"--export {trainer} {file}: cannot be written: {error.strerror or error}"
-        ) from error
 
 
 def _matrix(utility: Path | None, losses: Path | None) -> UtilityMatrix:

@@ -3,6 +3,7 @@
 olmo-core    YAML of an olmo_core.data.source_mixture.SourceMixtureList
 megatron     the file that --data-args-path takes: weight and prefix a line
 nemo         YAML of model.data.data_prefix; the list is also what NeMo 2's MegatronPretraining takes as `paths`
+torchtitan   Python: the `dataloader` of a trainer's configuration; --paths are names of datasets
 mosaic       YAML of the streams of llm-foundry's dataset, each with the arguments of streaming.Stream
 """
 
@@ -80,6 +81,17 @@ def _mosaic(shares: Mapping[str, float], mixture: Mixture, paths: Paths) -> str:
     return _yaml({"streams": streams})
 
 
+def _torchtitan(shares: Mapping[str, float], mixture: Mixture, paths: Paths) -> str:
+    sources = ""
+    for source, share in shares.items():
+        place = _only(paths[source], source, "torchtitan")
+        sources += f"        HFDataSource(dataset={place!r}, weight={share!r}, infinite=True),\n"
+    return (
+        "from torchtitan.hf_datasets.text_datasets import HFDataSource, InterleavedHuggingFaceTextDataLoader\n\n"
+        f"dataloader = InterleavedHuggingFaceTextDataLoader.Config(\n    sources=[\n{sources}    ],\n)\n"
+    )
+
+
 def _only(places: Sequence[str], source: str, trainer: str) -> str:
     """The one path that these trainers weigh; which part of a weight each of several would get they do not say."""
     if len(places) > 1 or any(character in places[0] for character in "*?["):
@@ -98,4 +110,5 @@ TRAINERS: dict[str, Callable[[Mapping[str, float], Mixture, Paths], str]] = {
     "megatron": _megatron,
     "nemo": _nemo,
     "mosaic": _mosaic,
+    "torchtitan": _torchtitan,
 }

@@ -19,6 +19,7 @@ from tasks.benchmarks.items import Benchmark, requests_of
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.stated_sizes import not_checked, whole_of
 from tasks.sources.tokenization import load_tokenizer, token_dtype
 from tasks.tables.json_lines import expansion, open_lines
 from tasks.tables.parquet import open_parquet
@@ -47,6 +48,7 @@ def expected_corpus(
     """The facts of the corpus that these settings make, as `preparation.prepare` gives them."""
     sizes = {source.name: size_of(source) for source in sources}
     vocab_size, bytes_per_token = _vocabulary(settings, sources)
+    samples = {}
     facts: dict[str, dict[str, Any]] = {}
     for name, size in sizes.items():
         kept = size.bytes * (1 - settings.heldout_share)
@@ -59,7 +61,14 @@ def expected_corpus(
             "contaminated": {},
             "removed": 0,
         }
+    for source in sources:
+        if source.size is not None:
+            counts, name = facts[source.name], source.name
+            samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
+            counts |= vars(whole_of(source, counts["documents"], counts["bytes"], bytes_per_token))
     return {
+        "read_as_samples": samples,
+        "answer": [not_checked(samples)] if samples else [],
         "sources": facts,
         "tasks": _tasks(list(facts), evaluation),
         "items_too_short_to_look_for": 0,
@@ -71,11 +80,12 @@ def expected_corpus(
 
 def corpus_cost(facts: Mapping[str, Any]) -> Cost:
     """What reading, splitting and tokenising an expected corpus costs: disk for its token files, time by its bytes."""
-    counts = facts["sources"].values()
-    width = token_dtype(facts["vocab_size"]).itemsize
+    samples = facts["read_as_samples"]
+    kept = [count for name, count in facts["sources"].items() if name not in samples]
+    num_bytes = sum(count["bytes"] for count in (*kept, *samples.values()))
     return Cost(
-        disk=width * sum(count["tokens"] for count in counts),
-        seconds=SECONDS_A_MEGABYTE * sum(count["bytes"] for count in counts) / 1e6,
+        disk=token_dtype(facts["vocab_size"]).itemsize * sum(count["tokens"] for count in kept),
+        seconds=SECONDS_A_MEGABYTE * num_bytes / 1e6,
         basis=f"sizes of files, their first rows and limits; {SECONDS_A_MEGABYTE:g} s a megabyte of text",
     )
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.benchmarks.items import Benchmark, dev_texts, requests_of, split_dev_test, write_items
+from tasks.benchmarks.items import Benchmark, dev_texts, read_items, requests_of, split_dev_test, write_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
 from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.stated_sizes import check_sample, not_checked, sampled_bytes_per_token, whole_of
 from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
 
 Report = Callable[[str], None]
@@ -74,11 +75,26 @@ def prepare(
     report("making the tokenizer")
     tokenizer = make_tokenizer(settings.tokenizer, sample)
     tokenizer.save_pretrained(folder / "tokenizer")
-    for name, count in counts.items():
+    samples = {}
+    for source in sources:
+        name, count = source.name, counts[source.name]
+        if source.size is not None:
+            samples[name] = {"documents": count.documents, "bytes": count.bytes}
+            rows = read_items(folder / "samples" / f"{name}.jsonl")
+            per_token = sampled_bytes_per_token(tokenizer, [row["text"] for row in rows])
+            whole = whole_of(source, count.documents, count.bytes, per_token)
+            check_sample(source, whole, count.bytes)
+            count.documents, count.bytes, count.tokens = whole.documents, whole.bytes, whole.tokens
+            report(
+                f"{name}: {count.tokens:,} tokens as stated, {samples[name]['documents']:,} documents read"
+            )
+            continue
         path = folder / "tokens" / f"{name}.bin"
         count.tokens = write_tokens(tokenizer, _spooled(_clean(spool, name)), path)
         report(f"{name}: {count.tokens:,} tokens")
     facts = {
+        "read_as_samples": samples,
+        "answer": [not_checked(samples)] if samples else [],
         "sources": {name: vars(count) for name, count in counts.items()},
         "tasks": tasks,
         "items_too_short_to_look_for": index.num_too_short,

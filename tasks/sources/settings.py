@@ -7,12 +7,45 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from storage.trusted import PERHAPS_PLACE, PLACE
 from tasks.tables.file_names import NAME_PATTERN
+from tasks.tables.token_counts import TokenCount
 
 MAX_SOURCE_NAME = 60
 Reader = Literal[
     "jsonl", "parquet", "csv", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
 ]
 NEEDS = {"jsonl": "path", "parquet": "path", "csv": "path", "text": "path", "huggingface": "dataset"}
+
+
+class StatedSize(BaseModel):
+    """How large a source is whose text stays where it is: one of three ways to say so."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: TokenCount | None = Field(None, gt=0, description="Tokens; 1e12 and 1.2T are understood.")
+    bytes: TokenCount | None = Field(
+        None,
+        gt=0,
+        description="Bytes of text; 4e12 and 4T are understood. Tokens are told from the sample's.",
+    )
+    token_files: str | None = Field(
+        None,
+        description="Folder, file or glob of token files, which are counted and not read: .npy and .bin, or .idx of "
+        "Megatron.",
+        json_schema_extra=PLACE,
+    )
+    dtype: Literal["uint8", "uint16", "uint32", "int32", "int64"] | None = Field(
+        None,
+        description="Of a token in files that do not say it themselves: .bin, and .npy without a header.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "StatedSize":
+        given = [name for name in ("tokens", "bytes", "token_files") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"size: says {given or 'nothing'}; allowed: one of tokens, bytes, token_files")
+        if self.dtype is not None and self.token_files is None:
+            raise ValueError("size.dtype: has no effect without size.token_files")
+        return self
 
 
 class SourceSettings(BaseModel):
@@ -46,6 +79,11 @@ class SourceSettings(BaseModel):
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
     random_seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
+    size: StatedSize | None = Field(
+        None,
+        description="How large the source is, where what is read of it is a sample: utilities, mixtures and plans then "
+        "work from sample and size, and nothing can train on it here.",
+    )
 
     @model_validator(mode="after")
     def _reader_has_what_it_reads(self) -> "SourceSettings":

@@ -15,10 +15,11 @@ from tasks.benchmarks.benchmark_files import benchmark_files
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, resolve_sources
-from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize
+from tasks.sources.token_files import count_tokens
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 6
+VERSION = 7
 ITEM_FIELDS = {
     "made",
     "made_from_each",
@@ -36,7 +37,9 @@ class HubUnreachable(ValueError):
 def sources_to_read(
     settings: SourcesSettings, evaluation: BenchmarkSettings, not_known: Callable[[HubUnreachable], None]
 ) -> tuple[SourceSettings, ...]:
-    """All sources, those of Hugging Face at a commit: what identifies the corpus is also what is read.
+    """All sources, those of Hugging Face at a commit, sizes that files tell as tokens.
+
+    What identifies the corpus is also what is read.
 
     not_known: called where a commit cannot be asked for; where it returns, the source stays as it is named. Raises
     ValueError where a made task has no source.
@@ -45,6 +48,8 @@ def sources_to_read(
     check_made_tasks(evaluation, [source.name for source in sources])
     read = []
     for source in sources:
+        if source.size is not None and source.size.token_files is not None:
+            source = source.model_copy(update={"size": _counted(source.name, source.size)})
         if source.reader == "huggingface":
             try:
                 source = source.model_copy(update={"revision": _dataset_commit(source)})
@@ -52,6 +57,11 @@ def sources_to_read(
                 not_known(error)
         read.append(source)
     return tuple(read)
+
+
+def _counted(name: str, size: StatedSize) -> StatedSize:
+    setting = f"source {name!r}: size.token_files"
+    return StatedSize(tokens=count_tokens(str(size.token_files), size.dtype, setting))
 
 
 def _dataset_commit(source: SourceSettings) -> str:
@@ -202,4 +212,5 @@ def prepare_sources(
 
 def _headline(facts: dict) -> str:
     tokens = sum(count["tokens"] for count in facts["sources"].values())
-    return f"{len(facts['sources'])} sources, {tokens:,} tokens; {len(facts['tasks'])} tasks"
+    stated = f" (of {len(facts['read_as_samples'])} as stated)" if facts["read_as_samples"] else ""
+    return f"{len(facts['sources'])} sources, {tokens:,} tokens{stated}; {len(facts['tasks'])} tasks"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact
+from tasks.sources.tokenization import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
@@ -125,7 +126,7 @@ def run_training(
     read again before the rest.
     """
     plan = tokens_of(data.mixture)
-    files = {source: str(data.corpus.path / "tokens" / f"{source}.bin") for source in plan}
+    files = {source: str(token_file(data.corpus, source)) for source in plan}
     if data.extra is not None:
         plan = data.extra.added_to(plan)
         files[data.extra.source] = str(data.extra.artifact.path / "tokens" / f"{data.extra.source}.bin")

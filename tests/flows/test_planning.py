@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import models
-from flows.experiment import check_stage, checked, walk
+from flows.experiment import checked, stop_after, walk
 from flows.planning import plan_experiment
 from flows.recipes import load_recipe
 from storage.planned import PlannedRun, grouped, totals
@@ -186,12 +186,14 @@ def test_a_pretrained_model_and_tokenizer_in_a_folder_are_priced(home, pretraine
 
 def test_a_stage_to_stop_at_is_known_before_anything_runs(home):
     planned = checked(load_recipe("tests/tiny.yaml"), home)
-    check_stage("mixture", planned)
-    check_stage("evaluation/stitched", planned)
     with pytest.raises(
         ValueError, match="--until mixtures: no such stage; allowed: sources, utility, mixture, "
     ):
-        check_stage("mixtures", planned)
+        stop_after("mixtures", planned)
+    stop_after("evaluation/stitched", planned)
+    assert planned.stages[-1].artifact.label == "evaluation/stitched"
+    stop_after("mixture", planned)
+    assert planned.stages[-1].artifact.label == "mixture/seed"
 
 
 KINDS = {

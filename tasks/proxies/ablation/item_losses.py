@@ -12,6 +12,7 @@ from tasks.evaluation.metrics import BITS_PER_BYTE, lower_is_better
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
+from tasks.sources.tokenization import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
 from tasks.training.start import new_model
@@ -44,7 +45,7 @@ def run_proxy(
             model=new_model(settings.model, training, corpus.path, proxy.random_seed, progress / "start"),
             out=str(progress / "model"),
             progress=str(progress),
-            tokens={source: str(corpus.path / "tokens" / f"{source}.bin") for source in plan},
+            tokens={source: str(token_file(corpus, source)) for source in plan},
             token_dtype=corpus.facts["token_dtype"],
             plan=plan,
             used={},

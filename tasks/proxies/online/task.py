@@ -52,14 +52,13 @@ def learn_weights(
         from tasks.proxies.online.learning import Setting
         from tasks.proxies.online.learning_records import late_drift, write_records
         from tasks.proxies.online.proxy_text import proxy_text
-        from tasks.sources.tokenization import open_tokens
+        from tasks.sources.tokenization import open_tokens, token_file
         from tasks.training.start import new_model
 
         sizes = token_counts(corpus.facts)
         length = training.sequence_length
         tokens = {
-            source: open_tokens(corpus.path / "tokens" / f"{source}.bin", corpus.facts["token_dtype"])
-            for source in sizes
+            source: open_tokens(token_file(corpus, source), corpus.facts["token_dtype"]) for source in sizes
         }
         held = rule.held_back(settings.own(rule))
         learnt = rule.learn(

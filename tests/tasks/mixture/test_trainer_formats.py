@@ -55,10 +55,32 @@ def test_mosaic_reads_streams(mixture):
     }
 
 
+def test_torchtitan_reads_a_dataloader_of_python(mixture):
+    class Kept:
+        def __init__(self, **fields):
+            self.__dict__ |= fields
+
+        Config = classmethod(lambda cls, **fields: cls(**fields))
+
+    text = written_for("torchtitan", mixture, PATHS | {"web": ["c4"]})
+    imported, _, assigned = text.partition("\n\n")
+    assert imported == (
+        "from torchtitan.hf_datasets.text_datasets import HFDataSource, InterleavedHuggingFaceTextDataLoader"
+    )
+    names: dict = {"HFDataSource": Kept, "InterleavedHuggingFaceTextDataLoader": Kept}
+    exec(assigned, names)
+    told = {source.dataset: (source.weight, source.infinite) for source in names["dataloader"].sources}
+    assert told == {"c4": (0.8, True), "/data/code": (0.2, True)}
+
+
 @pytest.mark.parametrize(
     ("trainer", "paths", "message"),
     [
-        ("axolotl", PATHS, r"--export axolotl: no such format; allowed: olmo-core, megatron, nemo, mosaic"),
+        (
+            "axolotl",
+            PATHS,
+            r"--export axolotl: no such format; allowed: olmo-core, megatron, nemo, mosaic, torchtitan",
+        ),
         ("nemo", {"web": ["/a"]}, r"--paths: none for code; allowed: NAME=PATTERN"),
         ("nemo", PATHS | {"cod": ["/a"]}, r"--paths: no sources \['cod'\]; allowed: code, tiny, web"),
         ("mosaic", PATHS | {"code": ["/a", "/b"]}, r"mosaic reads one place a source"),
