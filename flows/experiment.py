@@ -171,7 +171,7 @@ def checked(experiment: Experiment, home: Home) -> PlannedRun:
 
 
 def stop_after(until: str, planned: PlannedRun) -> None:
-    """Leave in the plan what a run that stops there goes through; ValueError, naming the stages, where it has no such."""
+    """Leave in the plan what a run that stops there goes through; ValueError where it has no such stage."""
     for place, one in enumerate(planned.stages):
         if until in (one.stage.name, one.artifact.label):
             del planned.stages[place + 1 :]
