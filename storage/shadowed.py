@@ -13,10 +13,10 @@ def check_not_shadowed() -> None:
     home = Path(__file__).resolve().parent.parent
     for name in OURS:
         spec = importlib.util.find_spec(name)
-        places = list(spec.submodule_search_locations or [spec.origin]) if spec is not None else []
-        others = [place for place in places if Path(str(place)).resolve().parent != home]
+        places = (spec and spec.submodule_search_locations) or []
+        others = [place for place in places if Path(place).resolve().parent != home]
         if others:
             raise ImportError(
-                f"{others[0]} stands in front of the package {name!r} of mixstitch in {home}; allowed: another name for "
-                "it, or Python started in another folder and without it in PYTHONPATH"
+                f"{others[0]} stands in front of the package {name!r} of mixstitch in {home}; allowed: another "
+                "name for it, or Python started in another folder and without it in PYTHONPATH"
             )
