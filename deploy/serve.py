@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from deploy.child_processes import HOST, MARK, ask, end_flow_runs, free_port, processes_of
 from flows import guarded_server, guarded_tracking
-from flows.environment import have_prefect_database, prefect_database, prepare_environment
+from flows.environment import have_prefect_database, prefect_database
 from flows.guarded_server import new_auth_string, opening_url, protection
 from storage.home import Home
 from storage.processes import OWNER, end_all, this_process
@@ -248,7 +248,6 @@ def serve(home: Home, stop: threading.Event) -> None:
 def main() -> None:
     """Exit status 0: stopped by the user; 2: something is wrong, said in one message."""
     argparse.ArgumentParser(prog="make ui", description=__doc__.splitlines()[0]).parse_args()
-    prepare_environment()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

@@ -3,3 +3,7 @@
 from storage.shadowed import check_not_shadowed
 
 check_not_shadowed()
+
+from flows.environment import prepare_environment  # noqa: E402
+
+prepare_environment()

@@ -40,11 +40,20 @@ FIXED = {
     "TRANSFORMERS_VERBOSITY": "error",
     "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads sleep: a busy machine slows training far less
 }
+PREFECT_LINES = {  # of Prefect's own lines only warnings, without the name of the task; its pages show all
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(message)s",
+    "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(message)s",
+}
 
 
 def prepare_environment() -> None:
-    """Set what the libraries read when they are imported; what the user has set stays."""
-    for name, value in FIXED.items():
+    """Set what the libraries read when they are imported; what the user has set stays.
+
+    With MIXSTITCH_TRACEBACK set Prefect says all it has to say.
+    """
+    quiet = {} if os.environ.get("MIXSTITCH_TRACEBACK") else PREFECT_LINES
+    for name, value in (FIXED | quiet).items():
         os.environ.setdefault(name, value)
 
 

@@ -10,8 +10,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
-from flows.environment import open_home, prefect_settings, prepare_environment
+from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
+from flows.outcome import Outcome
 from flows.parts import (
     evaluate_models,
     evaluate_snapshots,
@@ -21,13 +22,13 @@ from flows.parts import (
     utility_of,
     weights_learnt,
 )
+from flows.progress import shown_progress
 from flows.running import running
 from flows.settings import Experiment
 from storage.artifacts import Artifact
 from storage.home import Home
 from storage.planned import PlannedRun
 from storage.run_records import find_record
-from storage.runs import RunSummary, summarise
 from storage.stages import PROGRESS_LOGGER
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation
@@ -134,14 +135,13 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     write_report(run, results)
 
 
-def run_experiment(experiment: Experiment, until: str | None = None) -> RunSummary:
-    """Run an experiment in the home of the environment and return what came of it.
+def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
+    """Run an experiment in the home of the environment and return what came of it, as tables, figures and paths.
 
     until: a stage after which the run stops, by its name (the first of that name) or as <stage>/<label>.
 
     Raises ValueError for what is wrong with the experiment or its inputs.
     """
-    prepare_environment()
     check_keys(experiment)
     check_models(experiment)
     home = open_home()
@@ -150,12 +150,12 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> RunSumma
         stop_after(until, planned)
     check_samples_suffice(planned.stages)
     speed, _ = expected_flops_per_second(home, experiment.training.precision)
-    logging.getLogger(PROGRESS_LOGGER).info(
-        "%d stages", len(planned.stages), extra={"planned": (planned, speed)}
-    )
-    with prefect_settings(home):
-        run_id = experiment_flow(experiment, until)
-    return summarise(home, find_record(home, run_id))
+    with shown_progress():
+        about = {"planned": (planned, speed)}
+        logging.getLogger(PROGRESS_LOGGER).info("%d stages", len(planned.stages), extra=about)
+        with prefect_settings(home):
+            run_id = experiment_flow(experiment, until)
+    return Outcome(home, find_record(home, run_id))
 
 
 def checked(experiment: Experiment, home: Home) -> PlannedRun:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from flows.environment import have_prefect_database, prepare_environment
+from flows.environment import have_prefect_database
 from storage.home import Home
 
-prepare_environment()
 # The same examples in every run, on every machine, however slow it is.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")

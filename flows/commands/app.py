@@ -18,7 +18,7 @@ from flows.commands.stitch import stitch
 from flows.commands.take_away import export
 from flows.commands.utility import utility_app
 from flows.ending import end_by_signals
-from flows.environment import open_home, prepare_environment
+from flows.environment import open_home
 
 BAD_INPUT = 2
 app = typer.Typer(
@@ -66,21 +66,13 @@ def run(
     ] = None,
 ) -> None:
     """Run an experiment; stages that are done already are skipped."""
-    from flows.given_models import check_models
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
-    check_models(experiment)
-    from flows.commands.console import readable_logs
     from flows.commands.printing import print_summary
-
-    readable_logs()
-    from flows.commands.progress import shown_progress
     from flows.experiment import run_experiment
 
-    with shown_progress():
-        summary = run_experiment(experiment, until)
-    print_summary(summary)
+    print_summary(run_experiment(experiment, until).summary)
 
 
 @app.command()
@@ -207,7 +199,6 @@ def rebuild_catalog() -> None:
 def main() -> None:
     """Exit status 0: done; 2: something in the input is wrong, said in one message; 128 + n: ended by signal n;
     1: anything else."""
-    prepare_environment()
     end_by_signals()
     try:
         with readers_heard():

@@ -6,7 +6,6 @@ import functools
 import inspect
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 
 WIDTH_WITHOUT_TERMINAL = 160
 NOTHING = "–"
-PREFECT_LINES = {
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
-    "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": "%(message)s",
-    "PREFECT_LOGGING_FORMATTERS_STANDARD_TASK_RUN_FMT": "%(message)s",
-}
-RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 
 
 def print_json(value: Any) -> None:
@@ -168,22 +161,3 @@ def _say_what_was_taken() -> None:
         if isinstance(handler, _Held):
             while handler.lines:
                 aside(handler.lines.pop(0))
-
-
-def readable_logs() -> None:
-    """Of Prefect's own lines only warnings, without the name of the task; call it before Prefect is imported.
-
-    Left out is also what the command line says at the end, once: a ValueError, and that a run failed by it.
-    Prefect's pages show all of it. With MIXSTITCH_TRACEBACK set nothing is left out.
-    """
-    if os.environ.get("MIXSTITCH_TRACEBACK"):
-        return
-    for name, value in PREFECT_LINES.items():
-        os.environ.setdefault(name, value)
-    for name in RUN_LOGGERS:
-        logging.getLogger(name).addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, ValueError) and "in state Failed" not in record.getMessage()

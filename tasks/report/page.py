@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tasks.evaluation.metrics import HELDOUT, lower_is_better
+from tasks.evaluation.metrics import HELDOUT
 from tasks.evaluation.specialisation import own_sources
 from tasks.mixture.methods import METHODS_BY_NAME
 from tasks.preference.study import LEVEL, Study
@@ -24,8 +24,8 @@ from tasks.report import (
 from tasks.report.differences import Score, chance_levels, read_scores
 from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
-from tasks.report.pictures.dots import draw_dots, score_words
-from tasks.report.pictures.losses import draw_losses, read_curve
+from tasks.report.pictures.losses import draw_losses
+from tasks.report.run_figures import curves_of, score_pictures
 from tasks.report.run_results import RunResults
 from tasks.report.templating import page_environment, page_style
 from tasks.report.token_text import coloured
@@ -200,11 +200,7 @@ def _mixtures(data: ReportData, scores: Scores) -> dict[str, Any]:
 
 
 def _training(data: ReportData) -> dict[str, Any]:
-    curves = {}
-    for name, artifact in data.models.items():
-        curve = read_curve(artifact.path, artifact.facts.get("metrics", {}))
-        if curve is not None:
-            curves[name] = curve
+    curves = curves_of(data.models)
     given = [name for name, artifact in data.models.items() if artifact.facts.get("given")]
     trained = [name for name, a in data.models.items() if a.stage != "composition" and name not in given]
     return {
@@ -224,12 +220,7 @@ def _scores(
 ) -> dict[str, Any]:
     benchmark_rows, heldout_rows = score_tables.score_rows(scores, headline, chance)
     panels: tuple[list[Any], list[Any]] = ([], [])
-    first = next(iter(scores), "")
-    for task, metric in headline.items() if len(scores) > 1 else ():
-        dots = score_tables.dots_of(task, metric, scores, data.looks)
-        better = "lower is better" if lower_is_better(metric) else "higher is better"
-        label = f"{metric.replace('_', ' ')}, less the {first}'s ({better})"
-        picture = draw_dots(dots, label, score_words(dots), (0.0, first))
+    for task, picture in score_pictures(headline, scores, data.looks).items():
         panels[task.startswith(HELDOUT)].append((task.removeprefix(HELDOUT), picture))
     return {
         "models": list(scores),

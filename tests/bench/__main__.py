@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from flows.environment import prepare_environment
+import flows  # noqa: F401 sets what libraries read when they are imported
 
 MIXTURE = ("mixture_solver", "mixture_value", "utility_agreement", "judges", "laws", "mixture_duel")
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel")
@@ -15,7 +15,6 @@ BENCHES = (*GENERAL, *MIXTURE, *STITCH, *PREFERENCE)
 
 
 def main() -> None:
-    prepare_environment()
     from storage.artifacts import environment
 
     wanted = sys.argv[1:] or GENERAL

@@ -20,7 +20,7 @@ def measure() -> list[str]:
     gained: dict[str, list[float]] = defaultdict(list)
     for seed in SEEDS:
         experiment = load_recipe("pocket", [f"random_seed={seed}"])
-        scores = run_experiment(experiment).scores
+        scores = run_experiment(experiment).summary.scores
         bits = {
             model: bits_per_byte_by_source([score for score in scores if score["model"] == model])
             for model in {score["model"] for score in scores}

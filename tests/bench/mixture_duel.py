@@ -20,7 +20,7 @@ def measure() -> Iterator[str]:
 
     folder = os.environ.get("MIXSTITCH_DATA")
     own = [f"sources.folder={folder}/corpora", f"evaluation.folder={folder}/benchmarks"] if folder else []
-    summary = run_experiment(load_recipe("mixture-duel", [f"budget.tokens={TOKENS}", *own]))
+    summary = run_experiment(load_recipe("mixture-duel", [f"budget.tokens={TOKENS}", *own])).summary
     largest = max(row["tokens"] for row in summary.duel)
     for row in summary.duel:
         if row["tokens"] == largest:

@@ -51,7 +51,7 @@ def measure(recipe: str = "pocket") -> list[str]:
             for name in ("say", "step", "fraction"):
                 patches.enter_context(patch.object(Progress, name, telling.timed(getattr(Progress, name))))
             patches.enter_context(patch.object(flow_module, "pipeline", whole.timed(flow_module.pipeline)))
-            summary = flow_module.run_experiment(load_recipe(recipe, ["training.parallel_experts=1"]))
+            summary = flow_module.run_experiment(load_recipe(recipe, ["training.parallel_experts=1"])).summary
     work = stages.seconds - telling.seconds
     share = 1 - work / whole.seconds
     return [

@@ -18,7 +18,7 @@ def measure() -> Iterator[str]:
     folder = os.environ.get("MIXSTITCH_DATA")
     if folder is None:
         raise ValueError("MIXSTITCH_DATA: not set; it must name a folder with corpora/")
-    summary = run_experiment(load_recipe("stitch-duel", [f"sources.folder={folder}/corpora"]))
+    summary = run_experiment(load_recipe("stitch-duel", [f"sources.folder={folder}/corpora"])).summary
     for row in summary.stitch_duel:
         yield f"{row['model']}, {row['measure']}: {with_interval(row)}"
     yield f"report {summary.report}"

@@ -54,7 +54,7 @@ def measure() -> Iterator[str]:
             "stitch-duel",
             [*changes, "stitch_duel.changes_of=null", f"stitch_duel.variants={json.dumps(variants)}"],
         )
-    )
+    ).summary
     averages = {row["model"]: row["mean"] for row in summary.stitch_duel if row["measure"] == AVERAGE}
     for model, value in sorted(averages.items(), key=lambda pair: pair[1]):
         yield f"{model}: {value:.4f} bits per byte, average over domains"

@@ -23,8 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = """
 import subprocess, sys, time
 from flows.ending import end_by_signals
-from flows.environment import open_home, prefect_settings, prepare_environment
-prepare_environment()
+from flows.environment import open_home, prefect_settings
 if sys.argv[1] == "ours":
     end_by_signals()
 home = open_home()

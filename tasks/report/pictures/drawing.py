@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,12 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG as a data address, what it shows in words, and its width in CSS pixels."""
+    """An SVG as a data address, what it shows in words, its width in CSS pixels, and the figure it was made from."""
 
     address: str
     words: str
     width: int
+    figure: Figure = field(compare=False, repr=False)
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 def finished(figure: Figure, words: str) -> Picture:
     """The figure as a picture; the same figure gives the same bytes."""
     encoded = base64.b64encode(_svg(figure).encode("utf-8")).decode("ascii")
-    return Picture(f"data:image/svg+xml;base64,{encoded}", words, round(figure.get_figwidth() * 96))
+    return Picture(f"data:image/svg+xml;base64,{encoded}", words, round(figure.get_figwidth() * 96), figure)
 
 
 def write_svg(figure: Figure, path: Path) -> None:

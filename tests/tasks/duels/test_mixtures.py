@@ -150,7 +150,7 @@ def test_a_small_duel_from_recipe_to_page(home):
         "duel.regimes=[{name: all}]",
     ]
     small += ["budget.tokens=8192", "sources.tokenizer.vocab_size=512"]
-    summary = run_experiment(load_recipe("mixture-duel", [*small, sources, tasks, *duel]))
+    summary = run_experiment(load_recipe("mixture-duel", [*small, sources, tasks, *duel])).summary
     assert {row["contender"] for row in summary.duel} == {"best", "even", "unimax"}
     assert all(math.isfinite(row["mean"]) for row in summary.duel)
     page = (home.root / "artifacts").glob("duel/*/report.html")

@@ -197,7 +197,7 @@ def test_a_small_duel_runs_to_its_page(home):
             "stitch_duel.cross_tokens=2000",
         ],
     )
-    summary = run_experiment(experiment)
+    summary = run_experiment(experiment).summary
     assert summary.status == "completed"
     page = home.artifacts / "stitch-duel"
     (folder,) = page.iterdir()

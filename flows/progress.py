@@ -1,11 +1,16 @@
-"""Progress of a run on the terminal: which stage of how many, how far it is, and the time left for the whole run."""
+"""Progress of a run: which stage of how many, how far it is, and the time left for the whole run.
+
+On a terminal a line a stage and a bar below; elsewhere the lines; in a notebook one line that is written over.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -15,22 +20,40 @@ from storage.stages import PROGRESS_LOGGER
 
 LINE_SECONDS = 20.0  # between lines about a stage at work, where there is no terminal to draw a bar on
 STAGE_SECONDS = 0.3  # that a stage takes at least
+NOTEBOOK_LINE = 100  # characters
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 TOLD_FROM = 0.05  # of the work done, before that the time left is anybody's guess
 
 
 @contextmanager
 def shown_progress() -> Iterator[None]:
-    """Stages are told on standard error as they end, and on a terminal one bar stands below them."""
+    """Stages are told on standard error as they end."""
     logger = logging.getLogger(PROGRESS_LOGGER)
     level, handler = logger.level, _Shown(Console(stderr=True))
     logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     try:
-        yield
+        with _said_once():
+            yield
     finally:
         handler.end()
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """Prefect leaves out what is said at the end: a ValueError, and that a run failed by it."""
+    with ExitStack() as stack:
+        for name in () if os.environ.get("MIXSTITCH_TRACEBACK") else RUN_LOGGERS:
+            logging.getLogger(name).addFilter(_is_news)
+            stack.callback(logging.getLogger(name).removeFilter, _is_news)
+        yield
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ValueError) and "in state Failed" not in record.getMessage()
 
 
 class Course:
@@ -104,9 +127,14 @@ class _Shown(logging.Handler):
     def end(self) -> None:
         if self._bar.live.is_started:
             self._bar.stop()
+        if self._console.is_jupyter:
+            print(file=sys.stderr)
 
     def _say(self, text: str) -> None:
         self._told = time.monotonic()
+        if self._console.is_jupyter:
+            print(f"\r{text[:NOTEBOOK_LINE]:{NOTEBOOK_LINE}}", end="", file=sys.stderr, flush=True)
+            return
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
         self._draw(None)
 

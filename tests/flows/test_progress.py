@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from types import SimpleNamespace
 
-from flows.commands.progress import Course, shown_progress
+from flows.progress import Course, shown_progress
 from storage.stages import PROGRESS_LOGGER
 
 
