@@ -47,7 +47,7 @@ def test_the_run_takes_one_line_and_gives_its_answer(executed):
 
 
 def test_tables_are_dataframes_and_figures_are_drawn(executed):
-    for source in ('["mixtures"]', "utility.pivot", "scores[", 'plan["stages"]'):
+    for source in ('["mixtures"]', "utility.pivot", "shown.pivot", 'plan["stages"]'):
         (table,) = output_of(executed, source)[-1:]
         assert "<table" in table.data["text/html"]
     (picture,) = output_of(executed, 'figures["losses"]')
