@@ -1,6 +1,30 @@
-"""Which numbers of a result are shown in MLflow, and under which names."""
+"""Which numbers and settings of a run are shown in MLflow, and under which names."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_CHARACTERS = 6000  # of a parameter
+
+
+def flat(settings: Any, above: str = "") -> dict[str, str]:
+    """Every setting that has a value by its dotted name; a list is one value, as JSON."""
+    if isinstance(settings, dict):
+        named = [flat(value, f"{above}.{name}" if above else name) for name, value in settings.items()]
+        return {name: value for found in named for name, value in found.items()}
+    if settings is None or settings == []:
+        return {}
+    text = settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
+    return {above: text[:MAX_CHARACTERS]}
+
+
+def headline_scores(facts: dict) -> dict[str, float]:
+    """<model>/<task>/<metric> of the first metric of each task among the scores of a result; snapshots have none."""
+    first: dict[tuple[str, str], dict] = {}
+    for score in facts.get("scores", []):
+        first.setdefault((score["model"], score["task"]), score)
+    return {f"{m}/{t}/{s['metric']}": s["value"] for (m, t), s in first.items() if "@" not in m}
 
 
 def numbers_of(facts: dict) -> dict[str, float]:

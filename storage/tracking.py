@@ -1,6 +1,7 @@
 """MLflow tracking: the human's window on runs. Losing it loses no result.
 
-One MLflow run for each experiment run, one nested run for each stage it used; metrics are written in batches. The
+One MLflow run for each experiment run, with its settings, headline scores and page; one nested run for each stage that
+it made: what was there already stands under the run that made it. Metrics are written in batches. The
 database in the home is made whole before it is used; a damaged one is set aside, and a new one filled from the records
 of runs and the manifests of their results.
 """
@@ -20,7 +21,7 @@ from storage.artifacts import Artifact, ArtifactStore
 from storage.databases import damage_of, have_whole, lock_of, newest_revision
 from storage.home import Home
 from storage.run_records import CANCELLED, RUNNING, find_record, read_records
-from storage.shown_numbers import legal, numbers_of
+from storage.shown_numbers import flat, headline_scores, legal, numbers_of
 from storage.trusted import parse_host
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXPERIMENT = "mixstitch"
 PROBE_SECONDS = 10
-BATCH = 1000  # the most metrics MLflow takes in one call
+BATCH, BATCH_OF_PARAMS = 1000, 100  # the most metrics and parameters that MLflow takes in one call
+KEY = "mixstitch.key"
 STATUS = {
     "completed": "FINISHED",
     "stopped": "FINISHED",
@@ -53,6 +55,7 @@ class Tracker:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._run_id = self._parent = ""
+        self._takes_files = False
         self._live: dict[str, str] = {}
         self._file: tuple[int, int] | None = None
         self._written: set[str] = set()  # labels that a new database has from the record already
@@ -85,11 +88,18 @@ class Tracker:
     def _start(
         self, client: MlflowClient, run_id: str, name: str, experiment: dict, started: float | None = None
     ) -> str:
+        from mlflow.entities import Param
+
         tags = {"mixstitch.run": run_id, "mixstitch.name": name}
         at = None if started is None else int(started * 1000)
-        run = client.create_run(self._experiment_id, start_time=at, run_name=run_id, tags=tags)
-        if self._is_local or may_write_to(run.info.artifact_uri, self.uri):
+        said = time.strftime("%Y-%m-%d %H:%M", time.localtime(started))
+        run = client.create_run(self._experiment_id, start_time=at, run_name=f"{name} {said}", tags=tags)
+        self._takes_files = self._is_local or may_write_to(run.info.artifact_uri, self.uri)
+        if self._takes_files:
             client.log_text(run.info.run_id, json.dumps(experiment, indent=1), "experiment.json")
+        params = [Param(legal(name), value) for name, value in flat(experiment).items()]
+        for first in range(0, len(params), BATCH_OF_PARAMS):
+            client.log_batch(run.info.run_id, params=params[first : first + BATCH_OF_PARAMS])
         return run.info.run_id
 
     def log_series(self, label: str, rows: list[dict]) -> None:
@@ -103,7 +113,8 @@ class Tracker:
         self._do(lambda client: _batch(client, self._stage(client, label), metrics))
 
     def log_artifact(self, artifact: Artifact) -> None:
-        """Record a stage's key, place and numbers in its nested run, and close that run."""
+        """Record a stage's key, place and numbers in its nested run, and close that run; headline scores and the page
+        in the run above it."""
         self._do(lambda client: self._log(client, artifact))
 
     def end_run(self, status: str) -> None:
@@ -115,8 +126,14 @@ class Tracker:
         if artifact.label in self._written:
             self._written.remove(artifact.label)
             return
-        mlflow_run_id = self._stage(client, artifact.label)
         now = int(time.time() * 1000)
+        headline = headline_scores(artifact.facts)
+        _batch(client, self._parent, [Metric(legal(k), float(v), now, 0) for k, v in headline.items()])
+        if "page" in artifact.facts and self._takes_files and not artifact.hit:
+            client.log_artifact(self._parent, str(artifact.path / artifact.facts["page"]))
+        if artifact.hit and self._runs(KEY, artifact.key):
+            return
+        mlflow_run_id = self._stage(client, artifact.label)
         params = {
             "key": artifact.key,
             "digest": artifact.digest,
@@ -126,6 +143,7 @@ class Tracker:
         client.log_batch(mlflow_run_id, params=[Param(k, v) for k, v in params.items()])
         numbers = numbers_of(artifact.facts)
         _batch(client, mlflow_run_id, [Metric(legal(k), float(v), now, 0) for k, v in numbers.items()])
+        client.set_tag(mlflow_run_id, KEY, artifact.key)
         client.set_terminated(mlflow_run_id, end_time=None if ended is None else int(ended * 1000))
         self._live.pop(artifact.label, None)
 

@@ -33,10 +33,10 @@ def kill(home, run: Run, gone: dict, **changes: object) -> None:
 
 
 def statuses(run: Run) -> dict[str, str]:
-    """Run name -> status of a run and its stages in MLflow."""
+    """Run id, or name of a stage -> its status in MLflow."""
     client = run.tracker.connect()
     found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-    return {mlflow_run.info.run_name: mlflow_run.info.status for mlflow_run in found}
+    return {one.data.tags.get("mixstitch.run", one.info.run_name): one.info.status for one in found}
 
 
 def test_a_run_whose_process_is_gone_is_marked_crashed(home, gone):

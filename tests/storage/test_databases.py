@@ -102,7 +102,10 @@ def test_the_newest_revision_is_the_one_that_mlflow_has_made(home):
 def shown_by_mlflow(home) -> dict[str, tuple[str, dict]]:
     client = Tracker(home).connect()
     found = client.search_runs([one.experiment_id for one in client.search_experiments()])
-    return {run.info.run_name: (run.info.status, run.data.metrics) for run in found}
+    return {
+        run.data.tags.get("mixstitch.run", run.info.run_name): (run.info.status, run.data.metrics)
+        for run in found
+    }
 
 
 def test_mlflows_database_is_made_again_from_records_also_under_a_run_at_work(home):

@@ -39,7 +39,8 @@ def test_mlflow_has_the_run_its_stage_and_its_numbers(home, run):
     experiment = client.get_experiment_by_name("mixstitch")
     assert experiment is not None
     parent = client.get_run(find_record(home, "latest")["mlflow_run_id"])
-    assert (parent.info.run_name, parent.info.status) == (run.run_id, "FINISHED")
+    assert parent.info.run_name.startswith("trial 20")
+    assert (parent.data.tags["mixstitch.run"], parent.info.status) == (run.run_id, "FINISHED")
     (stage,) = client.search_runs(
         [experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'"
     )
@@ -53,6 +54,38 @@ def test_mlflow_has_the_run_its_stage_and_its_numbers(home, run):
         "utility/a/quiz": 0.7,
     }
     assert stage.info.status == "FINISHED"
+
+
+def test_mlflow_shows_settings_headline_scores_and_page_on_the_run_itself(home):
+    from mlflow.tracking import MlflowClient
+
+    def build(folder):
+        (folder / "report.html").write_text("<p>page</p>")
+        second = {**SCORE, "metric": "acc_norm", "value": 0.6}
+        snapshot = {**SCORE, "model": "seed@10"}
+        return {"scores": [SCORE, second, snapshot], "page": "report.html", "metrics": {"tokens": 5}}
+
+    for _ in range(2):
+        run = Run(
+            home,
+            "trial",
+            {"budget": {"tokens": 1000, "minutes": None}, "experts": {"listed": [{"name": "a"}]}},
+        )
+        run.stage(Stage("evaluation", 1, {}, {}, build, label="seed"))
+        run.finish("completed")
+    client = MlflowClient(tracking_uri=f"sqlite:///{home.mlflow_database}")
+    experiment = client.get_experiment_by_name("mixstitch")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`mixstitch.name` = 'trial'")
+    assert len(runs) == 2
+    for one in runs:
+        assert one.data.params == {"budget.tokens": "1000", "experts.listed": '[{"name": "a"}]'}
+        assert one.data.metrics == {"seed/quiz/acc": 0.5}
+    files = [[f.path for f in client.list_artifacts(one.info.run_id)] for one in runs]
+    assert sorted(files, key=len) == [["experiment.json"], ["experiment.json", "report.html"]]
+    stages = client.search_runs([experiment.experiment_id], "tags.`mixstitch.stage` = 'evaluation/seed'")
+    assert len(stages) == 1  # what the second run found stands under the first
+    assert stages[0].data.metrics["tokens"] == 5
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id_or_refused(home, run):

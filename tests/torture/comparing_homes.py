@@ -12,6 +12,7 @@ from storage.processes import owned
 from storage.run_records import COMPLETED, find_record, read_records
 from storage.runs import summarise
 from storage.shown_numbers import numbers_of
+from storage.tracking import KEY
 
 
 def scores_of(folder: Path) -> list[dict]:
@@ -51,7 +52,7 @@ def _catalog_faults(home: Home) -> list[str]:
 
 
 def _tracking_faults(home: Home) -> list[str]:
-    """MLflow has the last run as finished, with each of its stages and all their numbers."""
+    """MLflow has the last run as finished, and each of its stages with all their numbers under the run that made it."""
     from mlflow.tracking import MlflowClient
 
     record = find_record(home, "latest")
@@ -61,14 +62,12 @@ def _tracking_faults(home: Home) -> list[str]:
     runs = client.search_runs([experiment.experiment_id], f"tags.`mixstitch.run` = '{record['run_id']}'")
     if [run.info.status for run in runs] != ["FINISHED"]:
         return [f"MLflow has the last run {[run.info.status for run in runs]}"]
-    inside = f"tags.mlflow.parentRunId = '{runs[0].info.run_id}'"
-    stages = client.search_runs([experiment.experiment_id], inside, max_results=1000)
-    values = {run.data.params.get("key"): set(run.data.metrics.values()) for run in stages}
     store = ArtifactStore(home)
     found = []
     for entry in record["stages"]:
         numbers = numbers_of(store.load(entry["stage"], entry["folder"]).facts)
         known = {float(v) for v in numbers.values() if float(v) == float(v)}
-        if not known <= values.get(entry["key"], set()):
+        made = client.search_runs([experiment.experiment_id], f"tags.`{KEY}` = '{entry['key']}'")
+        if not any(known <= set(run.data.metrics.values()) for run in made):
             found.append(f"MLflow lacks numbers of {entry['name']}")
     return found
