@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ import pandas as pd
 from filelock import FileLock
 
 from storage.artifacts import Artifact, ArtifactStore
+from storage.catalog_schema import is_earlier, schema
 from storage.damage import set_aside
 from storage.home import Home
 from storage.run_records import read_records
@@ -26,60 +28,13 @@ from storage.writing import refusal, writing
 
 T = TypeVar("T")
 
-SCHEMA = """
-create table if not exists run_events (
-    run_id varchar, name varchar, status varchar, started double, ended double, error varchar,
-    recorded double);
-create table if not exists run_stages (
-    run_id varchar, label varchar, key varchar, cache_hit boolean, seconds double, recorded double);
-create table if not exists artifacts (
-    key varchar, stage varchar, name varchar, digest varchar, folder varchar, seconds double, commit varchar,
-    recorded double);
-create table if not exists metrics (key varchar, metric varchar, value double, recorded double);
-create table if not exists scores (
-    key varchar, model varchar, task varchar, metric varchar, value double, stderr double, n bigint,
-    recorded double);
-create table if not exists mixtures (
-    key varchar, mixture varchar, source varchar, weight double, tokens bigint, epochs double,
-    recorded double);
-create table if not exists utility (
-    key varchar, source varchar, task varchar, value double, stderr double, recorded double);
-create table if not exists specialisation (
-    key varchar, "check" varchar, subject varchar, value double, bound double, holds boolean, recorded double);
-create table if not exists forecast (
-    key varchar, model varchar, target varchar, rating double, low double, high double, extrapolates boolean,
-    missing varchar[], recorded double);
-alter table forecast add column if not exists target varchar;
--- rows are only appended: their order is that of writing, also where the clock was set back
-create or replace view runs as
-    select * from run_events
-    qualify row_number() over (partition by run_id order by rowid desc) = 1;
-create or replace view latest_artifacts as
-    select * from artifacts
-    qualify row_number() over (partition by key order by rowid desc) = 1;
-create or replace view latest_metrics as
-    select * from metrics
-    qualify row_number() over (partition by key, metric order by rowid desc) = 1;
-create or replace view latest_scores as
-    select * from scores
-    qualify row_number() over (partition by key, model, task, metric order by rowid desc) = 1;
-create or replace view latest_mixtures as
-    select * from mixtures
-    qualify row_number() over (partition by key, mixture, source order by rowid desc) = 1;
-create or replace view latest_utility as
-    select * from utility
-    qualify row_number() over (partition by key, source, task order by rowid desc) = 1;
-create or replace view latest_specialisation as
-    select * from specialisation
-    qualify row_number() over (partition by key, "check", subject order by rowid desc) = 1;
-create or replace view latest_forecast as
-    select * from forecast
-    qualify row_number() over (partition by key, model, target order by rowid desc) = 1;
-create or replace view run_scores as
-    select s.run_id, f.model, f.task, f.metric, f.value, f.stderr, f.n
-    from run_stages s join latest_scores f using (key);
-"""
 ASKED_WRONGLY = (duckdb.ProgrammingError, duckdb.DataError)  # a fault of the query, not of the file
+
+
+class EarlierForm(Exception):
+    """The file is of an earlier version of this catalog."""
+
+
 IN_USE = "Could not set lock on file"
 
 
@@ -102,6 +57,8 @@ class Catalog:
                     return work(connection)
             except ASKED_WRONGLY:
                 raise
+            except EarlierForm:
+                self.rebuild(lambda: read_records(self.home), ArtifactStore(self.home).manifests)
             except duckdb.Error as error:
                 if refusal(error, self.home) is not None:
                     raise
@@ -174,7 +131,9 @@ class Catalog:
 def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(str(path))
     try:
-        connection.execute(SCHEMA)
+        if is_earlier(connection):
+            raise EarlierForm
+        connection.execute(schema())
         connection.begin()
         yield connection
         connection.commit()
@@ -197,8 +156,14 @@ def _remove(path: Path) -> None:
 
 
 def _append_run(connection: duckdb.DuckDBPyConnection, record: dict, recorded: float) -> None:
-    values = [record[k] for k in ("run_id", "name", "status", "started", "ended", "error")]
-    connection.execute("insert into run_events values (?, ?, ?, ?, ?, ?, ?)", [*values, recorded])
+    values = [record["run_id"], record["name"], record["status"], record["error"]]
+    times = [_timestamp(record["started"]), _timestamp(record["ended"]), _timestamp(recorded)]
+    connection.execute("insert into run_events values (?, ?, ?, ?, ?, ?, ?)", [*values, *times])
+
+
+def _timestamp(seconds: float | None) -> datetime | None:
+    """Of seconds since 1970, in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def _append_stage(connection: duckdb.DuckDBPyConnection, run_id: str, entry: dict, recorded: float) -> None:
@@ -208,13 +173,15 @@ def _append_stage(connection: duckdb.DuckDBPyConnection, run_id: str, entry: dic
     ).fetchone()
     if known is None:
         values = [entry[k] for k in ("name", "key", "cache_hit", "seconds")]
-        connection.execute("insert into run_stages values (?, ?, ?, ?, ?, ?)", [run_id, *values, recorded])
+        connection.execute(
+            "insert into run_stages values (?, ?, ?, ?, ?, ?)", [run_id, *values, _timestamp(recorded)]
+        )
 
 
 def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> None:
     """Append what an artifact holds, unless it is there: an artifact that was built again has another time."""
     facts, made = artifact.facts, artifact.provenance
-    stamp = {"key": artifact.key, "recorded": made["created"]}
+    stamp = {"key": artifact.key, "recorded": _timestamp(made["created"])}
     if connection.execute(
         "select 1 from artifacts where key = $key and recorded = $recorded", stamp
     ).fetchone():

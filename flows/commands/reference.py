@@ -25,6 +25,7 @@ from flows.commands.settings_reference import (
 )
 from flows.recipes import models_of
 from storage.catalog import Catalog
+from storage.catalog_schema import EXAMPLES
 from storage.home import Home
 from tasks.method import Method, MethodSettings
 from tasks.mixture.laws import LAWS
@@ -118,8 +119,8 @@ def _catalog_page() -> str:
         )
     parts = [
         "# The catalog\n\nTables and views of `catalog.duckdb` in the home; made by `make docs`. Tables are only ever "
-        "appended to; the views `latest_...` hold the latest row of each thing. `recorded` is the time of the row, in "
-        "seconds since 1970; `key` is the artifact that a fact is of. The file is an index: `mixstitch catalog "
+        "appended to; the views `latest_...` hold the latest row of each thing. the views `run_...` name the "
+        "run. The file is an index: `mixstitch catalog "
         "rebuild` writes it anew from manifests and run records.\n"
     ]
     for title, found in (("Tables", tables), ("Views", views)):
@@ -134,6 +135,11 @@ def _catalog_page() -> str:
             header = ("column", "type", "what it is")[: len(rows[0])]
             parts.append(f"### `{name}`\n" + (f"\n{comment}\n" if comment else ""))
             parts.append(markdown_table(header, rows))
+    parts.append(
+        "## Queries\n\nWith DuckDB's own program (`duckdb -readonly .mixstitch/catalog.duckdb`), or from Python: "
+        '`duckdb.connect(".mixstitch/catalog.duckdb", read_only=True).sql(...)`.\n'
+    )
+    parts += [f"{title}:\n\n```sql\n{query}\n```\n" for title, query in EXAMPLES.items()]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import duckdb
 import pytest
 from filelock import FileLock, Timeout
 from typer.testing import CliRunner
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 from flows.commands.app import app
 from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
+from storage.catalog_schema import EXAMPLES
 from storage.run_records import find_record, read_records
 from storage.runs import Run
+from storage.stages import Stage
 from tests.storage.recorded import FACTS, make_run
 
 FACTS_OF_RESULTS = ("metrics", "scores", "mixtures", "utility", "specialisation", "forecast")
@@ -116,12 +119,11 @@ def test_a_wrong_query_is_not_taken_for_a_damaged_file(home, run):
 
 
 def test_a_log_that_a_killed_process_left_does_not_spoil_the_new_catalog(home, run, tmp_path):
-    import duckdb
 
     before = everything(home)
     left = tmp_path / "left.wal"
     connection = duckdb.connect(str(home.catalog))
-    connection.execute("insert into metrics values ('key', 'lost', 1, 1)")
+    connection.execute("insert into metrics values ('key', 'lost', 1, now())")
     shutil.copy(f"{home.catalog}.wal", left)  # as it is between commit and close
     connection.close()
     shutil.copy(left, f"{home.catalog}.wal")
@@ -181,3 +183,50 @@ def test_the_command_says_what_it_could_not_read(home, run):
     assert done.exit_code == 1
     assert f"{home.catalog}: 1 runs, 0 artifacts" in done.stdout
     assert f"{manifest}: cannot be read" in done.stderr
+
+
+def test_a_catalog_of_an_earlier_form_is_made_again(home, run):
+    before = everything(home)
+    home.catalog.unlink()
+    with duckdb.connect(str(home.catalog)) as connection:
+        connection.execute("create table run_events (run_id varchar, started double)")
+    assert repr(everything(home)) == repr(before)
+
+
+def test_times_are_timestamps_and_every_view_by_run_finds_the_run(home, run):
+    query = Catalog(home).query
+    (started,) = query("select started from runs")["started"]
+    assert started.timestamp() == pytest.approx(find_record(home, "latest")["started"], abs=1e-5)
+    for fact in FACTS_OF_RESULTS:
+        assert query(f"select distinct run_id from run_{fact}")["run_id"].tolist() == [run.run_id]
+    said = query("select view_name from duckdb_views() where not internal and comment is null")
+    assert said["view_name"].tolist() == []
+
+
+def test_snapshots_stand_apart_from_the_models(home):
+    run = Run(home, "trial", {})
+    score = {**FACTS["scores"][0], "model": "seed@100"}
+    run.stage(
+        Stage("evaluation", 1, {}, {}, lambda folder: {"scores": [FACTS["scores"][0], score]}, label="x")
+    )
+    query = Catalog(home).query
+    assert query("select model from run_scores")["model"].tolist() == ["seed"]
+    assert query("select model from run_snapshot_scores")["model"].tolist() == ["seed@100"]
+
+
+@pytest.mark.parametrize("asked", EXAMPLES, ids=str)
+def test_the_queries_of_the_reference_find_something(home, asked):
+    scores = [
+        {**FACTS["scores"][0], "model": model, "metric": metric}
+        for model in ("seed", "stitched")
+        for metric in ("acc", "bits_per_byte")
+    ]
+    run = Run(home, "trial", {})
+
+    def build(folder):
+        (folder / "x").touch()
+        return FACTS | {"scores": scores}
+
+    run.stage(Stage("evaluation", 1, {}, {}, build, label="seed"))
+    run.finish("completed")
+    assert len(Catalog(home).query(EXAMPLES[asked])) > 0

@@ -1,0 +1,190 @@
+"""Tables and views of the catalog, with what each and its columns are, and queries to begin with."""
+
+from __future__ import annotations
+
+import duckdb
+
+# table -> what a row is; column -> (type, what it is). Every table ends with `recorded`.
+KEY = {"key": ("varchar", "the artifact that the fact is of")}
+RUN_ID = {"run_id": ("varchar", "the run, as `mixstitch runs` names it")}
+RECORDED = {"recorded": ("timestamp", "when the row was written, UTC")}
+Columns = dict[str, tuple[str, str]]
+TABLES: dict[str, tuple[str, Columns]] = {
+    "run_events": (
+        "A change in a run's life; the view `runs` holds the latest of each.",
+        {
+            **RUN_ID,
+            "name": ("varchar", "of the experiment"),
+            "status": ("varchar", "running, completed, stopped, failed, cancelled or crashed"),
+            "error": ("varchar", "why it failed"),
+            "started": ("timestamp", "UTC"),
+            "ended": ("timestamp", "UTC"),
+        },
+    ),
+    "run_stages": (
+        "A stage that a run used, made by it or found.",
+        {
+            **RUN_ID,
+            "label": ("varchar", "the stage, or <stage>/<name>"),
+            "key": ("varchar", "the artifact"),
+            "cache_hit": ("boolean", "whether it was there already"),
+            "seconds": ("double", "that making it took"),
+        },
+    ),
+    "artifacts": (
+        "A result of a stage.",
+        {
+            "key": ("varchar", "of name, version, settings and inputs of the stage"),
+            "stage": ("varchar", ""),
+            "name": ("varchar", "where the stage has several"),
+            "digest": ("varchar", "of the files"),
+            "folder": ("varchar", "in artifacts/<stage>/"),
+            "seconds": ("double", "that making it took"),
+            "commit": ("varchar", "of the code"),
+        },
+    ),
+    "metrics": (
+        "A number of a stage, such as its tokens, FLOPs or final loss.",
+        {**KEY, "metric": ("varchar", ""), "value": ("double", "")},
+    ),
+    "scores": (
+        "A model's score on a benchmark.",
+        {
+            **KEY,
+            "model": ("varchar", "<model>@<step> is a snapshot on its way"),
+            "task": ("varchar", "the benchmark; heldout:<source> is unseen text"),
+            "metric": ("varchar", ""),
+            "value": ("double", ""),
+            "stderr": ("double", "standard error over items"),
+            "n": ("bigint", "items"),
+        },
+    ),
+    "mixtures": (
+        "A source's part of a mixture.",
+        {
+            **KEY,
+            "mixture": ("varchar", "seed, stitched, or an expert"),
+            "source": ("varchar", ""),
+            "weight": ("double", "share, from 0 to 1"),
+            "tokens": ("bigint", "read"),
+            "epochs": ("double", "of the source, by this mixture alone"),
+        },
+    ),
+    "utility": (
+        "What a source is worth for a benchmark.",
+        {
+            **KEY,
+            "source": ("varchar", ""),
+            "task": ("varchar", ""),
+            "value": ("double", "from 0 to 1"),
+            "stderr": ("double", ""),
+        },
+    ),
+    "specialisation": (
+        "A bound that an expert should keep.",
+        {
+            **KEY,
+            "check": ("varchar", "what is checked"),
+            "subject": ("varchar", "of whom"),
+            "value": ("double", ""),
+            "bound": ("double", ""),
+            "holds": ("boolean", ""),
+        },
+    ),
+    "forecast": (
+        "A forecast of what people will say of a model.",
+        {
+            **KEY,
+            "model": ("varchar", ""),
+            "target": ("varchar", "the rating"),
+            "rating": ("double", ""),
+            "low": ("double", "end of the interval"),
+            "high": ("double", "end of the interval"),
+            "extrapolates": ("boolean", "whether the model lies outside the ones learnt from"),
+            "missing": ("varchar[]", "benchmarks that were not there"),
+        },
+    ),
+}
+LATEST = {  # what names a fact, beside its key
+    "artifacts": (),
+    "metrics": ("metric",),
+    "scores": ("model", "task", "metric"),
+    "mixtures": ("mixture", "source"),
+    "utility": ("source", "task"),
+    "specialisation": ("check", "subject"),
+    "forecast": ("model", "target"),
+}
+SNAPSHOT = "contains(model, '@')"
+EXAMPLES = {
+    "The runs of this home": "select run_id, status, started, ended - started as took from runs order by started",
+    "Scores of the latest run, a column a model": """pivot (
+    select task, metric, model, value from run_scores
+    where run_id = (select run_id from runs order by started desc limit 1)
+) on model using first(value) order by task, metric""",
+    "How a model's score went from run to run": """select r.started, s.value, s.stderr
+from run_scores s join runs r using (run_id)
+where s.model = 'stitched' and s.metric = 'bits_per_byte' order by r.started""",
+    "What each run's seed was trained on": """select run_id, source, weight, tokens, epochs
+from run_mixtures where mixture = 'seed' order by run_id, weight desc""",
+    "Seconds by stage, of what was made": """select split_part(label, '/', 1) as stage, sum(seconds) as seconds
+from run_stages where not cache_hit group by all order by seconds desc""",
+}
+
+
+def is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has tables of a form that is no more."""
+    found = connection.execute(
+        "select table_name, list(column_name || ' ' || lower(data_type) order by column_index) from duckdb_columns() "
+        "where not internal and table_name in (select table_name from duckdb_tables()) group by table_name"
+    ).fetchall()
+    return any(columns != _expected(table) for table, columns in found)
+
+
+def _expected(table: str) -> list[str] | None:
+    if table not in TABLES:
+        return None
+    return [f"{name} {kind}" for name, (kind, _) in (TABLES[table][1] | RECORDED).items()]
+
+
+def schema() -> str:
+    """SQL that makes what is not there."""
+    parts = []
+    for table, (about, columns) in TABLES.items():
+        made = ", ".join(f'"{name}" {kind}' for name, (kind, _) in (columns | RECORDED).items())
+        parts += [f"create table if not exists {table} ({made})", _comment("table", table, about)]
+        parts += [
+            _comment("column", f'{table}."{name}"', said)
+            for name, (_, said) in (columns | RECORDED).items()
+            if said
+        ]
+    # rows are only appended: their order is that of writing, also where the clock was set back
+    parts += _view("runs", "Every run as it is now.", _latest("run_events", ("run_id",)))
+    for table, names in LATEST.items():
+        about = "The latest row of each thing in the table without `latest_`."
+        parts += _view(f"latest_{table}", about, _latest(table, ("key", *names)))
+        if table == "artifacts":
+            continue
+        facts = [name for name in TABLES[table][1] if name != "key"]
+        shown = ", ".join(f'f."{name}"' for name in facts)
+        joined = f"select s.run_id, {shown} from run_stages s join latest_{table} f using (key)"
+        if table == "scores":
+            parts += _view("run_scores", "The scores of each run's models.", f"{joined} where not {SNAPSHOT}")
+            parts += _view(
+                "run_snapshot_scores", "The same of models on their way.", f"{joined} where {SNAPSHOT}"
+            )
+        else:
+            parts += _view(f"run_{table}", "The same by run.", joined)
+    return ";\n".join(parts)
+
+
+def _latest(table: str, names: tuple[str, ...]) -> str:
+    same = ", ".join(f'"{name}"' for name in names)
+    return f"select * from {table} qualify row_number() over (partition by {same} order by rowid desc) = 1"
+
+
+def _view(name: str, about: str, query: str) -> list[str]:
+    return [f"create or replace view {name} as {query}", _comment("view", name, about)]
+
+
+def _comment(kind: str, name: str, text: str) -> str:
+    return f"comment on {kind} {name} is '{text.replace(chr(39), 2 * chr(39))}'"
