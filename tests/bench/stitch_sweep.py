@@ -35,7 +35,16 @@ RATES: dict[str, tuple[float, ...]] = {
 }
 MERGES = ("ties", "dare-linear", "dare-ties")
 DENSITIES = (0.1, 0.2, 0.5, 0.8, 1.0)
-WEIGHTS = (1 / 6, 1 / 3, 1 / 2, 2 / 3, 1.0, 4 / 3)  # 1/3 is 1/n of three experts, TIES' lambda of 1
+WEIGHTS = (
+    1 / 24,
+    1 / 12,
+    1 / 6,
+    1 / 3,
+    1 / 2,
+    2 / 3,
+    1.0,
+    4 / 3,
+)  # 1/3 is 1/n of three experts, a lambda of 1 of TIES
 # The first is 1.25% of the seed's peak, as the paper's; the second the seed's final rate.
 EXPERT_RATES = (3.75e-5, 3e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 EXPERTS = "expert_learning_rate"
