@@ -127,7 +127,12 @@ def _combined(
 ) -> Artifact:
     """The variant's model."""
     rate = variant.learning_rate or training.settings.expert_learning_rate
-    own = {"expert_learning_rate": rate, "freeze_expert_embeddings": False}
+    own = {
+        "expert_learning_rate": rate,
+        "expert_warmup_share": None,
+        "expert_final_share": None,
+        "freeze_expert_embeddings": False,
+    }
     its = replace(training, settings=training.settings.model_copy(update=own))
     if variant.method == DENSE:
         stitch_share = text.joint.facts["budget"] / text.summed.facts["budget"]

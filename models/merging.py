@@ -4,7 +4,7 @@ Both start from the task vectors delta_i = theta_i - theta_seed, taken tensor by
 what is left to the seed: theta = theta_seed + merged delta.
 
     ties         keep the `density` largest of each delta_i, elect a sign per weight by sum_i w_i delta_i, and
-                 average those that have it, weighted by w_i.
+                 average those that have it, scaled by lambda = n w (in the mean itself equal w_i cancel).
     dare-linear  keep each weight of delta_i with probability `density`, scale up what is left, and sum them
                  weighted by w_i.
     dare-ties    as dare-linear, but only what has the elected sign is summed.
@@ -46,7 +46,8 @@ def mergekit_merge(
 ) -> PreTrainedModel:
     """Merge `experts` (name -> causal LM of the seed's architecture) into a copy of `seed`.
 
-    density: share of each expert's changes to keep, in (0, 1]. weight: w_i of every expert; None is 1/n.
+    density: share of each expert's changes to keep, in (0, 1]. weight: w_i of every expert; None is 1/n, which is
+    lambda = 1 of TIES.
     random_seed: of DARE's draws; the global random states are as before afterwards. folder: where the models
     are written for mergekit and removed again, None for the system's temporary folder; it takes as much disk
     as n+2 models.
@@ -66,7 +67,7 @@ def mergekit_merge(
         folders = [place / "seed", *(place / f"expert-{number}" for number in range(len(experts)))]
         for path, model in zip(folders, [seed, *experts.values()], strict=True):
             model.save_pretrained(path)
-        plan = {
+        plan: dict[str, Any] = {
             "merge_method": method,
             "base_model": str(folders[0]),
             "models": [
@@ -76,6 +77,8 @@ def mergekit_merge(
             "dtype": "float32",
             "out_dtype": str(seed.dtype).removeprefix("torch."),
         }
+        if method == "ties":
+            plan["parameters"] = {"lambda": weight * len(experts)}
         _run(plan, place, random_seed, type(seed).__name__)
         merged = copy.deepcopy(seed)
         merged.load_state_dict(load_causal_lm(place / "merged").state_dict())

@@ -129,9 +129,24 @@ class EnsembleConfig(WholeModelsConfig):
 
 
 class RoutedConfig(WholeModelsConfig):
-    """Configuration of `RoutedForCausalLM`; see `CombinedConfig`."""
+    """Configuration of `RoutedForCausalLM`; see `CombinedConfig`.
+
+    prefix_tokens: so many first tokens of a text decide who predicts what follows; None: every token decides anew.
+    longest_prefix: while training, the router reads from prefix_tokens to so many first tokens.
+    """
 
     model_type = "expert-routing"
+
+    prefix_tokens: int | None = None
+    longest_prefix: int = 256
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.prefix_tokens is not None and not 1 <= self.prefix_tokens <= self.longest_prefix:
+            raise ValueError(
+                f"prefix_tokens is {self.prefix_tokens} and longest_prefix {self.longest_prefix}; allowed: 1 or more, "
+                "and a longest_prefix of at least prefix_tokens"
+            )
 
 
 class UpcycledConfig(CombinedConfig):

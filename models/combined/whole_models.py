@@ -31,13 +31,16 @@ class WholeModelsForCausalLM(CombinedForCausalLM):
         self.settle()
 
     @classmethod
-    def from_models(cls, seed: PreTrainedModel, experts: Mapping[str, PreTrainedModel]) -> Self:
+    def from_models(
+        cls, seed: PreTrainedModel, experts: Mapping[str, PreTrainedModel], **options: Any
+    ) -> Self:
         """Combine copies of `seed` and `experts` (name -> causal LM), leaving all of them untouched.
 
+        `options` are those of the kind's configuration.
         The result is on the seed's device and in its dtype, in evaluation mode. Uses no random numbers.
         Raises ValueError as `models.combined.members.config_of` does.
         """
-        model = cls.on_meta(config_of(cls.config_class, seed, experts), seed)
+        model = cls.on_meta(config_of(cls.config_class, seed, experts, **options), seed)
         model.members = nn.ModuleList([copy.deepcopy(member) for member in [seed, *experts.values()]])
         model.add_trained_weights(device=seed.device, dtype=seed.dtype)
         model.settle()

@@ -11,7 +11,7 @@ from tasks.mixture.methods.unimax import unimax
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
-from tasks.stitching.stitch_loop import GATES, stitch_training
+from tasks.stitching.stitch_loop import rates_of, stitch_training
 from tasks.training.given import check_fits, checked_config
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
@@ -185,9 +185,10 @@ def _job(
 ) -> TrainingJob:
     from tasks.sources.tokenization import token_dtype
 
-    assert way.learning_rate is not None
-    stitches = way.settings if isinstance(way.settings, StitchSettings) else None
-    training = way.training if stitches is None else stitch_training(stitches, way.training)
+    assert isinstance(way.settings, StitchSettings | TrainedSettings)
+    rates, training = rates_of(way.settings), way.training
+    if isinstance(way.settings, StitchSettings):
+        training = stitch_training(way.settings, training)
     return TrainingJob(
         model=str(start),
         out=str(out),
@@ -196,11 +197,12 @@ def _job(
         token_dtype=token_dtype(len(tokenizer)).str,
         plan=plan,
         used={},
-        learning_rate=way.learning_rate,
+        learning_rate=rates.learning_rate,
         name=way.name,
         random_seed=training.random_seed,
         settings=training.settings.model_dump(mode="json"),
-        rate_scales={} if stitches is None else {GATES: stitches.gate_rate_scale},
+        rate_scales=dict(rates.scales),
+        near_identity=rates.near_identity,
     )
 
 

@@ -35,8 +35,24 @@ class StitchSettings(BaseModel):
     gate_rate_scale: float = Field(
         1.0, gt=0, le=1000, description="Learning rate of the gates as a multiple of the projections'."
     )
-    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm up linearly.")
+    warmup_share: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Share of the stitches' steps that warm up linearly; 2/7 in the paper.",
+    )
+    final_share: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Cosine decay of the stitches ends at this share of the peak; .01 in the paper.",
+    )
     weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay of the stitches.")
+    decay_towards: Literal["identity", "zero"] = Field(
+        "identity",
+        description="What weight decay pulls the projections to: the identity, which they start as, or zero. Gates "
+        "start at zero, and are pulled there.",
+    )
 
 
 class StitchingSettings(StitchSettings):

@@ -14,12 +14,12 @@ from tasks.stage import Progress, stage_task
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
-from tasks.stitching.stitch_loop import GATES, stitch_training
+from tasks.stitching.stitch_loop import rates_of, stitch_training
 from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 5
+VERSION = 6
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")
@@ -98,10 +98,9 @@ def run_stitch_training(
 
     training: as `stitch_training` gives it.
     """
-    rates = Rates(settings.learning_rate, {GATES: settings.gate_rate_scale})
     start = folder / "progress" / "start"
     stitched.save_pretrained(start)
-    return run_training(folder, report, str(start), "stitched", training, rates, data, lineage)
+    return run_training(folder, report, str(start), "stitched", training, rates_of(settings), data, lineage)
 
 
 def load_members(lineage: Lineage) -> tuple[Any, dict[str, Any]]:
@@ -133,7 +132,7 @@ def compose_models(
     rates: Rates | None = None
     if composition.is_trained:
         assert isinstance(settings, TrainedSettings) and settings.learning_rate is not None
-        rates = Rates(settings.learning_rate)
+        rates = rates_of(settings)
         identity |= training.identity(rates.learning_rate)
         inputs |= data.inputs
 

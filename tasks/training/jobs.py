@@ -34,8 +34,8 @@ class TrainingJob:
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
-    rate_scales: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as they are.
-    snapshots: folder for as many snapshots as the settings say; None: no snapshots.
+    rate_scales, near_identity: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as
+    they are. snapshots: folder for as many snapshots as the settings say; None: no snapshots.
     """
 
     model: str
@@ -51,6 +51,7 @@ class TrainingJob:
     settings: dict
     limits: dict[str, int] = field(default_factory=dict)
     rate_scales: dict[str, float] = field(default_factory=dict)
+    near_identity: tuple[str, ...] = ()
     freeze_embeddings: bool = False
     snapshots: str | None = None
 
@@ -112,7 +113,16 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
     progress = Path(job.progress)
     steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
-        model, order, settings, job.learning_rate, job.random_seed, progress, report, job.rate_scales, steps
+        model,
+        order,
+        settings,
+        job.learning_rate,
+        job.random_seed,
+        progress,
+        report,
+        job.rate_scales,
+        steps,
+        job.near_identity,
     )
     if PartialState().is_main_process:
         model.save_pretrained(job.out)

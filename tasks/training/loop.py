@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,27 +57,45 @@ def learning_rate_at(step: int, num_steps: int, peak: float, settings: TrainingS
 
 
 def make_optimizer(
-    model: torch.nn.Module, settings: TrainingSettings, rate_scales: Mapping[str, float] | None = None
+    model: torch.nn.Module,
+    settings: TrainingSettings,
+    rate_scales: Mapping[str, float] | None = None,
+    near_identity: Sequence[str] = (),
 ) -> torch.optim.AdamW:
     """AdamW over what requires a gradient, with weight decay on matrices only.
 
     rate_scales: end of a weight's name -> what its learning rate is multiplied by; each group holds its `scale`.
+    near_identity: ends of the names of (.., d, d) weights that decay towards the identity instead of zero; AdamW
+    leaves the decay of their groups, `identity_decay`, to `pull_to_identity`.
     """
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[float, float, float], list[torch.nn.Parameter]] = {}
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             scale = next((s for end, s in (rate_scales or {}).items() if name.endswith(end)), 1.0)
             decay = settings.weight_decay if weight.ndim >= 2 else 0.0
-            groups.setdefault((scale, decay), []).append(weight)
+            to_identity = name.endswith(tuple(near_identity))
+            decays = (0.0, decay) if to_identity else (decay, 0.0)
+            groups.setdefault((scale, *decays), []).append(weight)
     return torch.optim.AdamW(
         [
-            {"params": weights, "scale": scale, "weight_decay": decay}
-            for (scale, decay), weights in groups.items()
+            {"params": weights, "scale": scale, "weight_decay": to_zero, "identity_decay": to_identity}
+            for (scale, to_zero, to_identity), weights in groups.items()
         ],
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         fused=True,
     )
+
+
+@torch.no_grad()
+def pull_to_identity(groups: Sequence[Mapping[str, Any]]) -> None:
+    """One step's decoupled weight decay of groups with `identity_decay`: W <- W - rate * decay * (W - I)."""
+    for group in groups:
+        pull = group["lr"] * group["identity_decay"]
+        if pull:
+            for weight in group["params"]:
+                weight.mul_(1 - pull)
+                weight.diagonal(dim1=-2, dim2=-1).add_(pull)
 
 
 def train(
@@ -90,10 +108,12 @@ def train(
     report: StepReport,
     rate_scales: Mapping[str, float] | None = None,
     snapshot_steps: Collection[int] = (),
+    near_identity: Sequence[str] = (),
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
-    rate_scales: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept under `progress`.
+    rate_scales, near_identity: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept
+    under `progress`.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
     a second, and the same rows are appended to progress/steps.jsonl. Raises FloatingPointError where the loss
     is no longer finite.
@@ -110,7 +130,9 @@ def train(
             f"training.processes is {settings.processes} but {accelerator.num_processes} were launched"
         )
     model.train()
-    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings, rate_scales))
+    wrapped, optimizer = accelerator.prepare(
+        model, make_optimizer(model, settings, rate_scales, near_identity)
+    )
     bare: Any = accelerator.unwrap_model(wrapped)
     trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
     if accelerator.is_main_process:
@@ -140,6 +162,7 @@ def train(
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
+                    pull_to_identity(optimizer.param_groups)  # as AdamW does, before its own step
                 optimizer.step()
                 optimizer.zero_grad()
             loss_sum += loss.detach() * (micro / share)

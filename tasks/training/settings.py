@@ -64,7 +64,19 @@ class TrainingSettings(BaseModel):
         None, ge=1, description="Sequences in one forward pass of one process; empty: the whole share."
     )
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate of the seed.")
-    expert_learning_rate: float = Field(2e-3, gt=0, le=1, description="Peak learning rate of the experts.")
+    expert_learning_rate: float = Field(
+        2e-3,
+        gt=0,
+        le=1,
+        description="Peak learning rate of the experts. Branch-Train-Stitch goes on from the seed's final one (1.25% "
+        "of its peak), without warm-up, over 200B tokens an expert; short runs need more.",
+    )
+    expert_warmup_share: float | None = Field(
+        None, ge=0, lt=1, description="Share of the experts' steps that warm up; empty: warmup_share."
+    )
+    expert_final_share: float | None = Field(
+        None, ge=0, le=1, description="Where the experts' cosine decay ends; empty: final_share."
+    )
     freeze_expert_embeddings: bool = Field(
         False,
         description="Whether experts keep the seed's token embeddings and output head: they gain less, and all of "
@@ -101,6 +113,11 @@ class TrainingSettings(BaseModel):
                 f"micro_batch_size {self.micro_batch_size} does not divide the {share} sequences of a process"
             )
         return self
+
+    def of_experts(self) -> "TrainingSettings":
+        """The same with the experts' schedule."""
+        own = {"warmup_share": self.expert_warmup_share, "final_share": self.expert_final_share}
+        return self.model_copy(update={name: share for name, share in own.items() if share is not None})
 
     @property
     def tokens_per_step(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
@@ -172,7 +173,8 @@ def train_expert(
     label: for one of several of this name; empty: the name.
     """
     label = label or name
-    progress, settings = Progress(run, f"expert/{label}"), training.settings
+    progress, settings = Progress(run, f"expert/{label}"), training.settings.of_experts()
+    training = replace(training, settings=settings)
     rates = Rates(settings.expert_learning_rate, freeze_embeddings=settings.freeze_expert_embeddings)
     identity = {"name": name, **training.identity(rates.learning_rate), **data.extra_identity}
     if rates.freeze_embeddings:

@@ -43,6 +43,8 @@ def training_identity(
             "parallel_experts",
             "learning_rate",
             "expert_learning_rate",
+            "expert_warmup_share",
+            "expert_final_share",
             "freeze_expert_embeddings",
             "snapshots",
         },
@@ -101,12 +103,13 @@ class Training:
 class Rates:
     """How fast which weights of a run train.
 
-    learning_rate: at its peak. scales: as of `make_optimizer`. freeze_embeddings: token embeddings and output head
-    do not train.
+    learning_rate: at its peak. scales: of its `rate_scales`, and near_identity: as of `make_optimizer`.
+    freeze_embeddings: token embeddings and output head do not train.
     """
 
     learning_rate: float
     scales: Mapping[str, float] = field(default_factory=dict)
+    near_identity: tuple[str, ...] = ()
     freeze_embeddings: bool = False
 
 
@@ -145,6 +148,7 @@ def run_training(
             settings=training.settings.model_dump(mode="json"),
             limits=dict(data.limits or {}),
             rate_scales=dict(rates.scales),
+            near_identity=rates.near_identity,
             freeze_embeddings=rates.freeze_embeddings,
             snapshots=str(folder / SNAPSHOTS) if training.keep_snapshots else None,
         ),

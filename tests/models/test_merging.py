@@ -45,6 +45,14 @@ def test_density_one_sums_or_averages_the_changes(vectors):
     torch.testing.assert_close(doubled.model.norm.weight.detach() - 1, 2 * mean, atol=1e-5, rtol=0)
 
 
+def test_the_weight_of_ties_scales_what_it_adds(vectors):
+    """The paper's lambda is n w: 1 unless given, here 2 * 0.75."""
+    seed, experts = vectors
+    merged = mergekit_merge("ties", seed, experts, density=0.25, weight=0.75)
+    change = merged.model.norm.weight.detach() - 1
+    torch.testing.assert_close(change, 1.5 * torch.tensor(TIES), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["dare_linear", "dare_ties"])
 def test_dare_is_drawn_by_its_seed(name, tiny_llama):
     seed, experts = tiny_llama(0), {"a": tiny_llama(1), "b": tiny_llama(2)}

@@ -13,8 +13,15 @@ SEED, AVERAGE = "seed", "average"
 FIRST_EXPERT = "first-expert"
 STITCHED, DENSE = "stitched", "dense"
 METHODS = (*COMPOSITIONS_BY_NAME, STITCHED, DENSE)
-# The best of three each in tests/bench/stitch_sweep.py, whose seed no duel uses; btx-sampled takes btx-soft's.
-OWN_RATES = {"routing": 3e-2, "btx-soft": 1e-3, "btx-sampled": 1e-3, "dense": 4e-3}
+# By tests/bench/stitch_sweep.py, whose seed no duel uses; btx-sampled takes btx-soft's, and routing token-routing's.
+OWN_RATES = {
+    "routing": 3e-2,
+    "token-routing": 3e-2,
+    "btx-soft": 1e-3,
+    "btx-sampled": 1e-3,
+    "bam": 1e-3,
+    "dense": 4e-3,
+}
 FIRST = StitchSettings(num_stitches=4, learning_rate=1e-3)
 
 
@@ -91,7 +98,8 @@ class Variant(BaseModel):
 def default_variants() -> tuple[Variant, ...]:
     """Training-free merges, ensembles, routers, mixtures of experts, dense training, and stitches."""
     others = (
-        "soup", "ties", "dare-ties", "btm", "routing", "btx-soft", "btx-sampled", "bam-adapters",
+        "soup", "ties", "dare-ties", "btm", "routing", "token-routing", "btx-soft", "btx-sampled", "bam",
+        "bam-adapters",
     )  # fmt: skip
     all_to_hub = FIRST.model_copy(update={"layout": "experts-into-hub"})
     return (

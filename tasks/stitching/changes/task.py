@@ -16,7 +16,7 @@ from tasks.training.estimates import config_of_artifact, training_headline
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Training, TrainingData
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")
@@ -72,6 +72,7 @@ def add_expert(
         "expert": expert,
         **training.identity(settings.learning_rate),
         "gate_rate_scale": settings.gate_rate_scale,
+        "decay_towards": settings.decay_towards,
         **data.extra_identity,
     }
 

@@ -19,6 +19,7 @@ from tasks.stitching.compositions import (
     soup,
     task_arithmetic,
     ties,
+    token_routing,
 )
 from tasks.stitching.compositions.composition import Composition
 

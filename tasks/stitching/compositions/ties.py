@@ -18,7 +18,7 @@ COMPOSITION = Composition(
     title="TIES",
     line="largest weight changes, those of the elected sign averaged",
     paper="Yadav et al. 2023, arXiv 2306.01708, algorithm 1",
-    equation="theta = theta_seed + mean by w_i of those d_i with sign(d_i) = sign(sum_j w_j d_j); "
+    equation="theta = theta_seed + n w * mean of those d_i with sign(d_i) = sign(sum_j d_j); "
     "d_i keeps the largest of theta_i - theta_seed",
     build=merged_by("ties"),
 )

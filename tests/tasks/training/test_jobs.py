@@ -67,3 +67,18 @@ def test_a_rate_scale_scales_the_first_step(job, scale, moved):
     name = "model.layers.0.self_attn.q_proj.weight"
     before, after = (dict(models.load_causal_lm(m).named_parameters())[name] for m in (one.model, one.out))
     assert (after - before).abs().max().item() == pytest.approx(moved * 1e-2, rel=0.02)
+
+
+def test_a_weight_near_the_identity_decays_towards_it(job):
+    # In one step the two differ by what decay adds: rate * decay, .01 * .5, on the diagonal.
+    jobs = {
+        ends: job(f"near-{ends}", weight_decay=0.5, warmup_share=0.0) for ends in ("q_proj.weight", "none")
+    }
+    trained = {}
+    for ends, one in jobs.items():
+        one.plan["text"] //= 4
+        run_job(replace(one, near_identity=(ends,)), lambda row: None)
+        trained[ends] = dict(models.load_causal_lm(one.out).named_parameters())
+    for name, weight in trained["none"].items():
+        added = 0.005 * torch.eye(32) if name.endswith("q_proj.weight") else torch.zeros_like(weight)
+        torch.testing.assert_close(trained["q_proj.weight"][name] - weight, added, atol=1e-7, rtol=0)

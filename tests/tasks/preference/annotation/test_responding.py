@@ -58,7 +58,7 @@ def plainly(model: Any, tokenizer: Any, prompt: str, new_tokens: int) -> list[in
     return said
 
 
-@pytest.mark.parametrize("kind", ["dense", "stitched", "btm", "routing", "btx-sampled", "bam"])
+@pytest.mark.parametrize("kind", ["dense", "stitched", "btm", "token-routing", "btx-sampled", "bam"])
 def test_responses_are_those_of_a_plain_loop(kind: str, tokenizer: Any) -> None:
     model = made(kind, len(tokenizer))
     expected = [tokenizer.decode(plainly(model, tokenizer, prompt, 9)) for prompt in PROMPTS]

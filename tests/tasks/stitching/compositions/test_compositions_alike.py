@@ -10,7 +10,8 @@ from models import load_causal_lm
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 TRAINED = {name: composition for name, composition in COMPOSITIONS_BY_NAME.items() if composition.is_trained}
-ONE_OF_A_KIND = ("soup", "dare-ties", "btm", "routing", "btx-sampled", "bam-adapters")
+ONE_OF_A_KIND = ("soup", "dare-ties", "btm", "routing", "token-routing", "btx-sampled", "bam-adapters")
+OPTIONS = {"routing": {"prefix_tokens": 3, "longest_prefix": 3}}  # texts here are short
 
 
 @pytest.fixture
@@ -20,7 +21,8 @@ def build(tiny_llama, off_their_start):
     def compose(name: str, tie_embeddings: bool = False):
         seed, code, math = (tiny_llama(number, 3, tie_embeddings) for number in range(3))
         seed.generation_config.eos_token_id = 96
-        return off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"code": code, "math": math}))
+        experts = {"code": code, "math": math}
+        return off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, experts, **OPTIONS.get(name, {})))
 
     return compose
 
@@ -57,7 +59,8 @@ def test_every_architecture_combines_exactly(name, architecture, tiny_of, off_th
     copies = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": seed})
     expected = expected_logits(name, seed(input_ids).logits)
     torch.testing.assert_close(copies(input_ids).logits, expected, atol=1e-5, rtol=0)
-    model = off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert}))
+    options = OPTIONS.get(name, {})
+    model = off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert}, **options))
     whole = model(input_ids, use_cache=False).logits
     cache, parts = None, []
     for part in input_ids.split([6, 1, 3], dim=1):
@@ -176,6 +179,7 @@ def test_training_lowers_the_loss_and_moves_only_what_trains(name, tiny_llama, t
 
 WHAT_TRAINS = {
     "routing": ("router",),
+    "token-routing": ("router",),
     "bam-adapters": ("router", "adapters"),
 }
 

@@ -28,7 +28,7 @@ def requests_of(kind, arguments):
     ]
 
 
-@pytest.mark.parametrize("name", ["btm", "routing", "btx-sampled", "bam-adapters"])
+@pytest.mark.parametrize("name", ["btm", "routing", "token-routing", "btx-sampled", "bam-adapters"])
 @torch.no_grad()
 def test_scores_and_generates_in_process(name, tiny_llama, off_their_start, letters):
     seed, a, b = (tiny_llama(number, 2) for number in range(3))
