@@ -27,7 +27,7 @@ LEVEL = 0.05
 class Study:
     """The evidence on rated models and the forecast for unrated ones, as the report reads it.
 
-    pairs: see `association.pairs.pair_table`; predictive: see `association.structure.predictive_benchmarks`.
+    pairs: see `association.pairs.GuardedPairs`; predictive: see `association.structure.predictive_benchmarks`.
     validation: see `validating.validate`, with the column scheme. left_out: the method's forecast of each rated model,
     with the columns of `validating.Validation.cells` and scheme. rows, models: see `table_forecast.TableForecast`.
     about: counts, method, confidence, what the forecast is made of. refused: claims that the counts do not carry, in
@@ -95,6 +95,7 @@ def study(
             "benchmarks": data.benchmarks,
             "targets": data.targets,
             "limits": fits.limits,
+            "guard": correlations.guard,
             "summary": {scheme: part.summary() for scheme, part in found},
             "weights": {} if forecast is None else forecast.weights,
             "fell_back": {} if forecast is None else forecast.fell_back,

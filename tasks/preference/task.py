@@ -12,7 +12,7 @@ from storage.unrecorded import AnyRun
 from tasks.preference.settings import PreferenceSettings
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 5
+VERSION = 6
 STUDY_SECONDS = 5.0
 
 
