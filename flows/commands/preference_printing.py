@@ -83,12 +83,14 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
 
 def print_fits(found: Fits, written: list[str]) -> None:
     """By scheme the methods' summary, and each category of the first method."""
+    from tasks.preference.engine.intervals import coverage_words
+
     for scheme, validation in found.validations.items():
         table = Table(
             title=f"{scheme}: {len(found.data.models)} models, {len(found.data.benchmarks)} benchmarks"
         )
         table.add_column("method", no_wrap=True)
-        for name in ("median RMSE", "over best baseline", "median ratio", "worst ratio", "coverage"):
+        for name in ("median RMSE", "over best baseline", "median ratio", "worst ratio", "intervals hold"):
             table.add_column(name, justify="right")
         for row in validation.summary():
             cover = "–" if row["coverage"] is None else f"{row['coverage']:.1%} of {row['intervals']}"
@@ -105,7 +107,7 @@ def print_fits(found: Fits, written: list[str]) -> None:
         part = validation.table[validation.table["method"] == first]
         detail = Table(title=f"{scheme}, {first} by category")
         detail.add_column("category", overflow="fold")
-        for name in ("n", "RMSE", "interval", "baseline", "its RMSE", "ratio", "coverage"):
+        for name in ("n", "RMSE", "interval", "baseline", "its RMSE", "ratio", "intervals hold"):
             detail.add_column(name, justify="right")
         for row in part.itertuples():
             detail.add_row(
@@ -119,6 +121,8 @@ def print_fits(found: Fits, written: list[str]) -> None:
                 "–" if row.coverage != row.coverage else f"{row.coverage:.0%}",
             )
         show(detail)
+        chosen = validation.summary()[0]
+        say(coverage_words(validation.confidence, chosen["coverage"], chosen["intervals"]))
     _print_words(found.refused, found.notes, written)
 
 
@@ -136,6 +140,7 @@ def print_forecast(found: TableForecast) -> None:
     show(table)
     if len(found.rows) > MOST_ROWS:
         say(f"{len(found.rows) - MOST_ROWS} more rows: --json")
+    say(found.coverage["words"])
     _print_words(found.refused, found.notes)
 
 
