@@ -37,9 +37,10 @@ def coverage_words(confidence: float, held: float | None, count: int) -> str:
         if held is None
         else f"measured: {held:.0%} of {count} left-out ratings are held"
     )
+    most = guaranteed(confidence)
     return (
-        f"{confidence:.0%} intervals are CV+: theory guarantees at most {guaranteed(confidence):.0%} (1 - 2 alpha), less "
-        f"with folds of several models or where errors choose the method, as in auto; {measured}."
+        f"{confidence:.0%} intervals are CV+: theory guarantees at most {most:.0%} (1 - 2 alpha), less with folds of "
+        f"several models or where errors choose the method, as in auto; {measured}."
     )
 
 

@@ -58,7 +58,7 @@ def write_samples(
         for number, (bits, size) in enumerate(told):
             outputs = json.dumps({"nats": bits * math.log(2), "tokens": 5, "bytes": size})
             rows.append([f"heldout:{source}", str(number), "bits_per_byte", bits / size, outputs])
-    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"])
+    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"]).assign(target="")
     frame.to_parquet(folder / "samples.parquet", index=False)
 
 
