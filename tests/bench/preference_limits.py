@@ -1,4 +1,4 @@
-"""What tables of ratings allow a forecast at all, other ways that were tried on them, and claims of unrelated figures."""
+"""What tables of ratings allow a forecast, other ways that were tried on them, and claims of unrelated figures."""
 
 from __future__ import annotations
 
