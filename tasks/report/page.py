@@ -94,7 +94,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
     scores = {name: read_scores(a.path, a.facts["scores"]) for name, a in data.scores.items()}
     headline = findings.headline_metrics(data.tasks, scores)
     chance = _chance(data)
-    forecast = Study.load(data.forecast.path)
+    left_out = data.forecast.facts["left_out"]
     kept = findings.kept_gains(scores, data.domains, data.combined)
     return {
         "title": data.title,
@@ -105,10 +105,12 @@ def page_context(data: ReportData) -> dict[str, Any]:
         **_training(data),
         **_scores(data, scores, headline, chance, kept),
         **_gates(data),
-        "preference": preference_tables.study_view(forecast),
+        "preference": None if left_out else preference_tables.study_view(Study.load(data.forecast.path)),
+        "preference_left_out": f"{left_out[:1].upper()}{left_out[1:]}.",
+        "preference_level": f"{data.forecast.facts['confidence']:.0%}",
         "programmatic": _programmatic(data),
         "holds_at": f"{LEVEL:g}".lstrip("0"),
-        **_headline(data, scores, headline, chance, kept, forecast),
+        **_headline(data, scores, headline, chance, kept),
         "environment": provenance_tables.environment_rows(data.artifacts),
         "keys": provenance_tables.key_rows(data.artifacts),
     }
@@ -120,7 +122,6 @@ def _headline(
     headline: Mapping[str, str],
     chance: Mapping[str, float],
     kept: list[findings.Kept],
-    forecast: Study,
 ) -> dict[str, Any]:
     means = findings.benchmark_means(data.tasks, headline, scores, chance)
     last = data.combined[-1] if data.combined else ""
@@ -135,7 +136,7 @@ def _headline(
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_benchmarks(means),
             words.on_specialisation(data.specialisation.facts["specialisation"], kept),
-            words.on_preference(data.forecast.facts["forecast"], forecast.about["confidence"]),
+            words.on_preference(data.forecast.facts["forecast"], data.forecast.facts["confidence"]),
         ],
         "figures": [
             (compact(cost.tokens), "tokens trained on"),
