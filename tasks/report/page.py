@@ -27,6 +27,7 @@ from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.dots import draw_dots, score_words
 from tasks.report.pictures.losses import draw_losses, read_curve
 from tasks.report.run_results import RunResults
+from tasks.report.smallness import too_small
 from tasks.report.templating import page_environment, page_style
 from tasks.report.token_text import coloured
 
@@ -132,6 +133,7 @@ def _headline(
     return {
         "asked": words.asked(data.corpus.facts["sources"], data.tasks, experts, budget),
         "answer": [
+            *filter(None, [too_small(_steps(data), headline, scores)]),
             _on_mixture(data),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_benchmarks(means),
@@ -147,6 +149,12 @@ def _headline(
         "mean_row": score_tables.mean_row(means, scores) if means else None,
         "left_out": means.left_out if means else [],
     }
+
+
+def _steps(data: ReportData) -> dict[str, int]:
+    """Optimiser steps of each model that was trained."""
+    told = {name: artifact.facts.get("metrics", {}) for name, artifact in data.models.items()}
+    return {name: int(metrics["steps"]) for name, metrics in told.items() if "steps" in metrics}
 
 
 def _on_mixture(data: ReportData) -> str:
