@@ -154,10 +154,12 @@ def forecast_rows(
         }
         for row in records(rows)
     ]
-    blank = dict.fromkeys(("target", "rating", "low", "high"))
-    told += [
-        {"model": model, **blank, "extrapolates": False, "missing": names}
-        for model, names in lacking.items()
-        if model not in far
-    ]
+    told += not_forecast({model: names for model, names in lacking.items() if model not in far})
     return sorted(told, key=lambda row: row["model"])
+
+
+def not_forecast(lacking: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """The rows of models without a forecast, in order."""
+    blank = dict.fromkeys(("target", "rating", "low", "high"))
+    rows = [{"model": name, **blank, "extrapolates": False, "missing": lacking[name]} for name in lacking]
+    return sorted(rows, key=lambda row: row["model"])

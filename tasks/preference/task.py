@@ -51,22 +51,21 @@ def forecast_preference(
         import pandas as pd
 
         from tasks.preference.public_table import read_table
-        from tasks.preference.run_models import forecast_rows, left_out_words, with_run
-        from tasks.preference.study import study
-        from tasks.preference.table_forecast import MODEL_COLUMNS, ROW_COLUMNS
+        from tasks.preference.run_models import forecast_rows, left_out_words, not_forecast, with_run
 
         table = read_table(settings.table)
         rows = pd.DataFrame([row for artifact in scores.values() for row in artifact.facts["scores"]])
         joined = with_run(rows, table, settings)
         facts = {"confidence": settings.confidence, "left_out": ""}
         if not joined.own.unrated:
-            none = (pd.DataFrame(columns=columns) for columns in (ROW_COLUMNS, MODEL_COLUMNS))
             return {
                 **facts,
-                "forecast": forecast_rows(joined.lacking, *none),
+                "forecast": not_forecast(joined.lacking),
                 "notes": list(joined.own.notes),
                 "left_out": left_out_words(table, settings),
             }
+        from tasks.preference.study import study
+
         progress.say("fitting and validating")
         about = {
             "table": Path(table.figures.name).name,
