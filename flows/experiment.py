@@ -116,7 +116,8 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
 
     models |= combined
     snapshots = evaluate_snapshots(run, models, corpus, e.evaluation)
-    forecast = forecast_preference(run, e.preference, scores | snapshots)
+    known_tasks = None if e.evaluation.lm_eval_tasks else list(corpus.facts["tasks"])
+    forecast = forecast_preference(run, e.preference, scores | snapshots, known_tasks)
     responses, programmatic = rated_by_rules(run, e, models, corpus, scores | snapshots)
     results = RunResults(
         title=e.name,

@@ -1,21 +1,17 @@
-"""Two runs side by side: what was asked differently, and what came of it."""
+"""Two run records side by side: what was asked differently, and which mixtures came of it."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from storage.home import Home
 from storage.runs import summarise
 
 
-def compare_runs(home: Home, first: dict, second: dict) -> dict[str, Any]:
-    """{"first", "second", "settings": [...], "scores": [...], "weights": [...]} of two run records.
+def compare_records(home: Home, first: dict, second: dict) -> dict[str, Any]:
+    """{"first", "second", "settings": [...], "weights": [...]} of two run records.
 
-    settings: {setting, first, second} where they differ. scores: {model, task, metric, first, second,
-    difference, stderr} for scores that both have; stderr is that of the difference as if the two were
-    independent, which is too wide where both were scored on the same items. weights: {mixture, source, first,
-    second}.
+    settings: {setting, first, second} where they differ. weights: {mixture, source, first, second}.
     """
     one, other = summarise(home, first), summarise(home, second)
     settings = [
@@ -23,33 +19,11 @@ def compare_runs(home: Home, first: dict, second: dict) -> dict[str, Any]:
         for name, a, b in _paired(_flat(first["experiment"]), _flat(second["experiment"]))
         if a != b
     ]
-    scores = []
-    theirs = {(s["model"], s["task"], s["metric"]): s for s in other.scores}
-    for score in one.scores:
-        match = theirs.get((score["model"], score["task"], score["metric"]))
-        if match is None:
-            continue
-        errors = (score["stderr"], match["stderr"])
-        scores.append(
-            {
-                **{name: score[name] for name in ("model", "task", "metric")},
-                "first": score["value"],
-                "second": match["value"],
-                "difference": match["value"] - score["value"],
-                "stderr": None if None in errors else math.hypot(*errors),
-            }
-        )
     weights = [
         {"mixture": mixture, "source": source, "first": a, "second": b}
         for (mixture, source), a, b in _paired(_weights(one.mixtures), _weights(other.mixtures))
     ]
-    return {
-        "first": one.run_id,
-        "second": other.run_id,
-        "settings": settings,
-        "scores": scores,
-        "weights": weights,
-    }
+    return {"first": one.run_id, "second": other.run_id, "settings": settings, "weights": weights}
 
 
 def _weights(mixtures: dict[str, dict]) -> dict[tuple[str, str], float]:

@@ -126,10 +126,10 @@ def report(
 
 @app.command()
 def compare(first: RunName, second: RunName, json: AsJson = False) -> None:
-    """Compare the scores and settings of two runs."""
+    """Compare two runs: how far their scores differ, paired over the items of both, and what was asked differently."""
     from flows.commands.printing import print_comparison
-    from storage.comparison import compare_runs
     from storage.run_records import find_record
+    from tasks.report.run_comparison import compare_runs
 
     home = open_home()
     print_comparison(compare_runs(home, find_record(home, first), find_record(home, second)), json)

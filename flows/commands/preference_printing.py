@@ -25,21 +25,23 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
     say(
         f"{told['models']} models, {told['benchmarks']} benchmarks, {told['targets']} categories; unrelated figures "
         f"reach |r| = {told['null_abs_r_quantiles']['0.95']:.2f} once in 20 pairs and "
-        f"{told['abs_r_needed_for_all_pairs']:.2f} once in 20 such tables"
+        f"{told['abs_r_needed_for_all_pairs']:.2f} once in 20 tables of as many pairs"
     )
+    say(found.guard["words"])
     table = Table(title="benchmarks by mean Pearson r over the categories")
     table.add_column("benchmark", overflow="fold")
-    for name in ("fewest models", "mean r", "interval", "rank", "rank from", "to"):
+    for name in ("fewest models", "mean r", "interval", "rank", "rank from", "to", "p over all"):
         table.add_column(name, justify="right")
-    for row in found.predictive.itertuples():
+    for row in found.predictive.to_dict("records"):
         table.add_row(
-            str(row.benchmark),
-            str(row.n),
-            f"{row.mean_r:.2f}",
-            f"{row.low:.2f} to {row.high:.2f}",
-            f"{row.rank:.0f}",
-            f"{row.rank_low:.0f}",
-            f"{row.rank_high:.0f}",
+            str(row["benchmark"]),
+            str(row["n"]),
+            f"{row['mean_r']:.2f}",
+            f"{row['low']:.2f} to {row['high']:.2f}",
+            f"{row['rank']:.0f}",
+            f"{row['rank_low']:.0f}",
+            f"{row['rank_high']:.0f}",
+            number(row["p_family_wise"], 3),
         )
     show(table)
     for removed, words in (
@@ -49,14 +51,10 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
         part = found.pairs[(found.pairs["removed"] == removed) & (found.pairs["statistic"] == "pearson")]
         if len(part):
             held = int((part["p_family_wise"] <= told["level"]).sum())
-            lower = int((part["q"] <= told["level"]).sum())
-            say(
-                f"Pearson r {words}: {held} of {len(part)} pairs hold over all pairs together, {lower} at a false "
-                f"discovery rate of {told['level']:g}"
-            )
+            say(f"Pearson r {words}: {held} of {len(part)} pairs hold over all tests together")
     signs = Table(title="categories: sign of their correlations")
     signs.add_column("category", overflow="fold")
-    for name in ("fewest models", "benchmarks with r > 0", "mean r", "p of mean r"):
+    for name in ("fewest models", "benchmarks with r > 0", "mean r", "p over all"):
         signs.add_column(name, justify="right")
     for category in found.by_target.to_dict("records"):
         signs.add_row(
@@ -64,13 +62,13 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
             str(category["models"]),
             f"{category['share_positive']:.0%}",
             number(category["mean_r"], 2),
-            number(category["p_sign"], 3),
+            number(category["p_family_wise"], 3),
         )
     show(signs)
     spectrum = found.spectrum
     say(
         f"components of the correlations above chance: {spectrum['above_chance']} (rank at most "
-        f"{spectrum['rank_ceiling']})"
+        f"{spectrum['rank_ceiling']}; none is counted where no test holds)"
     )
     if found.communities is not None:
         sizes: dict[int, int] = {}
@@ -85,12 +83,14 @@ def print_correlations(found: Correlations, written: list[str]) -> None:
 
 def print_fits(found: Fits, written: list[str]) -> None:
     """By scheme the methods' summary, and each category of the first method."""
+    from tasks.preference.engine.intervals import coverage_words
+
     for scheme, validation in found.validations.items():
         table = Table(
             title=f"{scheme}: {len(found.data.models)} models, {len(found.data.benchmarks)} benchmarks"
         )
         table.add_column("method", no_wrap=True)
-        for name in ("median RMSE", "over best baseline", "median ratio", "worst ratio", "coverage"):
+        for name in ("median RMSE", "over best baseline", "median ratio", "worst ratio", "intervals hold"):
             table.add_column(name, justify="right")
         for row in validation.summary():
             cover = "–" if row["coverage"] is None else f"{row['coverage']:.1%} of {row['intervals']}"
@@ -107,7 +107,7 @@ def print_fits(found: Fits, written: list[str]) -> None:
         part = validation.table[validation.table["method"] == first]
         detail = Table(title=f"{scheme}, {first} by category")
         detail.add_column("category", overflow="fold")
-        for name in ("n", "RMSE", "interval", "baseline", "its RMSE", "ratio", "coverage"):
+        for name in ("n", "RMSE", "interval", "baseline", "its RMSE", "ratio", "intervals hold"):
             detail.add_column(name, justify="right")
         for row in part.itertuples():
             detail.add_row(
@@ -121,6 +121,8 @@ def print_fits(found: Fits, written: list[str]) -> None:
                 "–" if row.coverage != row.coverage else f"{row.coverage:.0%}",
             )
         show(detail)
+        chosen = validation.summary()[0]
+        say(coverage_words(validation.confidence, chosen["coverage"], chosen["intervals"]))
     _print_words(found.refused, found.notes, written)
 
 
@@ -138,6 +140,7 @@ def print_forecast(found: TableForecast) -> None:
     show(table)
     if len(found.rows) > MOST_ROWS:
         say(f"{len(found.rows) - MOST_ROWS} more rows: --json")
+    say(found.coverage["words"])
     _print_words(found.refused, found.notes)
 
 

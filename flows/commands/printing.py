@@ -15,7 +15,7 @@ from tasks.duels.mixtures.settings import MEASURES
 from tasks.duels.stitches.settings import AVERAGE
 from tasks.evaluation.metrics import best_models, headline
 from tasks.evaluation.snapshot_names import without_snapshots
-from tasks.report.formatting import with_interval
+from tasks.report.formatting import with_error, with_interval
 
 NO_RATING = "no human rating for"
 GROUPED_FROM = 16  # results of a stage that a plan lists one by one
@@ -172,8 +172,22 @@ def print_comparison(compared: dict[str, Any], as_json: bool) -> None:
         print_json(compared)
         return
     print(f"first  {compared['first']}\nsecond {compared['second']}")
-    for part in ("settings", "scores", "weights"):
-        show_rows(part, compared[part])
+    for sentence in compared["summary"]:
+        say(sentence)
+    show_rows("settings that differ", compared["settings"])
+    show_rows(
+        "scores",
+        [
+            {
+                **{name: row[name] for name in ("model", "task", "metric", "first", "second")},
+                "second - first": with_error(row["difference"], row["stderr"]),
+                **{name: row[name] for name in ("paired", "n", "beyond_chance")},
+            }
+            for row in compared["scores"]
+            if row["beyond_chance"] is not None
+        ],
+    )
+    show_rows("weights", compared["weights"])
 
 
 def print_plan(planned: dict[str, Any], as_json: bool) -> None:

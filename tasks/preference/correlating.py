@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from tasks.preference.association.guard import in_words, limits, refused_claims
-from tasks.preference.association.pairs import pair_table
+from tasks.preference.association.pairs import GuardedPairs, guarded_pairs
 from tasks.preference.association.structure import (
     Communities,
     communities,
@@ -25,11 +25,11 @@ from tasks.tables.reading import Source
 
 @dataclass(frozen=True)
 class Correlations:
-    """pairs: see `association.pairs.pair_table`; predictive: see `association.structure.predictive_benchmarks`.
+    """pairs: see `association.pairs.GuardedPairs`; predictive: see `association.structure.predictive_benchmarks`.
 
-    by_target: of each category benchmarks, models (fewest of a pair), share_positive, mean_r, and p_sign, the
-    two-sided permutation p of mean_r over all its benchmarks. limits: what the number of models allows; refused:
-    claims that it does not carry, each with the number needed.
+    by_target: see `association.structure.signs_by_target`. Both have two-sided p of their mean r over permuted models,
+    and p_family_wise. guard: what the family-wise p are over, and how often anything holds among unrelated figures.
+    limits: what the number of models allows; refused: claims that it does not carry, each with the number needed.
     """
 
     pairs: pd.DataFrame
@@ -37,6 +37,7 @@ class Correlations:
     by_target: pd.DataFrame
     spectrum: dict[str, Any]
     communities: Communities | None
+    guard: dict[str, Any]
     limits: dict[str, Any]
     refused: list[dict[str, Any]]
     models: list[str]
@@ -47,6 +48,7 @@ class Correlations:
         return {
             "models": self.models,
             "near_names": [{"scores": a, "ratings": b} for a, b in self.near],
+            "guard": self.guard,
             "limits": self.limits,
             "refused": [*({**claim, "words": in_words(claim)} for claim in self.refused)],
             "pairs": records(self.pairs),
@@ -91,21 +93,55 @@ def correlate_pair(
 ) -> Correlations:
     """`correlate` on tables that are joined already."""
     refused = refused_claims(data, level, confidence)
+    tested = guarded_pairs(data, permutations, random_seed, overall)
     predictive, groups = predictive_benchmarks(data, random_seed, confidence), communities(data, random_seed)
     refused += refused_by_resampling(len(data.models), predictive, groups)
-    table = pair_table(data, permutations, random_seed, overall)
-    table = table.sort_values(["removed", "benchmark", "target", "statistic"], ignore_index=True)
+    table = tested.pairs.sort_values(["removed", "benchmark", "target", "statistic"], ignore_index=True)
+    sides = tested.benchmarks, tested.targets
+    holds = int(sum((part["p_family_wise"] <= level).sum() for part in (table, *sides)))
     return Correlations(
         pairs=table,
-        predictive=predictive,
-        by_target=signs_by_target(data, permutations, random_seed),
-        spectrum=spectrum(data, random_seed),
+        predictive=predictive.merge(sides[0].rename(columns={"name": "benchmark"}), on="benchmark"),
+        by_target=signs_by_target(data).merge(sides[1].rename(columns={"name": "target"}), on="target"),
+        spectrum=_guarded(spectrum(data, random_seed), holds),
         communities=groups,
+        guard=_guard(tested, level, holds),
         limits=limits(data, level),
         refused=refused,
         models=data.models,
         near=data.near,
         notes=[*data.notes, *_notes(data, table)],
+    )
+
+
+def _guarded(told: dict[str, Any], holds: int) -> dict[str, Any]:
+    """Components are counted only where the guard lets anything be said: unrelated figures have none."""
+    return told if holds else {**told, "above_chance": 0}
+
+
+def _guard(tested: GuardedPairs, level: float, holds: int) -> dict[str, Any]:
+    parts = [name for name in dict.fromkeys(tested.pairs["removed"]) if name]
+    told = {
+        "tests": tested.count,
+        "hold": holds,
+        "orders": tested.orders,
+        "all_orders": tested.exact,
+        "level": level,
+        "removed": parts,
+    }
+    return {**told, "words": guard_words(told)}
+
+
+def guard_words(told: Mapping[str, Any]) -> str:
+    """What the guard covers, in two sentences."""
+    parts = told["removed"]
+    ways = f", as they are and without {' or '.join(parts)}" if parts else ""
+    nearly = " (nearly, as p without a part are approximate)" if parts else ""
+    return (
+        f"{told['hold']} of {told['tests']} tests hold under one guard over all of them: every benchmark with every "
+        f"category by Pearson, Spearman and Kendall{ways}, and the mean r of each benchmark and category. Among "
+        f"unrelated figures any test holds in at most {told['level']:.0%} of such tables{nearly}. Intervals are of "
+        "each alone."
     )
 
 

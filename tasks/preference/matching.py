@@ -65,7 +65,7 @@ def match_scores(
     errors = found.copy()
     notes: list[str] = []
     for benchmark in benchmarks:
-        tasks = _tasks_for(benchmark, sorted(scores["task"].unique()), names)
+        tasks = tasks_for(benchmark, sorted(scores["task"].unique()), names)
         if len(tasks) > 1:
             notes.append(f"Tasks {tasks} all look like {benchmark}: none was used; say which in `names`.")
         if len(tasks) != 1:
@@ -131,7 +131,8 @@ def _check(scores: pd.DataFrame) -> None:
             )
 
 
-def _tasks_for(benchmark: str, tasks: list[str], names: dict[str, str]) -> list[str]:
+def tasks_for(benchmark: str, tasks: list[str], names: dict[str, str]) -> list[str]:
+    """The tasks that are taken for a benchmark, by `names` or by their own."""
     named = [task for task in tasks if names.get(task) == benchmark]
     if named:
         return named

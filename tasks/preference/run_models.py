@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tasks.evaluation.snapshot_names import trained_model
-from tasks.preference.matching import match_scores
+from tasks.preference.matching import match_scores, tasks_for
 from tasks.preference.public_table import PublicTable
 from tasks.preference.records import records
 from tasks.preference.settings import PreferenceSettings
@@ -52,7 +53,7 @@ def public_models(table: PublicTable, settings: PreferenceSettings, without: Col
         own = {settings.rating: values[settings.rating], f"{settings.rating}_se": errors}
         rated = values[settings.rating].notna()
         ratings = pd.DataFrame(own)[rated].rename_axis("model").reset_index()
-    wanted = settings.benchmarks or [str(name) for name in values if name != settings.rating]
+    wanted = _wanted(table, settings)
     scores = values[wanted].rename_axis("model").reset_index()
     about = figures.about.rename_axis("model").reset_index() if len(figures.about.columns) else None
     if about is not None and "date" in about:
@@ -116,6 +117,23 @@ def with_run(scores: pd.DataFrame, table: PublicTable, settings: PreferenceSetti
     return WithRun(public, data, lacking)
 
 
+def left_out_words(table: PublicTable, settings: PreferenceSettings) -> str:
+    """Why there is no study: said where no task of a run is a benchmark of the table."""
+    named = ", ".join(_wanted(table, settings))
+    return f"the study was left out: no task of the run is a benchmark of {Path(table.figures.name).name} ({named})"
+
+
+def any_usable(table: PublicTable, settings: PreferenceSettings, tasks: Collection[str]) -> bool:
+    """Whether one of the tasks is taken for a benchmark of the table; of their metrics nothing is asked."""
+    wanted = _wanted(table, settings)
+    names = {task: name for task, name in settings.names.items() if name in wanted}
+    return any(len(tasks_for(benchmark, sorted(tasks), names)) == 1 for benchmark in wanted)
+
+
+def _wanted(table: PublicTable, settings: PreferenceSettings) -> list[str]:
+    return settings.benchmarks or [str(name) for name in table.figures.values if name != settings.rating]
+
+
 def forecast_rows(
     lacking: Mapping[str, list[str]], rows: pd.DataFrame, models: pd.DataFrame
 ) -> list[dict[str, Any]]:
@@ -136,10 +154,12 @@ def forecast_rows(
         }
         for row in records(rows)
     ]
-    blank = dict.fromkeys(("target", "rating", "low", "high"))
-    told += [
-        {"model": model, **blank, "extrapolates": False, "missing": names}
-        for model, names in lacking.items()
-        if model not in far
-    ]
+    told += not_forecast({model: names for model, names in lacking.items() if model not in far})
     return sorted(told, key=lambda row: row["model"])
+
+
+def not_forecast(lacking: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """The rows of models without a forecast, in order."""
+    blank = dict.fromkeys(("target", "rating", "low", "high"))
+    rows = [{"model": name, **blank, "extrapolates": False, "missing": lacking[name]} for name in lacking]
+    return sorted(rows, key=lambda row: row["model"])

@@ -13,6 +13,7 @@ import pandas as pd
 from tasks.preference.association.guard import in_words
 from tasks.preference.correlating import correlate_pair
 from tasks.preference.engine.folds import schemes_possible
+from tasks.preference.engine.intervals import coverage_words
 from tasks.preference.rating_fit import fit_pair
 from tasks.preference.records import plain_value
 from tasks.preference.settings import PreferenceSettings
@@ -27,7 +28,7 @@ LEVEL = 0.05
 class Study:
     """The evidence on rated models and the forecast for unrated ones, as the report reads it.
 
-    pairs: see `association.pairs.pair_table`; predictive: see `association.structure.predictive_benchmarks`.
+    pairs: see `association.pairs.GuardedPairs`; predictive: see `association.structure.predictive_benchmarks`.
     validation: see `validating.validate`, with the column scheme. left_out: the method's forecast of each rated model,
     with the columns of `validating.Validation.cells` and scheme. rows, models: see `table_forecast.TableForecast`.
     about: counts, method, confidence, what the forecast is made of. refused: claims that the counts do not carry, in
@@ -74,6 +75,7 @@ def study(
     fits = fit_pair(data, [method], schemes_possible(data), confidence, seed)
     forecast = forecast_pair(new, method, confidence, data) if new is not None and new.unrated else None
     found = fits.validations.items()
+    first = next(row for row in next(iter(fits.validations.values())).summary() if row["method"] == method)
     cells = [part.cells[part.cells["method"] == method].assign(scheme=scheme) for scheme, part in found]
     notes = [
         *(new.notes if new else []),
@@ -95,6 +97,8 @@ def study(
             "benchmarks": data.benchmarks,
             "targets": data.targets,
             "limits": fits.limits,
+            "guard": correlations.guard,
+            "coverage": coverage_words(confidence, first["coverage"], first["intervals"]),
             "summary": {scheme: part.summary() for scheme, part in found},
             "weights": {} if forecast is None else forecast.weights,
             "fell_back": {} if forecast is None else forecast.fell_back,

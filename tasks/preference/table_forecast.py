@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from tasks.preference.association.guard import in_words, limits, refused_claims
-from tasks.preference.engine.folds import Fold
+from tasks.preference.engine.folds import MIN_TRAINING, Fold
 from tasks.preference.engine.gaussian import fit_normal, standardised
-from tasks.preference.engine.intervals import intervals, models_needed
+from tasks.preference.engine.intervals import coverage_words, guaranteed, intervals, models_needed
 from tasks.preference.engine.level import STRENGTHS
-from tasks.preference.engine.predicting import METHODS, Array, predict
+from tasks.preference.engine.linear import inner_folds
+from tasks.preference.engine.predicting import CALIBRATION_FOLDS, METHODS, Array, predict
 from tasks.preference.records import records
 from tasks.preference.sheets.joining import Paired, pair
 from tasks.preference.validating import training
@@ -32,12 +33,13 @@ class TableForecast:
 
     models: one row a model: how many benchmarks it has of all; leverage (`_leverages`) against the largest among
     the rated ones; the benchmarks on which it lies outside of them; extrapolates. weights: of what `auto` mixed.
-    fell_back: category -> baseline that took over.
+    coverage: see `measured_coverage`. fell_back: category -> baseline that took over.
     """
 
     rows: pd.DataFrame
     models: pd.DataFrame
     weights: dict[str, float]
+    coverage: dict[str, Any]
     fell_back: dict[str, str]
     method: str
     confidence: float
@@ -53,6 +55,7 @@ class TableForecast:
             "forecast": records(self.rows),
             "models": records(self.models),
             "weights": self.weights,
+            "coverage": self.coverage,
             "fell_back": self.fell_back,
             "near_names": [{"scores": a, "ratings": b} for a, b in self.near],
             "limits": self.limits,
@@ -128,6 +131,7 @@ def forecast_pair(
         rows=rows,
         models=about,
         weights=found.weights,
+        coverage=measured_coverage(behind, method, confidence),
         fell_back={target: name for target, name in fell_back.items() if name},
         method=method,
         confidence=confidence,
@@ -136,6 +140,33 @@ def forecast_pair(
         near=data.near,
         notes=[*data.notes, *_notes(rows, about, confidence, len(data.models), fell_back)],
     )
+
+
+def measured_coverage(data: Paired, method: str, confidence: float) -> dict[str, Any]:
+    """What such intervals promise, and how many ratings they hold of families left out in at most ten folds."""
+    families = np.unique(data.families, return_inverse=True)[1]
+    fold_of = inner_folds(families, CALIBRATION_FOLDS)
+    everyone = np.ones(len(data.unrated), bool)
+    held = count = 0
+    for number in range(int(fold_of.max()) + 1):
+        test = fold_of == number
+        if (~test).sum() < MIN_TRAINING:
+            continue
+        train = training(data, Fold(~test, test, everyone), families)
+        found = predict([method], train, data.scores[test], data.log_params[test])[method]
+        low, high = intervals(found, train.ratings, confidence)
+        truth = data.ratings[test]
+        told = np.isfinite(high - low) & np.isfinite(truth)
+        count += int(told.sum())
+        held += int(((low <= truth) & (truth <= high))[told].sum())
+    share = held / count if count else None
+    return {
+        "nominal": confidence,
+        "guaranteed": guaranteed(confidence),
+        "measured": share,
+        "ratings": count,
+        "words": coverage_words(confidence, share, count),
+    }
 
 
 def _with_nudges(data: Paired) -> tuple[Array, Array, NDArray[np.intp]]:

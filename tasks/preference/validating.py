@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.preference.engine.folds import Fold, folds_of, scheme_named
-from tasks.preference.engine.intervals import intervals
+from tasks.preference.engine.intervals import guaranteed, intervals
 from tasks.preference.engine.predicting import BASELINES, METHODS, Array, Groups, Training, predict
 from tasks.preference.engine.resampled_errors import rmse_interval, rmse_ratio_interval
 from tasks.preference.sheets.joining import Paired, pair
@@ -37,7 +37,7 @@ class Validation:
     confidence: float
 
     def summary(self) -> list[dict[str, Any]]:
-        """By method: medians over categories, the worst category, and the coverage pooled over categories.
+        """By method: medians over categories, the worst category, coverage pooled over categories, and guaranteed.
 
         As in `table`, over the cells that all methods predicted.
         """
@@ -61,6 +61,7 @@ class Validation:
                     "worst_ratio": float(worst["ratio"]),
                     "worst_target": worst["target"],
                     "coverage": float(cells["covered"].mean()) if len(cells) else None,
+                    "guaranteed": guaranteed(self.confidence),
                     "intervals": len(cells),
                     "infinite_intervals": len(mine) - len(cells),
                 }

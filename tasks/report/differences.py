@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +82,16 @@ def difference(first: Score, second: Score) -> Difference:
     stderr = math.hypot(first.stderr or 0, second.stderr or 0) if known else None
     sizes = [s.n for s in (first, second) if s.n]
     return Difference(first.value - second.value, stderr, False, min(sizes) if sizes else None)
+
+
+def not_zero(gain: Difference) -> float | None:
+    """The error of a difference of two models; where no item told them apart, as if half an item of n + 1 had.
+
+    sqrt(d / n) with d = 1/2 / (n + 1), the mean of Jeffreys' posterior of the share of items that do.
+    """
+    if gain.stderr == 0 and gain.n:
+        return math.sqrt(0.5 / (gain.n + 1) / gain.n)
+    return gain.stderr
 
 
 def summed(parts: Sequence[Difference]) -> Difference:
@@ -165,11 +174,11 @@ def _read_influences(path: Path) -> Samples:
     import pandas as pd
 
     found: Samples = {}
-    frame = pd.read_parquet(path, columns=["task", "metric", "item", "value"])
+    frame = pd.read_parquet(path, columns=["task", "metric", "item", "value", "target"])
     for (task, metric), part in frame.groupby(["task", "metric"], sort=False):
         values = part["value"].to_numpy(float)
         mean = float(values.mean())
-        found[str(task), str(metric)] = (mean, _names(task, part), values - mean)
+        found[str(task), str(metric)] = (mean, _names(task, part["item"], part["target"]), values - mean)
     documents = pd.read_parquet(
         path, columns=["task", "item", "outputs"], filters=[("metric", "==", "bits_per_byte")]
     )
@@ -180,12 +189,13 @@ def _read_influences(path: Path) -> Samples:
         sizes = np.array([output["bytes"] for output in outputs], dtype=float)
         value = float(bits.sum() / sizes.sum())
         influences = (bits - value * sizes) / sizes.mean()
-        found[str(task), "bits_per_byte"] = (value, _names(task, part), influences)
+        found[str(task), "bits_per_byte"] = (value, _names(task, part["item"], sizes), influences)
     return found
 
 
-def _names(task: object, part: Any) -> tuple[str, ...]:
-    return tuple(f"{task}/{item}" for item in part["item"])
+def _names(task: object, items: Iterable[object], answers: Iterable[object]) -> tuple[str, ...]:
+    """What two scores must share to be paired: items by name, with their right answers or the sizes of documents."""
+    return tuple(f"{task}/{item}/{answer}" for item, answer in zip(items, answers, strict=True))
 
 
 def chance_levels(folder: Path, tasks: Mapping[str, dict]) -> dict[str, float]:

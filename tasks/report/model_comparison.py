@@ -13,7 +13,7 @@ import numpy as np
 
 from tasks.evaluation.metrics import BITS_PER_BYTE
 from tasks.evaluation.standard_errors import share_interval
-from tasks.report.differences import Difference, Score, chance_levels, difference, read_scores
+from tasks.report.differences import Score, chance_levels, difference, not_zero, read_scores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
@@ -110,23 +110,13 @@ def gains_on_first(
         gains = {key: difference(by_model[name][key], by_model[first][key]) for key in shared}
         alike = all(gain.value == 0 and gain.stderr == 0 for gain in gains.values())
         for (task, metric), gain in gains.items():
-            stderr = gain.stderr if alike else _not_zero(gain)
+            stderr = gain.stderr if alike else not_zero(gain)
             low, high = _normal(gain.value, stderr)
             told = {"model": name, "against": first, "task": task, "metric": metric, "difference": gain.value}
             found.append(
                 {**told, "stderr": stderr, "low": low, "high": high, "paired": gain.paired, "n": gain.n}
             )
     return found
-
-
-def _not_zero(gain: Difference) -> float | None:
-    """The error of a difference of two models; where no item told them apart, as if half an item of n + 1 had.
-
-    sqrt(d / n) with d = 1/2 / (n + 1), the mean of Jeffreys' posterior of the share of items that do.
-    """
-    if gain.stderr == 0 and gain.n:
-        return math.sqrt(0.5 / (gain.n + 1) / gain.n)
-    return gain.stderr
 
 
 def _normal(value: float, stderr: float | None) -> tuple[float | None, float | None]:

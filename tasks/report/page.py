@@ -27,6 +27,7 @@ from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.losses import draw_losses
 from tasks.report.run_figures import curves_of, score_pictures
 from tasks.report.run_results import RunResults
+from tasks.report.smallness import too_small
 from tasks.report.templating import page_environment, page_style
 from tasks.report.token_text import coloured
 
@@ -94,7 +95,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
     scores = {name: read_scores(a.path, a.facts["scores"]) for name, a in data.scores.items()}
     headline = findings.headline_metrics(data.tasks, scores)
     chance = _chance(data)
-    forecast = Study.load(data.forecast.path)
+    left_out = data.forecast.facts["left_out"]
     kept = findings.kept_gains(scores, data.domains, data.combined)
     return {
         "title": data.title,
@@ -105,10 +106,12 @@ def page_context(data: ReportData) -> dict[str, Any]:
         **_training(data),
         **_scores(data, scores, headline, chance, kept),
         **_gates(data),
-        "preference": preference_tables.study_view(forecast),
+        "preference": None if left_out else preference_tables.study_view(Study.load(data.forecast.path)),
+        "preference_left_out": f"{left_out[:1].upper()}{left_out[1:]}.",
+        "preference_level": f"{data.forecast.facts['confidence']:.0%}",
         "programmatic": _programmatic(data),
         "holds_at": f"{LEVEL:g}".lstrip("0"),
-        **_headline(data, scores, headline, chance, kept, forecast),
+        **_headline(data, scores, headline, chance, kept),
         "environment": provenance_tables.environment_rows(data.artifacts),
         "keys": provenance_tables.key_rows(data.artifacts),
     }
@@ -120,7 +123,6 @@ def _headline(
     headline: Mapping[str, str],
     chance: Mapping[str, float],
     kept: list[findings.Kept],
-    forecast: Study,
 ) -> dict[str, Any]:
     means = findings.benchmark_means(data.tasks, headline, scores, chance)
     last = data.combined[-1] if data.combined else ""
@@ -131,11 +133,12 @@ def _headline(
     return {
         "asked": words.asked(data.corpus.facts["sources"], data.tasks, experts, budget),
         "answer": [
+            *filter(None, [too_small(_steps(data), headline, scores)]),
             _on_mixture(data),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_benchmarks(means),
             words.on_specialisation(data.specialisation.facts["specialisation"], kept),
-            words.on_preference(data.forecast.facts["forecast"], forecast.about["confidence"]),
+            words.on_preference(data.forecast.facts["forecast"], data.forecast.facts["confidence"]),
         ],
         "figures": [
             (compact(cost.tokens), "tokens trained on"),
@@ -146,6 +149,12 @@ def _headline(
         "mean_row": score_tables.mean_row(means, scores) if means else None,
         "left_out": means.left_out if means else [],
     }
+
+
+def _steps(data: ReportData) -> dict[str, int]:
+    """Optimiser steps of each model that was trained."""
+    told = {name: artifact.facts.get("metrics", {}) for name, artifact in data.models.items()}
+    return {name: int(metrics["steps"]) for name, metrics in told.items() if "steps" in metrics}
 
 
 def _on_mixture(data: ReportData) -> str:

@@ -215,7 +215,7 @@ def _correlations(found: Study) -> list[tuple[str, Picture]]:
 
 
 def _predictive(found: Study) -> Picture | None:
-    """Benchmarks by their mean correlation with the categories, those that hold over all pairs marked."""
+    """Benchmarks by their mean correlation with the categories, those that hold over all tests marked."""
     part = found.pairs[(found.pairs["statistic"] == "pearson") & (found.pairs["removed"] == "")]
     holding = set(part.loc[part["p_family_wise"] <= LEVEL, "benchmark"])
     dots = [

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.evaluation.snapshot_names import without_snapshots
+from tasks.preference.engine.intervals import guaranteed
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
 from tasks.report.formatting import compact, fixed, listed, with_error
@@ -147,7 +148,8 @@ def on_preference(forecast: Sequence[Mapping[str, Any]], confidence: float) -> s
     low, high = (math.nan if best[end] is None else best[end] for end in ("low", "high"))
     sentence = (
         f"The {best['model']} model has the highest forecast of {best['target']}, "
-        f"{between(best['rating'], low, high)} ({confidence:.0%} interval)"
+        f"{between(best['rating'], low, high)} ({confidence:.0%} interval; theory guarantees at most "
+        f"{guaranteed(confidence):.0%})"
     )
     overlapping = [
         row["model"]

@@ -37,7 +37,7 @@ def limits(data: Paired, level: float = 0.05) -> dict[str, Any]:
         "fewest_models_of_a_pair": int(both.min()),
         "rank_ceiling": min(n - 1, p, targets),
         "smallest_exact_p": smallest_exact_p(n),
-        "smallest_exact_p_after_removing_one_part": smallest_exact_p(n - 1),
+        "smallest_p_after_removing_one_part": smallest_exact_p(n - 1),
         "level": level,
         "null_abs_r_quantiles": {str(q): pearson_null_quantile(n, q) for q in LEVELS},
         "chance_of_abs_r_above_0.9": chance_above(0.9, n),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import permutations as all_orders
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from tasks.preference.association.pair_groups import FEWEST_OF_A_PAIR
 from tasks.preference.sheets.joining import Paired
 
 Array = NDArray[np.float64]
@@ -26,7 +26,6 @@ DRAWS = 200
 MOST_CLUSTERS = 8
 METHOD = "average linkage on 1 - r"
 STABLE = 0.6
-MOST_SIGN_DRAWS = 1000
 
 
 def pairwise_pearson(x: Array, y: Array, weights: Array | None = None) -> Array:
@@ -145,7 +144,7 @@ def predictive_benchmarks(
     behind a correlation), mean_r, low, high, rank, rank_low, rank_high (of the mean among benchmarks).
     """
     rng = np.random.default_rng([random_seed, 13])
-    observed = _mean_r(pairwise_pearson(data.scores, data.ratings))
+    observed = _mean_r(_told(data))
     errors = np.nan_to_num(data.rating_errors)
     drawn = []
     for weights in family_weights(data.families, resamples, rng):
@@ -159,11 +158,10 @@ def predictive_benchmarks(
         low[enough], high[enough] = np.nanquantile(means[:, enough], tail, axis=0)
     ranks = pd.DataFrame(-means).rank(axis=1).to_numpy()
     rank_low, rank_high = np.nanquantile(np.where(np.isfinite(means), ranks, np.nan)[:, :], tail, axis=0)
-    counts = np.isfinite(data.scores).T.astype(int) @ np.isfinite(data.ratings).astype(int)
     frame = pd.DataFrame(
         {
             "benchmark": data.benchmarks,
-            "n": counts.min(1),
+            "n": _counts(data).min(1),
             "mean_r": observed,
             "low": low,
             "high": high,
@@ -175,28 +173,13 @@ def predictive_benchmarks(
     return frame.sort_values("mean_r", ascending=False, na_position="last", ignore_index=True)
 
 
-def signs_by_target(data: Paired, permutations: int, random_seed: int) -> pd.DataFrame:
-    """Of each category: share of benchmarks with r > 0, mean r, and its p over permuted models (all n! for n <= 5).
+def signs_by_target(data: Paired) -> pd.DataFrame:
+    """Of each category: benchmarks and fewest models of a pair, share of benchmarks with r > 0, and mean r.
 
-    Both are NaN where no correlation is defined.
+    mean r is NaN where no correlation is defined. Pairs count from FEWEST_OF_A_PAIR models on.
     """
-    n = len(data.models)
-    observed = pairwise_pearson(data.scores, data.ratings)
-    mean = _mean_r(observed.T)
-    exact = n <= 5
-    rng = np.random.default_rng([random_seed, 14])
-    orders = (
-        [list(order) for order in all_orders(range(n))]
-        if exact
-        else [rng.permutation(n) for _ in range(min(permutations, MOST_SIGN_DRAWS))]
-    )
-    reached = np.zeros(len(mean))
-    for order in orders:
-        drawn = _mean_r(pairwise_pearson(data.scores, data.ratings[order]).T)
-        reached += np.abs(np.nan_to_num(drawn)) >= np.abs(mean) - 1e-9
-    extra = 0 if exact else 1
-    p = (reached + extra) / (len(orders) + extra)
-    counts = np.isfinite(data.scores).T.astype(int) @ np.isfinite(data.ratings).astype(int)
+    observed = _told(data)
+    counts = _counts(data)
     known = np.isfinite(observed)
     return pd.DataFrame(
         {
@@ -204,10 +187,19 @@ def signs_by_target(data: Paired, permutations: int, random_seed: int) -> pd.Dat
             "benchmarks": known.sum(0),
             "models": counts.min(0),
             "share_positive": (observed > 0).sum(0) / np.maximum(known.sum(0), 1),
-            "mean_r": mean,
-            "p_sign": np.where(np.isfinite(mean), p, np.nan),
+            "mean_r": _mean_r(observed.T),
         }
     )
+
+
+def _told(data: Paired) -> Array:
+    """r (p, T) of the pairs that are tested too."""
+    r = pairwise_pearson(data.scores, data.ratings)
+    return np.where(_counts(data) >= FEWEST_OF_A_PAIR, r, np.nan)
+
+
+def _counts(data: Paired) -> NDArray[np.intp]:
+    return np.isfinite(data.scores).T.astype(int) @ np.isfinite(data.ratings).astype(int)
 
 
 def refused_by_resampling(

@@ -25,9 +25,9 @@ LEVELS = tuple(np.arange(0.1, 1.0, 0.1))
 
 
 def draw_correlations(pairs: pd.DataFrame, statistic: str = "pearson", removed: str = "") -> Figure:
-    """Categories by benchmarks, both in the order of an average-linkage tree; a dot: holds over all pairs at LEVEL.
+    """Categories by benchmarks, both in the order of an average-linkage tree; a dot: holds over all tests at LEVEL.
 
-    pairs: see `association.pairs.pair_table`. More than 24 benchmarks are spread over several panels, so that each
+    pairs: see `association.pairs.GuardedPairs`. More than 24 benchmarks are spread over several panels, so that each
     label can be read. Raises ValueError where no pair is of that kind.
     """
     part = pairs[(pairs["statistic"] == statistic) & (pairs["removed"] == removed)]

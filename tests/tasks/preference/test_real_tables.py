@@ -52,7 +52,7 @@ def test_three_sizes_agree_in_sign_and_carry_no_claim(shared_data: Path) -> None
     )
     assert len(found.by_target) == 27
     assert (found.by_target["share_positive"] > 0.5).all()
-    assert (found.by_target["p_sign"] >= 1 / 6).all()
+    assert (found.by_target["p"] >= 1 / 6).all()
     assert (found.pairs["p_family_wise"] >= 1 / 3).all()
     assert {claim["needed"] for claim in found.refused} >= {5, 8, 10}
 

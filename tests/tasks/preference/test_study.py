@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from storage.home import Home
+from storage.planned import PlannedRun
 from storage.stages import Stage
 from storage.unrecorded import UnrecordedRun
 from tasks.preference.public_table import BUNDLED, read_table
@@ -64,6 +66,28 @@ def test_without_ratings_by_category_the_table_s_rating_is_forecast(tmp_path: Pa
     assert found.rows["model"].tolist() == ["seed", "stitched"]
     assert found.about["lacking"] == {"other": ["b0"], "seed": [], "stitched": []}
     assert str(tmp_path) not in json.dumps(found.about["table"])
+
+
+def test_a_run_without_a_benchmark_of_the_table_is_not_studied_and_says_why(tmp_path: Path) -> None:
+    table, _ = files(tmp_path)
+    settings = PreferenceSettings(table=table, benchmarks=["b0"], **FAST)
+    _, artifact = staged(tmp_path / "out", settings)
+    why = "the study was left out: no task of the run is a benchmark of public.csv (b0)"
+    assert artifact.facts["left_out"] == why
+    assert {(row["rating"], tuple(row["missing"])) for row in artifact.facts["forecast"]} == {(None, ("b0",))}
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("tasks", "seconds"), [(["chess"], 0.0), (["chess", "b0"], 10.0), (None, 10.0)])
+def test_a_plan_prices_the_study_only_where_a_task_may_be_a_benchmark(
+    tmp_path: Path, home: Home, tasks: list[str] | None, seconds: float
+) -> None:
+    table, _ = files(tmp_path)
+    settings = PreferenceSettings(table=table, benchmarks=["b0"], **FAST)
+    run = PlannedRun(home)
+    forecast_preference.fn(run, settings, {}, tasks)
+    assert run.stages[0].cost.seconds == seconds
+    assert ("left out" in run.bases()[0]) == (seconds == 0)
 
 
 def test_with_ratings_every_model_has_a_profile_with_intervals(tmp_path: Path) -> None:

@@ -152,6 +152,16 @@ def test_a_far_model_is_flagged_and_its_interval_holds_its_forecast() -> None:
     assert any("backed by no evidence: u1" in note for note in found.notes)
 
 
+def test_intervals_say_what_is_guaranteed_and_what_they_were_seen_to_hold() -> None:
+    scores, ratings = leveled(9, 25, 4, 2)
+    found = forecast_pair(paired(scores, ratings, others=scores[:1]), "ridge", 0.9).to_json()["coverage"]
+    assert (found["nominal"], found["guaranteed"], found["ratings"]) == (0.9, pytest.approx(0.8), 50)
+    assert 0.8 <= found["measured"] <= 1
+    assert "guarantees at most 80%" in found["words"] and f"{found['measured']:.0%} of 50" in found["words"]
+    few = forecast_pair(paired(scores[:9], ratings[:9], others=scores[:1]), "ridge", 0.9).coverage
+    assert few["measured"] is None and "could not be measured" in few["words"]
+
+
 def test_noise_of_the_scores_widens_by_the_slope() -> None:
     scores, ratings = leveled(10, 30, 1, 1, noise=0.2)
     others = np.zeros((1, 1))

@@ -58,7 +58,7 @@ def write_samples(
         for number, (bits, size) in enumerate(told):
             outputs = json.dumps({"nats": bits * math.log(2), "tokens": 5, "bytes": size})
             rows.append([f"heldout:{source}", str(number), "bits_per_byte", bits / size, outputs])
-    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"])
+    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"]).assign(target="")
     frame.to_parquet(folder / "samples.parquet", index=False)
 
 
@@ -160,7 +160,9 @@ def make_forecast(folder: Path, models: Sequence[str], rated: Sequence[str]) -> 
     found = made_study(tuple(rated))
     lacking = {model: [] if model in rated else ["MMLU", "GSM8K"] for model in models}
     rows = forecast_rows(lacking, found.rows, found.models)
-    artifact = make_artifact(folder, "preference", "", {"forecast": rows, "notes": []})
+    artifact = make_artifact(
+        folder, "preference", "", {"forecast": rows, "notes": [], "left_out": "", "confidence": 0.9}
+    )
     replace(found, about=found.about | {"lacking": lacking}).save(artifact.path)
     return artifact
 

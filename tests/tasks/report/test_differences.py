@@ -39,7 +39,7 @@ def scored(
     for i, (bits, size) in enumerate(documents):
         outputs = {"nats": bits * math.log(2), "tokens": 3, "bytes": size}
         rows.append(["heldout:code", str(i), "bits_per_byte", bits / size, json.dumps(outputs)])
-    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"])
+    frame = pd.DataFrame(rows, columns=["task", "item", "metric", "value", "outputs"]).assign(target="")
     frame.to_parquet(path / "samples.parquet")
     told = [{"task": "t", "metric": "acc", "value": float(np.mean(hits)), "stderr": 0.25, "n": len(hits)}]
     if documents:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.preference.association.pairs import pair_table
+from tasks.preference.association.pairs import guarded_pairs
 from tasks.preference.validating import validate_pair
 from tasks.report.pictures.preference_pictures import (
     calibration,
@@ -21,7 +21,7 @@ from tests.tasks.preference.tables_at_hand import leveled, paired
 
 def test_wide_tables_are_spread_over_panels_and_every_name_is_there() -> None:
     rng = np.random.default_rng(0)
-    pairs = pair_table(paired(rng.normal(size=(8, 50)), rng.normal(size=(8, 3))), 99, 0)
+    pairs = guarded_pairs(paired(rng.normal(size=(8, 50)), rng.normal(size=(8, 3))), 99, 0).pairs
     figure = draw_correlations(pairs)
     panels = figure.axes[:-1]
     assert len(panels) == 3
@@ -35,7 +35,7 @@ def test_like_benchmarks_stand_together() -> None:
     rng = np.random.default_rng(1)
     f = rng.normal(size=(40, 2))
     scores = f[:, [0, 1, 0, 1, 0, 1]] + 0.2 * rng.normal(size=(40, 6))
-    pairs = pair_table(paired(scores, f + 0.2 * rng.normal(size=(40, 2))), 99, 0)
+    pairs = guarded_pairs(paired(scores, f + 0.2 * rng.normal(size=(40, 2))), 99, 0).pairs
     labels = [label.get_text() for label in draw_correlations(pairs).axes[0].get_xticklabels()]
     kinds = [int(name[1:]) % 2 for name in labels]
     assert sum(a != b for a, b in itertools.pairwise(kinds)) == 1

@@ -136,7 +136,11 @@ def test_preference_names_missing_benchmarks_or_the_interval() -> None:
     other = row | {"model": "n", "rating": 0.4, "low": 0.2, "high": 0.35, "extrapolates": False}
     elsewhere = row | {"target": "code", "rating": 9.0}
     told = on_preference([other, row, elsewhere], 0.9)
-    assert "The m model" in told and "of chat, 0.50 [0.30, 0.70] (90% interval), overlapping with n;" in told
+    assert (
+        "The m model" in told
+        and "of chat, 0.50 [0.30, 0.70] (90% interval; theory guarantees at most 80%), overlapping with n;"
+        in told
+    )
     assert "not backed by evidence" in told
     unbounded = on_preference([row | {"low": None, "high": None}, other], 0.9)
     assert "0.500 [unbounded, unbounded]" in unbounded and "overlapping with n" in unbounded

@@ -18,7 +18,8 @@ from tasks.preference.association.guard import (
     refused_claims,
     smallest_exact_p,
 )
-from tasks.preference.association.pairs import general_factor, pair_table
+from tasks.preference.association.pair_groups import general_factor
+from tasks.preference.association.pairs import guarded_pairs
 from tasks.preference.association.structure import (
     communities,
     pairwise_pearson,
@@ -27,6 +28,7 @@ from tasks.preference.association.structure import (
     spectrum,
 )
 from tasks.preference.correlating import correlate
+from tasks.preference.sheets.joining import Paired
 from tests.tasks.preference.tables_at_hand import leveled, paired
 
 
@@ -38,7 +40,7 @@ def test_every_pair_equals_scipy_on_the_models_that_have_both() -> None:
     scores, ratings = leveled(0, 14, 3, 2, holes=0.2)
     scores[:, 2] = np.round(scores[:, 2])
     ratings[4, 1] = np.nan
-    found = indexed(pair_table(paired(scores, ratings), 99, 0))
+    found = indexed(guarded_pairs(paired(scores, ratings), 99, 0).pairs)
     for j in range(3):
         for k in range(2):
             both = np.isfinite(scores[:, j]) & np.isfinite(ratings[:, k])
@@ -54,40 +56,85 @@ def test_every_pair_equals_scipy_on_the_models_that_have_both() -> None:
 
 
 def test_exact_p_at_four_models_is_two_in_24_and_at_three_one_in_three() -> None:
-    four = indexed(pair_table(paired(np.arange(4.0)[:, None], np.arange(4.0)[:, None]), 99, 0))
+    four = indexed(guarded_pairs(paired(np.arange(4.0)[:, None], np.arange(4.0)[:, None]), 99, 0).pairs)
     assert four.loc[("b0", "t0", "", "spearman"), "p"] == pytest.approx(2 / 24)
     assert four.loc[("b0", "t0", "", "kendall"), "p_family_wise"] == pytest.approx(2 / 24)
-    assert four["exact"].all()
-    three = indexed(pair_table(paired(np.arange(3.0)[:, None], np.arange(3.0)[:, None]), 99, 0))
+    assert (four["test"] == "exact permutation").all()
+    three = indexed(guarded_pairs(paired(np.arange(3.0)[:, None], np.arange(3.0)[:, None]), 99, 0).pairs)
     assert three.loc[("b0", "t0", "", "spearman"), "p"] == pytest.approx(2 / 6)
 
 
 def test_exact_p_values_count_all_orders() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 6))
-    found = indexed(pair_table(paired(x[:, None], y[:, None]), 99, 0))
+    found = indexed(guarded_pairs(paired(x[:, None], y[:, None]), 99, 0).pairs)
     for name, function in (("pearson", stats.pearsonr), ("kendall", stats.kendalltau)):
         height = abs(function(x, y)[0]) - 1e-9
         reached = [abs(function(x, order)[0]) >= height for order in permutations(y)]
         assert found.loc[("b0", "t0", "", name), "p"] == pytest.approx(np.mean(reached))
 
 
-def test_family_wise_claims_are_rarely_false_and_naive_ones_often() -> None:
+def unrelated(rng: np.random.Generator, by_size: float = 0.0) -> Paired:
+    """Ten models with 2 benchmarks and 2 categories, a level a side; by_size: what both owe to it."""
+    size = rng.normal(size=10)
+    scores = rng.normal(size=(10, 2)) + 0.7 * rng.normal(size=(10, 1)) + by_size * size[:, None]
+    ratings = 0.5 * rng.normal(size=(10, 2)) + rng.normal(size=(10, 1)) + by_size * size[:, None]
+    return paired(scores, ratings, log_params=size)
+
+
+def test_any_claim_at_all_is_made_of_at_most_one_unrelated_table_in_twenty() -> None:
     rng = np.random.default_rng(2)
-    any_claim = np.zeros(3)
-    for seed in range(80):
-        scores = rng.normal(size=(12, 5))
-        scores[rng.random(scores.shape) < 0.15] = np.nan
-        level = rng.normal(size=(12, 1))
-        ratings = level + 0.3 * rng.normal(size=(12, 4))
-        table = pair_table(paired(scores, ratings), 199, seed).query(
-            "statistic == 'pearson' and removed == ''"
-        )
-        any_claim += [(table[column] <= 0.1).any() for column in ("p_family_wise", "q", "p")]
-    # Binomial(80, .1) exceeds 15 with probability .007.
-    assert any_claim[0] <= 15
-    assert any_claim[1] <= 15
-    assert any_claim[2] >= 20
+    guarded = naive = 0
+    for seed in range(200):
+        found = guarded_pairs(unrelated(rng), 99, seed)
+        assert found.count == 2 * 2 * 3 * 3 + 2 + 2
+        everything = pd.concat([found.pairs, found.benchmarks, found.targets])
+        guarded += bool((everything["p_family_wise"] <= 0.05).any())
+        naive += bool((everything["p"] <= 0.05).any())
+    # Binomial(200, .05) exceeds 16 with probability .02; a guard for each statistic and part claims in some 30.
+    assert guarded <= 16
+    assert naive >= 60
+
+
+def test_what_only_size_brings_together_is_not_claimed_beyond_size() -> None:
+    rng = np.random.default_rng(3)
+    raw = beyond = 0
+    for seed in range(60):
+        table = guarded_pairs(unrelated(rng, by_size=2.0), 99, seed).pairs
+        held = table[table["p_family_wise"] <= 0.05]["removed"]
+        raw, beyond = raw + bool((held == "").any()), beyond + bool((held == "log parameters").any())
+    assert raw >= 30
+    # Binomial(60, .05) exceeds 6 with probability .03.
+    assert beyond <= 6
+
+
+def test_only_figures_as_they_are_have_exact_p() -> None:
+    few = guarded_pairs(unrelated(np.random.default_rng(4)), 99, 0).pairs
+    five = paired(*leveled(5, 5, 2, 2), log_params=np.arange(5.0))
+    told = {
+        (row.removed, row.statistic): row.test
+        for row in pd.concat([few, guarded_pairs(five, 99, 0).pairs]).itertuples()
+    }
+    assert {few.loc[few["removed"] == "", "test"].unique()[0], told["", "pearson"]} == {
+        "random permutation",
+        "exact permutation",
+    }
+    for part in ("log parameters", "general factor"):
+        assert told[part, "pearson"] == "Freedman-Lane permutation"
+        assert told[part, "kendall"] == told[part, "spearman"] == "permuted residuals"
+
+
+def test_the_guard_says_what_it_covers_and_counts_no_component_where_nothing_holds() -> None:
+    rng = np.random.default_rng(12)
+    names = [f"m{i}" for i in range(9)]
+    ratings = pd.DataFrame({"model": names, **{f"t{k}": rng.normal(size=9) for k in range(2)}})
+    for related in (False, True):
+        columns = {"a": rng.normal(size=9), "b": ratings["t0"] if related else rng.normal(size=9)}
+        found = correlate(pd.DataFrame({"model": names, **columns}), ratings, permutations=999)
+        assert found.guard["tests"] == 2 * 2 * 3 * 2 + 4
+        assert "as they are and without general factor" in found.guard["words"]
+        assert (found.guard["hold"] > 0) == (found.spectrum["above_chance"] > 0) == related
+        assert found.to_json()["guard"] == found.guard
 
 
 def test_category_specific_signal_shows_once_the_general_factor_is_gone() -> None:
@@ -96,7 +143,7 @@ def test_category_specific_signal_shows_once_the_general_factor_is_gone() -> Non
     scores = np.column_stack([level + 0.2 * rng.normal(size=60), own + level])
     ratings = level[:, None] + 0.1 * rng.normal(size=(60, 10))
     ratings[:, 0] += 0.3 * own
-    found = indexed(pair_table(paired(scores, ratings), 499, 0))
+    found = indexed(guarded_pairs(paired(scores, ratings), 499, 0).pairs)
     raw, freed = (found.xs((r, "pearson"), level=("removed", "statistic")) for r in ("", "general factor"))
     assert (raw["p_family_wise"] <= 0.05).all()
     claimed = freed.index[freed["p_family_wise"] <= 0.05].tolist()
@@ -109,7 +156,7 @@ def test_removing_scale_is_the_partial_correlation() -> None:
     rng = np.random.default_rng(4)
     size = rng.normal(size=25)
     x, y = size + rng.normal(size=25), size + rng.normal(size=25)
-    found = indexed(pair_table(paired(x[:, None], y[:, None], log_params=size), 99, 0))
+    found = indexed(guarded_pairs(paired(x[:, None], y[:, None], log_params=size), 99, 0).pairs)
     r = pd.DataFrame({"x": x, "y": y, "z": size}).corr()
     partial = (r.loc["x", "y"] - r.loc["x", "z"] * r.loc["y", "z"]) / np.sqrt(
         (1 - r.loc["x", "z"] ** 2) * (1 - r.loc["y", "z"] ** 2)
@@ -232,5 +279,21 @@ def test_public_function_tells_near_names_and_notes(tmp_path) -> None:
 def test_a_category_without_a_correlation_has_no_p(n: int) -> None:
     scores, ratings = leveled(21, n, 3, 2)
     ratings[:, 1] = 4.0
-    found = signs_by_target(paired(scores, ratings), 99, 0)
-    assert np.isfinite(found["p_sign"]).tolist() == np.isfinite(found["mean_r"]).tolist() == [True, False]
+    data = paired(scores, ratings)
+    told, means = guarded_pairs(data, 99, 0).targets, signs_by_target(data)
+    assert (
+        np.isfinite(told["p"]).tolist()
+        == np.isfinite(told["p_family_wise"]).tolist()
+        == np.isfinite(means["mean_r"]).tolist()
+        == [True, False]
+    )
+
+
+def test_p_of_a_mean_counts_all_orders() -> None:
+    scores, ratings = leveled(22, 5, 3, 2)
+    found = guarded_pairs(paired(scores, ratings), 99, 0).targets
+    mean = [
+        abs(np.arctanh([stats.pearsonr(scores[:, j], ratings[list(order), 0])[0] for j in range(3)]).mean())
+        for order in permutations(range(5))
+    ]
+    assert found.loc[0, "p"] == pytest.approx(np.mean(np.array(mean) >= mean[0] - 1e-9))
