@@ -20,7 +20,7 @@ import pandas as pd
 from filelock import FileLock
 
 from storage.artifacts import Artifact, ArtifactStore
-from storage.catalog_schema import is_earlier, schema
+from storage.catalog_schema import columns_of, schema
 from storage.damage import set_aside
 from storage.home import Home
 from storage.run_records import read_records
@@ -131,7 +131,7 @@ class Catalog:
 def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(str(path))
     try:
-        if is_earlier(connection):
+        if _is_earlier(connection):
             raise EarlierForm
         connection.execute(schema())
         connection.begin()
@@ -139,6 +139,15 @@ def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.commit()
     finally:
         connection.close()
+
+
+def _is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has tables of a form that is no more."""
+    found = connection.execute(
+        "select table_name, list(column_name || ' ' || lower(data_type) order by column_index) from duckdb_columns() "
+        "where not internal and table_name in (select table_name from duckdb_tables()) group by table_name"
+    ).fetchall()
+    return any(columns != columns_of(table) for table, columns in found)
 
 
 def _first_line(error: Exception) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
-
 # table -> what a row is; column -> (type, what it is). Every table ends with `recorded`.
 KEY = {"key": ("varchar", "the artifact that the fact is of")}
 RUN_ID = {"run_id": ("varchar", "the run, as `mixstitch runs` names it")}
@@ -131,16 +129,8 @@ from run_stages where not cache_hit group by all order by seconds desc""",
 }
 
 
-def is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the file has tables of a form that is no more."""
-    found = connection.execute(
-        "select table_name, list(column_name || ' ' || lower(data_type) order by column_index) from duckdb_columns() "
-        "where not internal and table_name in (select table_name from duckdb_tables()) group by table_name"
-    ).fetchall()
-    return any(columns != _expected(table) for table, columns in found)
-
-
-def _expected(table: str) -> list[str] | None:
+def columns_of(table: str) -> list[str] | None:
+    """`<name> <type>` of each column; None for a table that is no more."""
     if table not in TABLES:
         return None
     return [f"{name} {kind}" for name, (kind, _) in (TABLES[table][1] | RECORDED).items()]

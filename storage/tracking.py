@@ -15,14 +15,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from storage.artifacts import Artifact, ArtifactStore
 from storage.databases import damage_of, have_whole, lock_of, newest_revision
 from storage.home import Home
 from storage.run_records import CANCELLED, RUNNING, find_record, read_records
 from storage.shown_numbers import flat, headline_scores, legal, numbers_of
-from storage.trusted import parse_host
+from storage.tracking_servers import check_server, may_write_to
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXPERIMENT = "mixstitch"
-PROBE_SECONDS = 10
 BATCH, BATCH_OF_PARAMS = 1000, 100  # the most metrics and parameters that MLflow takes in one call
 KEY = "mixstitch.key"
 STATUS = {
@@ -286,22 +284,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
         return None
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def may_write_to(artifact_uri: str, server: str) -> bool:
-    """Whether a server may have files written there: no server of elsewhere names a folder of this machine."""
-    scheme = urlsplit(artifact_uri).scheme
-    return scheme not in ("", "file") or parse_host(server).is_loopback
-
-
-def check_server(uri: str) -> None:
-    """Raise ValueError where no MLflow server answers at `uri`; MLflow itself would try for minutes."""
-    import requests
-
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).raise_for_status()
-    except requests.RequestException as error:
-        raise ValueError(
-            f"tracking.mlflow_uri={uri}: no MLflow server answers there ({type(error).__name__}); allowed: the URL of "
-            "a running one, or none for the database in the home"
-        ) from error

@@ -13,7 +13,7 @@ from storage.run_records import STOPPED, find_record, read_records
 from storage.runs import Run, in_order, summarise
 from storage.sealed import write_sealed
 from storage.stages import Stage
-from storage.tracking import may_write_to
+from storage.tracking_servers import may_write_to
 from storage.unrecorded import Reached
 from tests.storage.recorded import FACTS, SCORE, make_run
 
