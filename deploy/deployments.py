@@ -1,9 +1,10 @@
-"""The process that carries out what is started from the Prefect page: both deployments, served.
+"""The process that carries out what is started from the Prefect page: all deployments, served.
 
     python -m deploy.deployments        (started by deploy.serve, which names home and server in the environment)
 
-Every flow run is a process of its own, with this one's environment. The form of `experiment` shows the recipe
-`pocket` until it is changed; what a user sets for `retraining` is kept.
+Every flow run is a process of its own, with this one's environment. Each shipped recipe has a small form; that of
+`experiment` has every setting, and shows the recipe `pocket` until it is changed; what a user sets for `retraining` is
+kept.
 """
 
 from __future__ import annotations
@@ -20,13 +21,24 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from flows.experiment import experiment_flow
-from flows.recipes import load_recipe
+from flows.recipe_form import recipe_flow
+from flows.recipes import load_recipe, shipped_recipes
 from flows.retraining import retraining_flow
 from flows.settings import Experiment
 
 RECIPE = "pocket"
 DAILY, TIMEZONE = "0 4 * * *", "UTC"
 POLL_SECONDS = 2.0  # how long a run that was just asked for waits at most
+
+
+def recipe_deployments() -> list[RunnerDeployment]:
+    """Each recipe by its name, with a form of its dials."""
+    return [
+        recipe_flow.to_deployment(  # type: ignore[misc]
+            name, parameters={"recipe": name}, entrypoint_type=EntrypointType.MODULE_PATH
+        )
+        for name in shipped_recipes()
+    ]
 
 
 def experiment_deployment() -> RunnerDeployment:
@@ -76,11 +88,12 @@ def _is_experiment(parameter: Any) -> bool:
 def main() -> None:
     # A shell starts background jobs with SIGINT ignored; it is how this process is told to end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    experiment, retraining = experiment_deployment(), retraining_deployment()
-    keep_what_was_set(experiment)
+    *others, retraining = *recipe_deployments(), experiment_deployment(), retraining_deployment()
+    for deployment in others:
+        keep_what_was_set(deployment)
     keep_what_was_set(retraining, also_parameters=True)
     serve(
-        experiment,
+        *others,
         retraining,
         pause_on_shutdown=False,
         print_starting_message=False,

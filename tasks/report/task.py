@@ -42,9 +42,11 @@ def write_report(run: AnyRun, results: RunResults) -> Artifact:
     )
     show_text(
         lambda: (
-            f"# {results.title}\n\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / PAGE}`"
+            f"# {results.title}\n\n"
+            + "".join(f"- {sentence}\n" for sentence in artifact.facts["answer"])
+            + f"\nRun `{run.run_id}`. The report opens from disk: `{artifact.path / PAGE}`"
         ),
         key="report",
-        description="Where the report is",
+        description="What was found, and where the report is",
     )
     return artifact

@@ -11,9 +11,11 @@ from prefect import Flow
 from prefect.server.schemas.schedules import CronSchedule
 from prefect.utilities.importtools import import_object
 
-from deploy.deployments import TIMEZONE, experiment_deployment, retraining_deployment
+import flows.recipe_form
+from deploy.deployments import TIMEZONE, experiment_deployment, recipe_deployments, retraining_deployment
 from deploy.serve import DEPLOYMENTS
-from flows.recipes import load_recipe
+from flows.recipe_form import recipe_flow
+from flows.recipes import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,9 +25,9 @@ def prefect_file() -> dict:
 
 
 def test_prefect_file_names_the_flows_that_make_ui_serves():
-    flows = {d["name"]: import_object(d["entrypoint"]) for d in prefect_file()["deployments"]}
-    assert all(isinstance(flow, Flow) for flow in flows.values())
-    assert tuple(f"{flow.name}/{name}" for name, flow in flows.items()) == DEPLOYMENTS
+    named = {d["name"]: import_object(d["entrypoint"]) for d in prefect_file()["deployments"]}
+    assert all(isinstance(flow, Flow) for flow in named.values())
+    assert tuple(f"{flow.name}/{name}" for name, flow in named.items()) == DEPLOYMENTS
 
 
 def test_prefect_file_uses_a_work_pool_and_schedules_nothing_until_switched_on():
@@ -37,13 +39,13 @@ def test_prefect_file_uses_a_work_pool_and_schedules_nothing_until_switched_on()
 
 def test_served_deployments_start_from_the_pocket_recipe():
     served = (experiment_deployment(), retraining_deployment())
-    assert tuple(f"{d.flow_name}/{d.name}" for d in served) == DEPLOYMENTS
+    assert {f"{d.flow_name}/{d.name}" for d in (*served, *recipe_deployments())} >= set(DEPLOYMENTS)
     assert all(d.parameters["experiment"] == load_recipe("pocket").to_json() for d in served)
 
 
 def test_served_schedule_is_the_one_of_the_file_and_off():
     (schedule,) = retraining_deployment().schedules
-    (written,) = prefect_file()["deployments"][1]["schedules"]
+    (written,) = prefect_file()["deployments"][-1]["schedules"]
     assert schedule.active is False
     assert (schedule.schedule.cron, schedule.schedule.timezone) == (written["cron"], written["timezone"])
 
@@ -70,6 +72,42 @@ def test_the_form_asks_for_nothing_and_keeps_the_order_of_the_settings():
     positions = [field["position"] for field in experiment["properties"].values()]
     assert positions == sorted(positions)
     assert next(iter(experiment["properties"])) == "name"
+
+
+def test_every_recipe_has_a_small_form_of_its_own():
+    deployed = recipe_deployments()
+    assert [d.name for d in deployed] == list(shipped_recipes())
+    assert all(d.parameters == {"recipe": d.name} for d in deployed)
+    schema = deployed[0]._parameter_openapi_schema.model_dump()
+    assert list(schema["properties"]) == [
+        "recipe",
+        "tokens",
+        "random_seed",
+        "text",
+        "benchmarks",
+        "overrides",
+    ]
+    assert schema["required"] == ["recipe"]
+    assert schema["properties"]["overrides"]["default"] == []
+
+
+@pytest.mark.parametrize("recipe", ["/etc/passwd", "../secret", "flows/recipes/pocket.yaml"])
+def test_the_form_reads_no_other_file_as_a_recipe(recipe):
+    with pytest.raises(ValueError, match=f"recipe={recipe}: no such recipe; allowed: gpu-300m, local-text"):
+        recipe_flow.fn(recipe)
+
+
+def test_the_dials_of_the_form_are_settings_of_the_recipe(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(flows.recipe_form, "experiment_flow", seen.append)
+    recipe_flow.fn(
+        "pocket", tokens="2M", random_seed=3, text=str(tmp_path), overrides=["mixture.epoch_cap=2"]
+    )
+    (experiment,) = seen
+    assert (experiment.budget.tokens, experiment.random_seed) == (2_000_000, 3)
+    assert (experiment.sources.folder, experiment.mixture.epoch_cap) == (tmp_path, 2)
+    recipe_flow.fn("pocket")
+    assert seen[1] == load_recipe("pocket")
 
 
 def test_image_runs_as_a_user_without_rights_and_keeps_its_state_in_a_volume():
