@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tasks.report.formatting import percent
@@ -20,7 +22,9 @@ class Piece(NamedTuple):
 
 
 def coloured(view: Mapping[str, Any]) -> dict[str, Any]:
-    """{"pieces", "legend": [(expert, colour, tokens carried)]} of what `token_view` gives.
+    """{"pieces", "legend": [(expert, colour, tokens carried)], "domains"} of what `token_view` gives.
+
+    domains: [(domain, tokens, which expert carries how many of them)], where it is known what the text is of.
 
     The colour is the fuller the more of what the experts bring is the carrier's: none at an even share.
     """
@@ -35,4 +39,17 @@ def coloured(view: Mapping[str, Any]) -> dict[str, Any]:
         pieces.append(Piece(token["text"], f"{colours[token['carrier']]}{alpha:02x}", said))
     carried = [token["carrier"] for token in view["tokens"]]
     legend = [(name, colour, percent(carried.count(name) / len(carried))) for name, colour in colours.items()]
-    return {"pieces": pieces, "legend": legend, "cut": view["cut"]}
+    return {"pieces": pieces, "legend": legend, "cut": view["cut"], "domains": list(_by_domain(view))}
+
+
+def _by_domain(view: Mapping[str, Any]) -> Iterator[tuple[str, int, str]]:
+    starts = list(view.get("domains", {}).items())
+    for place, (domain, start) in enumerate(starts):
+        end = starts[place + 1][1] if place + 1 < len(starts) else math.inf
+        carried = Counter(token["carrier"] for token in view["tokens"] if start <= token["start"] < end)
+        if total := carried.total():
+            yield (
+                domain,
+                total,
+                ", ".join(f"{name} {percent(n / total)}" for name, n in carried.most_common()),
+            )

@@ -19,7 +19,7 @@ from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, 
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 6
+VERSION = 7
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")
@@ -188,7 +188,8 @@ def _gate_use(model_folder: Path, corpus: Artifact, length: int) -> dict[str, An
     }
     tokenizer = load_tokenizer(corpus.path / "tokenizer")
     model = models.load_causal_lm(model_folder).to(PartialState().device)
+    text, domains = switching_text(documents, length)
     return {
         "gate_use": gates_by_domain(model, tokenizer, documents, length),
-        "token_view": token_view(model, tokenizer, switching_text(documents, length), length),
+        "token_view": token_view(model, tokenizer, text, length) | {"domains": domains},
     }

@@ -14,15 +14,17 @@ CHARACTERS_PER_TOKEN = 3
 
 
 def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int) -> dict[str, Any]:
-    """{"streams", "tokens": [{"text", "carrier", "share", "shares"}], "cut"} of the text's first tokens.
+    """{"streams", "tokens": [{"text", "start", "carrier", "share", "shares"}], "cut"} of the text's first tokens.
 
     model: a `models.StitchedForCausalLM`. shares: each stream's part of ||g_i * p_i||, the mean over the stitches
     that lead into the hub; the hub's part is of what it keeps of itself. carrier: the *expert* with the largest
-    part, and share: its part of what the experts bring. cut: whether the text has more tokens than max_tokens. A text
-    that is longer than the model's context is read in pieces of its length, each without the one before.
+    part, and share: its part of what the experts bring. start: its first character in the text. cut: whether the
+    text has more tokens than max_tokens. A text that is longer than the model's context is read in pieces of its
+    length, each without the one before.
     Raises ValueError for a text without tokens.
     """
-    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    read = tokenizer(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+    ids = read["input_ids"]
     if not ids:
         raise ValueError("the text has no tokens; allowed: at least one")
     kept, length = ids[:max_tokens], model.config.max_position_embeddings
@@ -33,6 +35,7 @@ def token_view(model: Any, tokenizer: PreTrainedTokenizerBase, text: str, max_to
     rows = [
         {
             "text": tokenizer.decode([token]),
+            "start": read["offset_mapping"][place][0],
             "carrier": names[1 + int(of_experts[place].argmax())],
             "share": float(of_experts[place].max()),
             "shares": dict(zip(names, shares[place].tolist(), strict=True)),
@@ -51,8 +54,16 @@ def _shares(model: Any, ids: Sequence[int]) -> torch.Tensor:
     return torch.stack(parts).mean(dim=0).cpu()
 
 
-def switching_text(documents: Mapping[str, Sequence[str]], num_tokens: int) -> str:
-    """A text that switches domain, of about `num_tokens` tokens: beginnings of one document of each domain."""
-    first = [texts[0] for texts in documents.values() if texts]
+def switching_text(documents: Mapping[str, Sequence[str]], num_tokens: int) -> tuple[str, dict[str, int]]:
+    """A text that switches domain, of about `num_tokens` tokens, and where in it each domain begins.
+
+    It holds the beginning of one document of each domain.
+    """
+    first = {domain: texts[0] for domain, texts in documents.items() if texts}
     size = max(CHARACTERS_PER_TOKEN * num_tokens // max(len(first), 1), 20)
-    return "\n\n".join(text[:size].strip() for text in first)
+    text, starts = "", {}
+    for domain, document in first.items():
+        text += "\n\n" if text else ""
+        starts[domain] = len(text)
+        text += document[:size].strip()
+    return text, starts

@@ -44,6 +44,7 @@ def test_shares_sum_to_one_and_tokens_to_the_text(stitched, tokenizer):
     view = token_view(stitched, tokenizer, TEXT, 64)
     assert "".join(token["text"] for token in view["tokens"]) == TEXT
     assert not view["cut"]
+    assert all(TEXT[token["start"] :].startswith(token["text"]) for token in view["tokens"])
     for token in view["tokens"]:
         assert sum(token["shares"].values()) == pytest.approx(1, abs=1e-5)
         of_experts = {name: share for name, share in token["shares"].items() if name != "hub"}
@@ -70,9 +71,24 @@ def test_colours_are_the_carriers_and_fuller_where_it_brings_more():
 
 
 def test_a_switching_text_has_a_piece_of_every_domain():
-    text = switching_text({"a": ["aaaa " * 100], "none": [], "b": ["bbbb " * 100]}, 40)
+    text, starts = switching_text({"a": ["aaaa " * 100], "none": [], "b": ["bbbb " * 100]}, 40)
+    assert starts == {"a": 0, "b": text.index("b")}
     first, second = text.split("\n\n")
     assert set(first) == set("a ") and set(second) == set("b ") and len(first) <= 60
+
+
+def test_the_page_says_who_carries_the_part_of_each_domain():
+    tokens = [
+        {"text": "x", "start": start, "carrier": carrier, "share": 1.0, "shares": {}}
+        for start, carrier in ((0, "one"), (4, "two"), (5, "two"), (6, "two"), (9, "one"))
+    ]
+    view = {
+        "streams": ["hub", "one", "two"],
+        "tokens": tokens,
+        "cut": True,
+        "domains": {"a": 0, "b": 5, "c": 50},
+    }
+    assert coloured(view)["domains"] == [("a", 2, "one 50%, two 50%"), ("b", 3, "two 67%, one 33%")]
 
 
 def test_the_command_writes_the_page(stitched, tokenizer, tmp_path, monkeypatch, capsys):
