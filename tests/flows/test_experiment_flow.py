@@ -115,8 +115,16 @@ def test_the_report_rates_the_own_models_by_rules_and_counts_all_results(whole):
 
 def test_the_catalog_finds_the_scores_of_a_run(whole):
     summary = shown(whole[0])
-    rows = Catalog(Home(whole[0])).query("select * from run_scores where run_id = ?", [summary["run_id"]])
-    assert len(rows) == len(summary["scores"])
+    query = Catalog(Home(whole[0])).query
+    for view, wanted in (("run_scores", False), ("run_snapshot_scores", True)):
+        rows = query(f"select model, task, metric from {view} where run_id = ?", [summary["run_id"]])
+        known = [
+            (s["model"], s["task"], s["metric"])
+            for s in summary["scores"]
+            if is_snapshot(s["model"]) == wanted
+        ]
+        assert known
+        assert sorted(rows.itertuples(index=False, name=None)) == sorted(known)
 
 
 def test_a_second_run_does_no_stage_again_and_a_plan_says_so(whole):
@@ -186,11 +194,12 @@ def test_a_run_that_is_killed_twice_goes_on_and_ends_with_the_same_scores(whole,
 
 def test_two_runs_at_once_in_one_home_both_finish(tmp_path):
     folder = tmp_path / "home"
-    both = [start(folder, "run", TINY, "-o", f"training.learning_rate={rate}") for rate in ("0.003", "0.001")]
+    until_seed = ("run", TINY, "--until", "seed", "-o")
+    both = [start(folder, *until_seed, f"training.learning_rate={rate}") for rate in ("0.003", "0.001")]
     for process in both:
         finish(process)
     records = read_records(Home(folder))
-    assert [record["status"] for record in records] == ["completed", "completed"]
+    assert [record["status"] for record in records] == ["stopped", "stopped"]
     keys = [{s["name"]: s["key"] for s in record["stages"]} for record in records]
     assert keys[0]["sources"] == keys[1]["sources"]
     assert keys[0]["seed"] != keys[1]["seed"]

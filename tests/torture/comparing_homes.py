@@ -41,7 +41,9 @@ def _catalog_faults(home: Home) -> list[str]:
     record = find_record(home, "latest")
     catalog = Catalog(home)
     rows = catalog.query(
-        "select model, task, metric, value from run_scores where run_id = ?", [record["run_id"]]
+        "select model, task, metric, value from (from run_scores union all from run_snapshot_scores) "
+        "where run_id = ?",
+        [record["run_id"]],
     )
     told = {tuple(row) for row in rows.itertuples(index=False)}
     kept = {(s["model"], s["task"], s["metric"], s["value"]) for s in summarise(home, record).scores}

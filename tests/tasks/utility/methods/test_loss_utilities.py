@@ -181,13 +181,12 @@ def test_a_pretrained_proxy_is_refused():
 @pytest.mark.slow
 def test_a_run_by_ablation_trains_each_proxy_once_and_keeps_the_runs(home):
     changes = ["utility.method=ablation", "utility.ablation.tokens=4096", "utility.ablation.swarm=1"]
-    summary = run_experiment(
-        load_recipe("tests/tiny.yaml", [*changes, "utility.ablation.parallel=2"])
-    ).summary
+    parallel = [*changes, "utility.ablation.parallel=2"]
+    summary = run_experiment(load_recipe("tests/tiny.yaml", parallel), "utility").summary
     proxies = [stage for stage in summary.stages if stage["name"].startswith("proxy/")]
     names = ["arithmetic", "noise", "python-code", "python-docs", "swarm-000"]
     assert sorted(stage["name"] for stage in proxies) == [f"proxy/{name}" for name in names]
-    again = run_experiment(load_recipe("tests/tiny.yaml", changes)).summary
+    again = run_experiment(load_recipe("tests/tiny.yaml", changes), "utility").summary
     assert all(stage["cache_hit"] for stage in again.stages)
 
     store = ArtifactStore(home)
