@@ -114,7 +114,7 @@ def print_compared(told: dict[str, Any]) -> None:
 
 def print_solved(mixture: Mixture) -> None:
     """One row a source, then what certifies the mixture."""
-    facts = mixture.certificate
+    facts = mixture.certificate.whole()
     table = Table(title=f"{facts['method']}: {facts['budget']:,} tokens")
     table.add_column("source", no_wrap=True)
     columns = {"weight": mixture.weights, "tokens": mixture.tokens, "epochs": mixture.epochs}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,12 +11,34 @@ from tasks.training.token_plans import whole_tokens
 
 
 class Certificate(dict[str, Any]):
-    """JSON-ready facts on how a mixture was reached, also as attributes: `certificate.kkt_residual`."""
+    """JSON-ready facts on how a mixture was reached, also as attributes: `certificate.kkt_residual`.
+
+    later: facts that are made when they are asked for, by name; `whole` makes them all.
+    """
+
+    def __init__(self, told: Mapping[str, Any] = {}, later: Mapping[str, Callable[[], Any]] = {}) -> None:
+        super().__init__(told)
+        self._later = dict(later)
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self._later:
+            raise KeyError(name)
+        self[name] = self._later.pop(name)()
+        return self[name]
 
     def __getattr__(self, name: str) -> Any:
-        if name not in self:
-            raise AttributeError(f"this certificate has no {name!r}; it has {', '.join(self)}")
-        return self[name]
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(
+                f"this certificate has no {name!r}; it has {', '.join(self.whole())}"
+            ) from None
+
+    def whole(self) -> dict[str, Any]:
+        """Everything, as a plain dict."""
+        for name in list(self._later):
+            self[name]
+        return dict(self)
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class Mixture:
     def unread(self) -> Mixture:
         """These weights where nothing trains on them: no tokens, no epochs."""
         none = dict.fromkeys(self.weights, 0)
-        told = self.certificate | {"budget": 0, "lineage_epochs": none}
+        told = self.certificate.whole() | {"budget": 0, "lineage_epochs": none}
         return Mixture(self.weights, none, dict.fromkeys(self.weights, 0.0), Certificate(told))
 
     def to_facts(self, name: str) -> dict[str, Any]:
@@ -58,7 +80,7 @@ class Mixture:
             "weights": self.weights,
             "tokens": self.tokens,
             "epochs": self.epochs,
-            "certificate": self.certificate,
+            "certificate": self.certificate.whole(),
         }
 
     @classmethod
@@ -84,9 +106,13 @@ def planned(
     limit: Mapping[str, int],
     used: Mapping[str, float],
     certificate: dict[str, Any],
+    later: Mapping[str, Callable[[], Any]] = {},
 ) -> Mixture:
-    """The mixture of weights w, in the order of `tokens`, with whole tokens up to `limit`."""
-    weights = {name: float(weight) for name, weight in zip(tokens, w, strict=True)}
+    """The mixture of weights w, in the order of `tokens`, with whole tokens up to `limit`.
+
+    certificate, later: as `Certificate` takes them.
+    """
+    weights = dict(zip(tokens, w.tolist(), strict=True))
     plan = whole_tokens(weights, budget, limit)
     facts = {
         "budget": budget,
@@ -95,4 +121,4 @@ def planned(
         "lineage_epochs": {name: (plan[name] + used.get(name, 0)) / size for name, size in tokens.items()},
     }
     epochs = {name: plan[name] / size for name, size in tokens.items()}
-    return Mixture(weights, plan, epochs, Certificate(certificate | facts))
+    return Mixture(weights, plan, epochs, Certificate(certificate | facts, later))

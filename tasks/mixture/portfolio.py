@@ -17,7 +17,7 @@ whose utility is known best. Soft epochs, instead of the cap: see `soft_epochs`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,18 +97,19 @@ def utilimax(
     )
     values = table.to_numpy(float)
     solution = portfolio.solved(values)
+    told, later = portfolio.told(values, solution, table, sizes, budget, cap)
     facts: dict[str, Any] = {
         "method": "utilimax",
         "epoch_cap": None if math.isinf(cap) else cap,
         **solved_facts(solution, weight),
         "kappa": 0.0 if spread is None else kappa,
-        **portfolio.told(values, solution, table, sizes, budget, cap),
+        **told,
     }
     if worth:
         facts["soft_epochs"] = worth
     if spread is not None and bootstraps:
         facts["weight_intervals"] = portfolio.intervals(values, spread, list(sizes), bootstraps)
-    return planned(solution.w, sizes, budget, limit, {}, facts)
+    return planned(solution.w, sizes, budget, limit, {}, facts, later)
 
 
 @dataclass(frozen=True)
@@ -132,25 +133,26 @@ class _Portfolio:
         sizes: Mapping[str, int],
         budget: int,
         epoch_cap: float,
-    ) -> dict[str, Any]:
-        """What certifies the solution and what it says of the sources, by name."""
+    ) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+        """What certifies the solution, and what it says of the sources by name, made when it is asked for."""
         if self.repetition is None:
             found = optimality(Problem.of(values, self.upper, self.risk), solution.w, solution.v)
         else:
             found = optimality(self._local(values, solution.w), solution.w, solution.v)
-        tasks = table.columns.tolist()
-        told: dict[str, Any] = {
-            "kkt_residual": found.residual,
-            "marginal_utility": {
-                name: dict(zip(tasks, row, strict=True))
-                for name, row in zip(sizes, found.gains.tolist(), strict=True)
-            },
-        }
+
+        def marginal_utility() -> dict[str, dict[str, float]]:
+            tasks = table.columns.tolist()
+            rows = zip(sizes, found.gains.tolist(), strict=True)
+            return {name: dict(zip(tasks, row, strict=True)) for name, row in rows}
+
+        later: dict[str, Callable[[], Any]] = {"marginal_utility": marginal_utility}
         if self.repetition is None:
             # A token more raises the bound of its source by epoch cap / budget, unless the whole budget fits already.
             each = 0.0 if math.isinf(epoch_cap) else BILLION * epoch_cap / budget
-            told["shadow_prices"] = dict(zip(sizes, (each * found.bound_prices).tolist(), strict=True))
-        return told
+            later["shadow_prices"] = lambda: dict(
+                zip(sizes, (each * found.bound_prices).tolist(), strict=True)
+            )
+        return {"kkt_residual": found.residual}, later
 
     def _local(self, values: Array, w: Array) -> Problem:
         """The problem linearised at w, whose conditions of optimality there are those of the soft one."""
@@ -206,13 +208,16 @@ def by_source(what: str, table: pd.DataFrame, sources: Mapping[str, object]) -> 
     Raises ValueError for names that repeat or do not match, and no tasks.
     """
     for axis, names in (("source", table.index), ("task", table.columns)):
-        repeated = sorted({str(name) for name in names[names.duplicated()]})
-        if repeated:
+        if not names.is_unique:
+            repeated = sorted({str(name) for name in names[names.duplicated()]})
             raise ValueError(f"{what}: {axis} names {repeated} stand twice; each may stand once")
-    check_names(what, dict.fromkeys(table.index), sources)
+    given, wanted = table.index.tolist(), list(sources)
+    if given != wanted:
+        check_names(what, dict.fromkeys(given), sources)
     if table.shape[1] == 0:
         raise ValueError(f"{what}: no tasks; it needs a column for each task")
-    return table.loc[list(sources)]
+    places = {name: place for place, name in enumerate(given)}
+    return table if given == wanted else table.take([places[name] for name in wanted])
 
 
 def aligned_errors(errors: pd.DataFrame, values: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ to earlier stages, can still give floor(cap * |D_i|) - used tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def capacity(
             f"the largest feasible budget is {largest:,}, and "
             f"the smallest epoch_cap that allows {budget:,} is {cap:.{DIGITS}g}"
         )
-    return {name: int(min(n, budget)) for name, n in limit.items()}
+    return dict(zip(limit, np.minimum(_array(limit, limit), budget).astype(np.int64).tolist(), strict=True))
 
 
 def largest_budget(tokens: Mapping[str, int], epoch_cap: float) -> float:
@@ -89,15 +89,15 @@ def smallest_cap(tokens: Mapping[str, int], budget: int, used: Mapping[str, floa
 def _limits(tokens: Mapping[str, int], epoch_cap: float, used: Mapping[str, float]) -> dict[str, float]:
     if math.isinf(epoch_cap):
         return dict.fromkeys(tokens, math.inf)
-    return {
-        name: max(math.floor(epoch_cap * size) - math.ceil(used.get(name, 0)), 0)
-        for name, size in tokens.items()
-    }
+    sizes = np.fromiter(tokens.values(), float, len(tokens))
+    spent = np.array([used.get(name, 0.0) for name in tokens]) if used else 0.0
+    left = np.maximum(np.floor(epoch_cap * sizes) - np.ceil(spent), 0)
+    return dict(zip(tokens, left.astype(np.int64).tolist(), strict=True))
 
 
 def upper_bounds(tokens: Mapping[str, int], limit: Mapping[str, int], budget: int) -> Array:
     """The largest weight of each source, in the order of `tokens`."""
-    return np.array([min(limit[name] / budget, 1.0) for name in tokens])
+    return np.minimum(_array(limit, tokens) / budget, 1.0)
 
 
 def whole_tokens(weights: Mapping[str, float], budget: int, limit: Mapping[str, int]) -> dict[str, int]:
@@ -105,25 +105,32 @@ def whole_tokens(weights: Mapping[str, float], budget: int, limit: Mapping[str, 
 
     limit sums to at least the budget. Equal remainders are served in the order of names.
     """
-    wanted = {name: weight * budget for name, weight in weights.items()}
-    plan = {name: min(math.floor(n), limit[name]) for name, n in wanted.items()}
-    by_remainder = sorted(plan, key=lambda name: (plan[name] - wanted[name], name))
-    left = budget - sum(plan.values())
+    names = list(weights)
+    w, most = _array(weights, names), _array(limit, names).astype(np.int64)
+    wanted = w * budget
+    plan = np.minimum(np.floor(wanted).astype(np.int64), most)
+    ranks = (
+        np.arange(len(names)) if names == sorted(names) else np.argsort(np.argsort(np.array(names, object)))
+    )
+    by_remainder = np.lexsort((ranks, plan - wanted))
+    left = budget - int(plan.sum())
     while left > 0:
-        open_sources = [name for name in by_remainder if plan[name] < limit[name] and weights[name] > 0]
-        open_sources = open_sources or [name for name in by_remainder if plan[name] < limit[name]]
-        share = max(left // len(open_sources), 1)
-        for name in open_sources[:left]:
-            given = min(share, limit[name] - plan[name], left)
-            plan[name] += given
-            left -= given
-    for name in reversed(by_remainder):  # Only where the weights sum to a rounding error above 1.
-        taken = min(plan[name], -left)
-        if taken <= 0:
-            break
-        plan[name] -= taken
+        has_room = by_remainder[(plan < most)[by_remainder]]
+        served = has_room[w[has_room] > 0]
+        served = served if len(served) else has_room
+        share, served = max(left // len(served), 1), served[:left]
+        given = np.minimum(share, (most - plan)[served])
+        plan[served] += given
+        left -= int(given.sum())
+    for place in by_remainder[::-1] if left < 0 else ():  # where the weights sum to a rounding error above 1
+        taken = min(int(plan[place]), -left)
+        plan[place] -= taken
         left += taken
-    return plan
+    return dict(zip(names, plan.tolist(), strict=True))
+
+
+def _array(values: Mapping[str, float], names: Iterable[str]) -> Array:
+    return np.array([values[name] for name in names], dtype=float)
 
 
 def check_names(
