@@ -68,6 +68,14 @@ def test_a_full_disk_while_a_stage_works_is_one_message(home, write):
     assert left == [".mixstitch", "progress", "stage-name-" + key_of(home)]
     assert not list(home.artifacts.rglob("*"))
 
+    def with_room(folder):
+        assert (folder / "progress").is_dir()  # it goes on
+        (folder / "text").write_text("something")
+        return {}
+
+    made = produce(home, with_room)
+    assert not made.hit and (made.path / "text").read_text() == "something"
+
 
 def key_of(home: Home) -> str:
     (work,) = home.work.iterdir()
