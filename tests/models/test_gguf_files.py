@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from models import load_causal_lm, new_seed_model, pretrained_place, seed_config
-from storage.fingerprint import digest_file, digest_pretrained
+from storage.fingerprint import digest_file
+from tasks.pretrained_places import digest_pretrained
 from tasks.sources.tokenization import load_tokenizer
 from tasks.training.architecture import read_config
 

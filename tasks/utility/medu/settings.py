@@ -71,7 +71,8 @@ class MeduSettings(BaseModel):
     model: str = Field(
         "meta-llama/Llama-3.3-70B-Instruct",
         min_length=1,
-        description="Model name at the endpoint; for transformers a folder, a GGUF file or a Hugging Face Hub name.",
+        description="Model name at the endpoint; for transformers a folder, a GGUF file, package:NAME/FILE or a "
+        "Hugging Face Hub name.",
         json_schema_extra=PERHAPS_PLACE,
     )
     prompts: Path | None = Field(
@@ -124,7 +125,7 @@ class MeduSettings(BaseModel):
     )
     tokenizer: str | None = Field(
         None,
-        description="openai: the model's tokenizer, a folder or a Hub name, to cut by exact tokens. "
+        description="openai: the model's tokenizer, a folder, package:NAME/FILE or a Hub name, to cut by exact tokens. "
         "transformers has its own.",
         json_schema_extra=PERHAPS_PLACE,
     )

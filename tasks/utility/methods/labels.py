@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.fingerprint import digest_pretrained, digest_value
+from storage.fingerprint import digest_value
+from tasks.pretrained_places import digest_pretrained
 from tasks.utility.medu.judging_cost import judging_cost
 from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.utility_method import Given, UtilityMethod
