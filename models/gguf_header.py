@@ -65,6 +65,7 @@ class _Cursor:
                 for _ in range(count):
                     self.skip(inner)
         elif kind == STRING:
-            self.place += self.number("Q")
+            length = self.number("Q")
+            self.place += length
         else:
             self.place += SIZES[kind]

@@ -71,8 +71,8 @@ class JudgeCheck:
     def line(self) -> str:
         better = "better" if self.is_better_than_length else "no better"
         return (
-            f"the judge is {better} than document length: AUC {self.judge.value:.3f} against {self.length.value:.3f} on "
-            f"{self.judge.good} good and {self.judge.poor} poor documents, difference {self.difference:+.3f} "
+            f"the judge is {better} than document length: AUC {self.judge.value:.3f} against {self.length.value:.3f} "
+            f"on {self.judge.good} good and {self.judge.poor} poor documents, difference {self.difference:+.3f} "
             f"[{self.low:+.3f}, {self.high:+.3f}]"
         )
 

@@ -186,7 +186,8 @@ def real_judge() -> list[str]:
     return [
         f"SmolLM2-135M as local judge, {len(documents.texts)} of the web_dclm_quality_labels (lowest hashes), one "
         f"description, documents cut to {settings.document_tokens} tokens: {check.line()}; label values from "
-        f"{min(judged):.3f} to {max(judged):.3f}; {seconds / len(documents.texts):.1f} s and {each:.2g} FLOPs a document",
+        f"{min(judged):.3f} to {max(judged):.3f}; {seconds / len(documents.texts):.1f} s and {each:.2g} FLOPs a "
+        "document",
         f"the same documents and items, n-grams: {beside.line()}",
         f"SmolLM2-135M writing its label instead, at most {WRITTEN_TOKENS} tokens: {written.count(None)} of "
         f"{len(written)} answers cannot be read",

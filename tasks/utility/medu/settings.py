@@ -81,8 +81,8 @@ class MeduSettings(BaseModel):
     )
     labelled: Path | None = Field(
         None,
-        description="Documents as JSON lines with `text` and `label` (1: good for the tasks, 0: poor) that the judge is "
-        "tried on first, without their labels. One that is no better than their length is asked nothing more: every "
+        description="Documents as JSON lines with `text` and `label` (1: good for the tasks, 0: poor) that the judge "
+        "is tried on first, without their labels. One that is no better than their length is asked nothing more: every "
         "utility is then 1/2 with the largest error, and the default mixture what it is without utility.",
     )
     labelled_documents: int = Field(
