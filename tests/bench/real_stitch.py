@@ -64,8 +64,8 @@ def recipe(data: Path, folder: Path) -> Any:
         if not link.exists():
             link.symlink_to((data / "benchmarks" / link.name).resolve())
     total = len(EXPERTS) * dial["TOKENS"] + dial["STITCH"]
-    size = max(600_000, 6 * dial["TOKENS"])
-    code = {"name": "python-code", "reader": "python-code", "max_bytes": max(2_000_000, size)}
+    size = max(2_000_000, 6 * dial["TOKENS"])
+    code = {"name": "python-code", "reader": "python-code", "max_bytes": size}
     texts = [
         {
             "name": name,
@@ -84,7 +84,7 @@ def recipe(data: Path, folder: Path) -> Any:
             "sources": {
                 "listed": [code, *texts],
                 "heldout_share": 0.15,
-                "max_heldout_documents": 200,
+                "max_heldout_documents": 400,
                 "sample_documents": 64,
                 "sample_characters": 2_000,
                 "tokenizer": {"pretrained": MODEL},
