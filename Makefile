@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-preference torture smollm2 ui docs lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-gpu bench-preference torture smollm2 ui docs lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench-mixture: install  ## print the measured claims on utility and mixtures (MI
 
 bench-stitch: install  ## print the measured claims on stitching (MIXSTITCH_DATA=folder with corpora/: the sweep and the duel too)
 	$(BIN)/python -m tests.bench stitch_speed $(if $(MIXSTITCH_DATA),stitch_sweep stitch_duel)
+
+bench-gpu:  ## what a GPU makes of loop and stitched models: eight minutes, no network, PYTHON= with torch (OUT=gpu-bench.json)
+	$(PYTHON) -m tests.bench.gpu $(OUT)
 
 bench-preference: install  ## print the measured claims on human preference
 	$(BIN)/python -m tests.bench preference_speed preference_goal

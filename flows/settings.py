@@ -36,7 +36,8 @@ class ExpertSettings(BaseModel):
     )
     pretrained: str | None = Field(
         None,
-        description="Folder or Hugging Face name of a causal LM like the seed, which is the expert as it is; empty: "
+        description="Folder, GGUF file, package:NAME/FILE or Hugging Face name of a causal LM like the seed, which is "
+        "the expert as it is; empty: "
         "the expert is trained. It needs sources.tokenizer.pretrained.",
         json_schema_extra=PERHAPS_PLACE,
     )

@@ -14,6 +14,7 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
 from models.merging import mergekit_merge
@@ -53,6 +54,7 @@ __all__ = [
     "StreamParallel",
     "UpcycledConfig",
     "UpcycledForCausalLM",
+    "copy_trained",
     "count_parameters",
     "load_causal_lm",
     "loading_words",
@@ -60,6 +62,7 @@ __all__ = [
     "model_costs",
     "new_seed_model",
     "pretrained_place",
+    "round_frozen",
     "seed_config",
     "stitch_places",
     "train_flops_per_token",

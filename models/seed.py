@@ -89,6 +89,7 @@ def new_seed_model(config: LlamaConfig, random_seed: int) -> LlamaForCausalLM:
 def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
     """Load a pretrained causal LM, or a saved `StitchedForCausalLM`: from a folder, a GGUF file or the Hub.
 
+    Folder and file may lie in an installed package: package:NAME/FILE.
     Only safetensors and GGUF are read and no code of the checkpoint is run; quantised weights of a GGUF file are
     unpacked. `dtype` None keeps the checkpoint's own (float32 for GGUF).
     Raises ValueError naming what was looked for where it is missing, unreadable or incomplete, holds a weight that

@@ -33,14 +33,6 @@ def digest_named(folder: Path) -> str:
     return digest_value({path.relative_to(folder).as_posix(): digest_file(path) for path in files})
 
 
-def digest_pretrained(path_or_name: str) -> str:
-    """What identifies pretrained weights or a tokenizer: what a local folder or file holds, else the Hub's name."""
-    place = Path(path_or_name).expanduser()
-    if place.is_file():
-        return digest_file(place)
-    return digest_named(place) if place.is_dir() else path_or_name
-
-
 def stage_key(stage: str, version: int, settings: dict, inputs: dict[str, str]) -> str:
     """What identifies a stage's result: stage, version of its code, settings, digests of its inputs."""
     return digest_value({"stage": stage, "version": version, "settings": settings, "inputs": inputs})

@@ -13,7 +13,8 @@ Models = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL...",
-        help="Folder, GGUF file or Hub name of a causal LM, or NAME=PLACE; the first is what others are compared with.",
+        help="Folder, GGUF file, package:NAME/FILE or Hub name of a causal LM, or NAME=PLACE; the first is what others "
+        "are compared with.",
     ),
 ]
 Benchmarks = Annotated[

@@ -24,7 +24,11 @@ AnySettings = TypeVar("AnySettings", bound=BaseModel)
 
 def stitch(
     hub: Annotated[
-        str, typer.Option("--hub", help="Folder or Hugging Face name of the model that is read from.")
+        str,
+        typer.Option(
+            "--hub",
+            help="Folder, GGUF file, package:NAME/FILE or Hugging Face name of the model that is read from.",
+        ),
     ],
     expert: Annotated[
         list[str],

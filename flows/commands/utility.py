@@ -142,9 +142,9 @@ def agreement(
     from tasks.utility.labelled_documents import (
         agreement_lines,
         measure_agreement,
-        read_labelled,
         read_target,
     )
+    from tasks.utility.quality_labels import read_labelled
 
     settings = _utility_settings(override or [])
     kept = Home.from_environment().root / "answers" / "agreement"

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from tasks.pretrained_places import GGUF, holds_tokenizer, place_of
 from tasks.tables.file_names import NAME_PATTERN
 
-GGUF = ".gguf"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 INNER_FOLDER = "model"  # of an artifact, which bears the name
 
 
@@ -68,9 +67,12 @@ def _named(word: str) -> tuple[str, str]:
 
 def _checked(word: str, place: str, tokenizer: Path | None) -> str:
     """The place of the model's tokenizer; nothing is imported or opened to find that a path is wrong."""
-    folder = Path(place).expanduser()
     if not place:
         raise ValueError(f"MODEL {word}: names no place; allowed: a folder, a GGUF file, or NAME=PLACE")
+    try:
+        folder = place_of(place)
+    except ValueError as error:
+        raise ValueError(f"MODEL {word}: {error}") from error
     if folder.is_dir():
         for pattern in ("config.json", "*.safetensors"):
             if not any(folder.glob(pattern)):
@@ -83,7 +85,7 @@ def _checked(word: str, place: str, tokenizer: Path | None) -> str:
         )
     elif not folder.exists():
         _check_on_hub(word, place)
-    if not folder.is_dir() or any((folder / file).is_file() for file in TOKENIZER_FILES):
+    if not folder.is_dir() or holds_tokenizer(place):
         return place
     if tokenizer is None:
         raise ValueError(

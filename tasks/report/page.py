@@ -192,6 +192,7 @@ def _corpus(data: ReportData, headline: Mapping[str, str]) -> dict[str, Any]:
         "tasks": corpus_tables.task_rows(data.tasks, headline, data.served_by),
         "utility": heatmaps.utility_map(data.utility.facts["utility"]),
         "utility_method": data.utility.facts.get("method", ""),
+        "judge_check": (data.utility.facts.get("about") or {}).get("judge_check"),
     }
 
 

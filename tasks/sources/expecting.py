@@ -154,7 +154,7 @@ def _vocabulary(settings: SourcesSettings, sources: tuple[SourceSettings, ...]) 
     wanted = settings.tokenizer
     if wanted.pretrained is None:
         return wanted.vocab_size, BPE_BYTES * math.log2(wanted.vocab_size)
-    tokenizer = load_tokenizer(Path(wanted.pretrained).expanduser())
+    tokenizer = load_tokenizer(wanted.pretrained)
     texts: list[str] = []
     for source in sources:
         if source.reader != "huggingface":

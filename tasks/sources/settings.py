@@ -102,7 +102,8 @@ class TokenizerSettings(BaseModel):
 
     pretrained: str | None = Field(
         None,
-        description="Folder, GGUF file or Hugging Face name of a tokenizer; without it one is trained.",
+        description="Folder, GGUF file, package:NAME/FILE or Hugging Face name of a tokenizer; without it one is "
+        "trained.",
         json_schema_extra=PERHAPS_PLACE,
     )
     vocab_size: int = Field(

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from storage.artifacts import Artifact
-from storage.fingerprint import digest_file, digest_pretrained, digest_value
+from storage.fingerprint import digest_file, digest_value
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.benchmarks.benchmark_files import benchmark_files
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
+from tasks.pretrained_places import digest_pretrained
 from tasks.sources.readers import input_files, resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize
 from tasks.sources.token_files import count_tokens

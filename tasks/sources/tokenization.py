@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.pretrained_places import read_pretrained
 from tasks.sources.settings import TokenizerSettings
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
 
     import models
 
-    place, gguf = models.pretrained_place(path_or_name)
+    models.pretrained_place(path_or_name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
+        tokenizer = read_pretrained(AutoTokenizer, path_or_name)
     except models.UNREADABLE as error:
         raise ValueError(
             f"tokenizer {str(path_or_name)!r} could not be loaded; allowed: a folder with tokenizer files, a GGUF "

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.mixture.methods.unimax import unimax
+from tasks.pretrained_places import read_pretrained
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
-from tasks.training.given import check_fits, checked_config
+from tasks.training.given import check_fits, check_own_tokenizer, checked_config
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import Training
@@ -70,7 +71,9 @@ def check_joinable(members: Members, way: Way) -> None:
     hub = checked_config(members.hub, HUB)
     for name, pretrained in members.experts.items():
         check_fits(hub, checked_config(pretrained, name), name, pretrained)
-    num_tokens = len(load_tokenizer(members.tokenizer))
+    tokenizer = load_tokenizer(members.tokenizer)
+    check_own_tokenizer(members.hub, HUB, tokenizer, members.tokenizer)
+    num_tokens = len(tokenizer)
     if num_tokens > hub.vocab_size:
         raise ValueError(
             f"tokenizer {members.tokenizer!r} has {num_tokens} tokens but the models {hub.vocab_size} token "
@@ -129,7 +132,7 @@ def save_tokenizer(path_or_name: str, folder: Path) -> None:
     """The tokenizer as it came, also where we read with special tokens off."""
     from transformers import AutoTokenizer
 
-    AutoTokenizer.from_pretrained(path_or_name, trust_remote_code=False).save_pretrained(folder)
+    read_pretrained(AutoTokenizer, path_or_name).save_pretrained(folder)
 
 
 def _read(

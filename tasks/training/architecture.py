@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tasks.pretrained_places import read_pretrained
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def read_config(path_or_name: str, setting: str = "model.pretrained") -> PretrainedConfig:
-    """The configuration of a pretrained model in a folder, a GGUF file or on the Hub.
+    """The configuration of a pretrained model in a folder, a GGUF file, an installed package or on the Hub.
 
     Raises ValueError, naming the setting, where it cannot be read.
     """
@@ -19,9 +20,9 @@ def read_config(path_or_name: str, setting: str = "model.pretrained") -> Pretrai
 
     import models
 
-    place, gguf = models.pretrained_place(path_or_name)
+    models.pretrained_place(path_or_name)
     try:
-        return AutoConfig.from_pretrained(place, **gguf, trust_remote_code=False)
+        return read_pretrained(AutoConfig, path_or_name)
     except models.UNREADABLE as error:
         raise ValueError(
             f"{setting}={path_or_name!r} could not be read; allowed: a folder with config.json and "

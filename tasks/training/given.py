@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.pretrained_places import GGUF, IN_PACKAGE, holds_tokenizer, place_of
 from tasks.training.architecture import check_pretrained, read_config, seed_architecture
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-GGUF = ".gguf"
 GIVEN_BASIS = (
     "taken as given, nothing trains; what a given model has read is not known and counts as no epochs"
 )
@@ -41,7 +40,8 @@ def check_given(
         check_folder(pretrained, name)
     if not named:
         return
-    vocab_size = len(load_tokenizer(str(tokenizer)))
+    told = load_tokenizer(str(tokenizer))
+    vocab_size = len(told)
     if model.pretrained is not None:
         seed = checked_config(model.pretrained, "seed")
         check_pretrained(model.pretrained, vocab_size, num_stitches)
@@ -49,6 +49,29 @@ def check_given(
         seed = seed_architecture(model, training, vocab_size)
     for name, pretrained in experts.items():
         check_fits(seed, checked_config(pretrained, name), name, pretrained)
+    for name, pretrained in named.items():
+        check_own_tokenizer(pretrained, name, told, str(tokenizer))
+
+
+def check_own_tokenizer(
+    pretrained: str, name: str, tokenizer: PreTrainedTokenizerBase, tokenizer_name: str
+) -> None:
+    """Raise ValueError where a model has a tokenizer with it in which a token of this one is another number.
+
+    A tokenizer with further tokens is one of the model's own all the same; that they fit is seen elsewhere.
+    """
+    from tasks.sources.tokenization import load_tokenizer
+
+    if pretrained == tokenizer_name or not holds_tokenizer(pretrained):
+        return
+    own = load_tokenizer(pretrained).get_vocab()
+    for token, number in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1]):
+        if own.get(token, number) != number:
+            raise ValueError(
+                f"model {name!r}: {pretrained}: token {token!r} is number {own[token]} of its own tokenizer, but "
+                f"{number} of sources.tokenizer.pretrained={tokenizer_name}; allowed: the tokenizer that the model "
+                "was trained with"
+            )
 
 
 def check_fits(seed: PretrainedConfig, expert: PretrainedConfig, name: str, pretrained: str) -> None:
@@ -69,7 +92,10 @@ def check_fits(seed: PretrainedConfig, expert: PretrainedConfig, name: str, pret
 def check_folder(pretrained: str, name: str) -> None:
     """Raise ValueError where what can only be a folder is none, or holds no model; imports nothing that takes time."""
     where = f"model {name!r}: {pretrained}"
-    folder = Path(pretrained).expanduser()
+    try:
+        folder = place_of(pretrained)
+    except ValueError as error:
+        raise ValueError(f"model {name!r}: {error}") from error
     if folder.is_dir():
         lacking = [
             what
@@ -82,7 +108,7 @@ def check_folder(pretrained: str, name: str) -> None:
             )
     elif folder.is_file() and folder.suffix.lower() == GGUF:
         return
-    elif folder.exists() or pretrained.startswith((".", "/", "~")):
+    elif folder.exists() or pretrained.startswith((".", "/", "~", IN_PACKAGE)):
         raise ValueError(
             f"{where}: no such folder; allowed: a folder with config.json and safetensors, or a {GGUF} file"
         )
@@ -100,4 +126,21 @@ def checked_config(pretrained: str, name: str) -> PretrainedConfig:
             f"model {name!r}: {pretrained}: is made of several models ({config.model_type}); allowed: a single causal "
             "language model"
         )
+    _check_memory(config, name, pretrained)
     return config
+
+
+def _check_memory(config: PretrainedConfig, name: str, pretrained: str) -> None:
+    """Raise ValueError where the weights alone, kept in fp32, are more than this machine has memory."""
+    import psutil
+
+    from tasks.training.estimates import BYTES_PER_FROZEN_WEIGHT, dense_shape
+
+    needed = BYTES_PER_FROZEN_WEIGHT * dense_shape(config, 1).parameters
+    there = psutil.virtual_memory().total
+    if needed > there:
+        raise ValueError(
+            f"model {name!r}: {pretrained}: its {needed // BYTES_PER_FROZEN_WEIGHT:,} weights take {needed / 1e9:.1f} "
+            f"GB in fp32, and this machine has {there / 1e9:.1f} GB of memory; allowed: a smaller model, or a larger "
+            "machine"
+        )

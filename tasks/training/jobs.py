@@ -110,6 +110,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
     if job.freeze_embeddings:
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.requires_grad_(False)
+    rounded = models.round_frozen(model) if settings.precision == "bf16" else 0
     progress = Path(job.progress)
     steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
@@ -124,11 +125,14 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         steps,
         job.near_identity,
     )
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     if PartialState().is_main_process:
+        if rounded:  # what did not train is saved as it came
+            trained, model = model, models.load_causal_lm(job.model, torch.float32)
+            models.copy_trained(trained, model)
         model.save_pretrained(job.out)
         if job.snapshots is not None:
             save_snapshots(progress, steps, model, Path(job.snapshots))
-    device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     flops = models.train_flops_per_token(model, settings.sequence_length) * outcome.tokens
     return {
         **asdict(outcome),

@@ -17,8 +17,9 @@ class ModelSettings(BaseModel):
 
     pretrained: str | None = Field(
         None,
-        description="Folder, GGUF file or Hugging Face name of a causal LM to start from; it needs its own tokenizer "
-        "in sources.tokenizer.pretrained, and the sizes below are not used.",
+        description="Folder, GGUF file, package:NAME/FILE (inside an installed package) or Hugging Face name of a "
+        "causal LM to start from; it needs its own tokenizer in sources.tokenizer.pretrained, and the sizes below are "
+        "not used.",
         json_schema_extra=PERHAPS_PLACE,
     )
     hidden_size: int = Field(128, ge=16, description="Width d of the hidden states.")

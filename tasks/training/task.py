@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
-from storage.fingerprint import digest_pretrained
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
+from tasks.pretrained_places import digest_pretrained
 from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
 from tasks.benchmarks.items import dev_texts
-from tasks.tables.json_lines import read_json_table
 from tasks.utility.judge_agreement import Auc, auc, judge_agreement, supervised_ngram_scores
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.judges import language_judge
 from tasks.utility.ngram_judge import NgramJudge
+from tasks.utility.quality_labels import Labelled
 from tasks.utility.settings import UtilitySettings
 
 NOT_MEASURED = "not yet measured"
 LANGUAGE_JUDGES = ("openai", "transformers")
 SUPERVISED = "ngram-supervised (cross-fitted on the labels themselves: no judge)"
 LENGTH = "length of the document (no judge)"
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Documents and their labels, 1 for the good ones."""
-
-    texts: list[str]
-    labels: list[int]
-
-
-def read_labelled(path: Path) -> Labelled:
-    """JSON lines with `text` and `label` (0 or 1), plain, .gz or .zst; ValueError naming file and line."""
-    texts, labels = [], []
-    for number, row in read_json_table(path):
-        text, label = row.get("text"), row.get("label")
-        if not isinstance(text, str) or label not in (0, 1):
-            raise ValueError(
-                f"{path}:{number}: label {label!r} and text of type {type(text).__name__}; each row needs `text`, a "
-                "string, and `label`, 0 or 1"
-            )
-        texts.append(text)
-        labels.append(int(label))
-    if not texts:
-        raise ValueError(f"{path}: no documents")
-    return Labelled(texts, labels)
 
 
 def read_target(folder: Path, names: Sequence[str] = ()) -> dict[str, list[str]]:

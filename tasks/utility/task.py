@@ -124,9 +124,22 @@ def utility_of_proxies(
 def _headline(facts: dict) -> str:
     values = [row["value"] for row in facts["utility"]]
     best = max(facts["utility"], key=lambda row: row["value"])
+    check = facts["about"].get("judge_check")
+    if check is not None and not check["is_better_than_length"]:
+        return f"{facts['method']}: nothing is known, and the mixture rests on no utility: {check['line']}"
     return (
         f"{facts['method']}: {len(values)} utilities from {min(values):.2f} to {max(values):.2f}, the largest of "
-        f"{best['source']} for {best['task']}"
+        f"{best['source']} for {best['task']}{_unchecked(facts)}"
+    )
+
+
+def _unchecked(facts: dict) -> str:
+    """What is said of a language model's labels by whether it was tried on documents of known quality."""
+    if facts["method"] != "medu":
+        return ""
+    check = facts["about"].get("judge_check")
+    return (
+        f"; {check['line']}" if check else "; its judge was not tried on labelled documents (medu.labelled)"
     )
 
 

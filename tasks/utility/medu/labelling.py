@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -30,17 +30,34 @@ from tasks.utility.medu.verdicts import Judge, Verdict
 MOST_UNREADABLE = 0.5
 
 
+class Tried(Protocol):
+    """How a judge did on documents whose quality is known."""
+
+    @property
+    def is_better_than_length(self) -> bool: ...
+
+    def line(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+Check = Callable[[Judge, Mapping[str, Any]], Tried]
+
+
 def medu_utility(
     samples: Mapping[str, Sequence[str]],
     dev_items: Mapping[str, Sequence[str]],
     settings: MeduSettings,
     kept: Path,
     report: Callable[[str], None],
+    check: Check | None = None,
 ) -> UtilityMatrix:
     """The utility of each source's sampled documents (texts) for each task's dev items (texts).
 
     kept: folder of answers.jsonl, which keeps every answer, so that no run asks what another asked. report: told
-    one line now and then. about: descriptions by task; requests, tokens and their cost; labels, and documents
+    one line now and then. check: tries the judge, with the descriptions, on documents whose quality is known; one that
+    it finds no better than their length is asked nothing more, and every utility is 1/2 with the largest error there
+    is. about: descriptions by task; requests, tokens and their cost; labels, and documents
     without one, by source and task. Raises ValueError for a source or task without texts, for a judge that
     cannot be used, where more than half of a cell's answers cannot be read, and for a cell without a label.
     """
@@ -53,6 +70,18 @@ def medu_utility(
     with AnswerFile(kept / "answers.jsonl", report) as answers:
         judge = language_judge(settings, answers, report)
         descriptions = judge.describe(dev_items)
+        about: dict[str, Any] = {
+            "method": "medu",
+            "settings": settings.model_dump(mode="json"),
+            "descriptions": descriptions,
+            "items": {task: len(items) for task, items in dev_items.items()},
+        }
+        if check is not None:
+            tried = check(judge, descriptions)
+            report(tried.line())
+            about["judge_check"] = tried.to_json()
+            if not tried.is_better_than_length:
+                return _nothing_known(samples, dev_items, {**about, **judge.about(len(samples))})
         cells, documents = _in_turns(samples, list(dev_items), settings.documents)
         verdicts = judge.label(
             [(descriptions[task], text) for (_, task), text in zip(cells, documents, strict=True)]
@@ -67,16 +96,14 @@ def medu_utility(
         read = _readable(source, task, found, settings)
         values.loc[source, task] = float(np.mean(read))
         errors.loc[source, task] = label_error(read)
-    about = {
-        "method": "medu",
-        "settings": settings.model_dump(mode="json"),
-        "descriptions": descriptions,
-        "documents": {source: min(len(texts), settings.documents) for source, texts in samples.items()},
-        "items": {task: len(items) for task, items in dev_items.items()},
-        **facts,
-        **_counts(by_cell),
-    }
-    return UtilityMatrix(values, errors, about)
+    about["documents"] = {source: min(len(texts), settings.documents) for source, texts in samples.items()}
+    return UtilityMatrix(values, errors, {**about, **facts, **_counts(by_cell)})
+
+
+def _nothing_known(sources: Iterable[str], tasks: Iterable[str], about: dict[str, Any]) -> UtilityMatrix:
+    """A utility that tells nothing apart: 1/2 everywhere, with the error of what may be anything in [0, 1]."""
+    values = pd.DataFrame(0.5, index=list(sources), columns=list(tasks))
+    return UtilityMatrix(values, pd.DataFrame(UNKNOWN_DEVIATION, values.index, values.columns), about)
 
 
 def label_documents(

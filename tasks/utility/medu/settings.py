@@ -71,12 +71,24 @@ class MeduSettings(BaseModel):
     model: str = Field(
         "meta-llama/Llama-3.3-70B-Instruct",
         min_length=1,
-        description="Model name at the endpoint; for transformers a folder, a GGUF file or a Hugging Face Hub name.",
+        description="Model name at the endpoint; for transformers a folder, a GGUF file, package:NAME/FILE or a "
+        "Hugging Face Hub name.",
         json_schema_extra=PERHAPS_PLACE,
     )
     prompts: Path | None = Field(
         None,
         description="Folder with describe.txt, merge.txt and label.txt to use in place of the shipped prompts.",
+    )
+    labelled: Path | None = Field(
+        None,
+        description="Documents as JSON lines with `text` and `label` (1: good for the tasks, 0: poor) that the judge "
+        "is tried on first, without their labels. One that is no better than their length is asked nothing more: every "
+        "utility is then 1/2 with the largest error, and the default mixture what it is without utility.",
+    )
+    labelled_documents: int = Field(
+        64,
+        ge=8,
+        description="Of `labelled`, how many documents the judge is tried on, those with the lowest hashes.",
     )
     documents: int = Field(256, ge=1, le=100_000, description="Documents labelled a source, at most.")
     context_tokens: int = Field(
@@ -124,7 +136,7 @@ class MeduSettings(BaseModel):
     )
     tokenizer: str | None = Field(
         None,
-        description="openai: the model's tokenizer, a folder or a Hub name, to cut by exact tokens. "
+        description="openai: the model's tokenizer, a folder, package:NAME/FILE or a Hub name, to cut by exact tokens. "
         "transformers has its own.",
         json_schema_extra=PERHAPS_PLACE,
     )
@@ -201,7 +213,9 @@ class MeduSettings(BaseModel):
         The prompts stand in it with their text's digest. A local model's weights are not in it.
         """
         left_out = {"cost", "api_key_variable", "concurrency", "timeout_seconds", "retries", "batch_tokens"}
-        left_out |= {"prompts", "tokenizer", "device"}
+        left_out |= {"prompts", "tokenizer", "device", "labelled"}
+        if self.labelled is None:
+            left_out.add("labelled_documents")
         left_out |= set(OF_TRANSFORMERS if self.judge == "openai" else OF_OPENAI)
         if self.revision:
             left_out.add("base_url")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tasks.pretrained_places import read_pretrained
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -102,9 +104,9 @@ def load_judge_tokenizer(path_or_name: str, setting: str) -> PreTrainedTokenizer
 
     import models
 
-    place, gguf = models.pretrained_place(path_or_name)
+    models.pretrained_place(path_or_name)
     try:
-        return AutoTokenizer.from_pretrained(place, **gguf, trust_remote_code=False)
+        return read_pretrained(AutoTokenizer, path_or_name)
     except models.UNREADABLE as error:
         raise ValueError(
             f"{setting}={path_or_name}: no tokenizer could be loaded; allowed: a folder with tokenizer files, a GGUF "

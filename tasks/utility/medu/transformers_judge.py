@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage.fingerprint import digest_pretrained
+from tasks.pretrained_places import digest_pretrained
 from tasks.utility.medu.answers import Answer, AnswerFile, question_key
 from tasks.utility.medu.describing import describe_tasks
 from tasks.utility.medu.meter import meter

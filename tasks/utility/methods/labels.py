@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.fingerprint import digest_pretrained, digest_value
+from storage.fingerprint import digest_file, digest_value
+from tasks.pretrained_places import digest_pretrained
 from tasks.utility.medu.judging_cost import judging_cost
 from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.utility_method import Given, UtilityMethod
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 def _estimate(settings: MeduSettings, given: Given) -> UtilityMatrix:
     from tasks.utility.medu.labelling import medu_utility
+    from tasks.utility.quality_labels import checker
 
-    return medu_utility(given.samples, given.dev, settings, given.kept(_who(settings)), given.report)
+    check = checker(settings.labelled, settings.labelled_documents)
+    return medu_utility(given.samples, given.dev, settings, given.kept(_who(settings)), given.report, check)
 
 
 def _who(settings: MeduSettings) -> str:
@@ -30,7 +33,12 @@ def _who(settings: MeduSettings) -> str:
 
 def _inputs(settings: MeduSettings) -> dict[str, str]:
     local = settings.model if settings.judge == "transformers" else settings.tokenizer
-    return {} if local is None else {"judge": digest_pretrained(local)}
+    inputs = {} if local is None else {"judge": digest_pretrained(local)}
+    if settings.labelled is not None:
+        if not settings.labelled.is_file():
+            raise ValueError(f"utility.medu.labelled={settings.labelled}: no such file; allowed: JSON lines")
+        inputs["labelled"] = digest_file(settings.labelled)
+    return inputs
 
 
 METHOD = UtilityMethod(

@@ -18,7 +18,6 @@ from tasks.utility.labelled_documents import (
     SUPERVISED,
     agreement_lines,
     measure_agreement,
-    read_labelled,
     read_target,
 )
 from tasks.utility.matrix import UtilityMatrix
@@ -27,6 +26,7 @@ from tasks.utility.medu.verdicts import Verdict
 from tasks.utility.methods.ngram import NgramSettings
 from tasks.utility.methods.ngram_utility import ngram_utility
 from tasks.utility.ngram_judge import NgramJudge
+from tasks.utility.quality_labels import read_labelled
 from tasks.utility.settings import UtilitySettings
 from tests.chat_server import ChatServer
 
