@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tasks.side_by_side import own_cores
 from tasks.training.settings import TrainingSettings
+from tasks.training.stability.looks import LOOKS, LOOKS_TABLE, write_looks
 
 ROW_PREFIX = "step-row "
 log = logging.getLogger("mixstitch.training")
@@ -76,6 +77,8 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
     logs = Path(job.out).parent / "logs"
     logs.mkdir(exist_ok=True)
     shutil.copy(Path(job.progress) / "steps.jsonl", logs / "steps.jsonl")
+    if settings.stability.monitor.every:
+        write_looks(Path(job.progress) / LOOKS, logs / LOOKS_TABLE)
     return outcome
 
 
@@ -124,18 +127,26 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         steps,
         job.near_identity,
     )
+    steps = [
+        step for step in steps if step < outcome.steps
+    ]  # batches that were left out may have been the last
     if PartialState().is_main_process:
         model.save_pretrained(job.out)
         if job.snapshots is not None:
             save_snapshots(progress, steps, model, Path(job.snapshots))
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     flops = models.train_flops_per_token(model, settings.sequence_length) * outcome.tokens
+    skipped = order.sources_of(outcome.skipped, settings.batch_size)
     return {
         **asdict(outcome),
         "flops": flops,
         "device": device,
         "parameters": models.count_parameters(model)[0],
-        "trained_tokens": {source: count * settings.sequence_length for source, count in counts.items()},
+        "trained_tokens": {
+            source: (count - skipped.get(source, 0)) * settings.sequence_length
+            for source, count in counts.items()
+        },
+        "skipped_tokens": {source: count * settings.sequence_length for source, count in skipped.items()},
         "snapshots": steps,
     }
 
