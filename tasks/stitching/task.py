@@ -19,7 +19,7 @@ from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, 
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 6
+VERSION = 7
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")

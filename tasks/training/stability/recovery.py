@@ -96,7 +96,8 @@ def decide(
     if stage >= len(settings.escalation):
         return None
     target = max(before)
-    end = min(target + settings.skip, replayed_from if settings.skipped == "replay" else course.num_steps)
+    end = max(target + settings.skip, detected)  # what was read when it came is among them
+    end = min(end, replayed_from if settings.skipped == "replay" else course.num_steps)
     return Decision(
         detected,
         onset,

@@ -32,7 +32,7 @@ class AlarmSettings(BaseModel):
         description="A layer's share of |r| > .8 must be above this: .025 where gradients correlate by .5, .26 by .9.",
     )
     rise: float = Field(
-        6.0, gt=0, description="... and so many robust standard deviations above the layer's own past."
+        6.0, gt=0, description="And it must be so many robust standard deviations above the layer's own past."
     )
     window: int = Field(20, ge=5, description="Looks at the state that make up a layer's past.")
     warmup: int = Field(
@@ -52,8 +52,12 @@ class RecoverySettings(BaseModel):
         "long", description="`long`: in runs of at least long_steps steps, which excludes quick recipes."
     )
     long_steps: int = Field(5_000, ge=1, description="Steps from which on a run counts as long.")
-    every: int = Field(50, ge=1, description="Steps between the checkpoints that a run can go back to.")
-    ring: int = Field(5, ge=2, le=100, description="How many of them are kept.")
+    every: int = Field(
+        250,
+        ge=1,
+        description="Steps between the checkpoints that a run can go back to; each writes weights and state.",
+    )
+    ring: int = Field(4, ge=2, le=100, description="How many of them are kept.")
     window: int = Field(128, ge=8, description="Steps that the loss is compared with.")
     sigmas: float = Field(
         6.0, gt=0, description="A loss so many standard deviations above their mean is a spiked step."
@@ -61,7 +65,12 @@ class RecoverySettings(BaseModel):
     spiked_steps: int = Field(
         3, ge=1, description="Spiked steps among the last ten that make a spike: one alone passes by itself."
     )
-    skip: int = Field(200, ge=1, description="Batches that are left out after a rewind; PaLM: 200 to 500.")
+    skip: int = Field(
+        200,
+        ge=1,
+        description="Batches that are left out after a rewind, from there on; more where the spike came later. PaLM: "
+        "200 to 500.",
+    )
     skipped: Literal["leave", "replay"] = Field(
         "leave",
         description="What becomes of them: `leave` ends the run with fewer tokens, and says how many; `replay` reads "

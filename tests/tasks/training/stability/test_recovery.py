@@ -44,15 +44,19 @@ def test_the_rule_of_spiked_steps_is_the_mean_and_spread_of_the_window_before():
 
 def test_tries_skip_then_escalate_then_end():
     decisions: list[Decision] = []
-    for escalation, batches in ((None, (4, 5, 6)), ("rate", (7, 8, 9)), ("clear", (10, 11, 12))):
+    for detected, escalation, batches in (
+        (10, None, (4, 5, 6, 7, 8, 9)),
+        (7, "rate", (10, 11, 12)),
+        (7, "clear", (13, 14, 15)),
+    ):
         course = course_of(40, decisions, RECOVERY)
-        made = decide(10, 7, [0, 4, 8], decisions, course, RECOVERY)
-        assert made == Decision(10, 7, 4, batches, escalation)
+        made = decide(detected, 6, [0, 4, 8], decisions, course, RECOVERY)
+        assert made == Decision(detected, 6, 4, batches, escalation)
         decisions.append(made)
     course = course_of(40, decisions, RECOVERY)
     assert course.rate_factor == 0.9
     assert course.cleared_at == 4
-    assert course.batches[4] == 13
+    assert course.batches[4] == 16
     assert decide(10, 7, [0, 4, 8], decisions, course, RECOVERY) is None
     later = decide(30, 27, [16, 20, 24], decisions, course, RECOVERY)  # another trouble: tries begin anew
     assert later.escalation is None and later.target == 24
@@ -101,12 +105,12 @@ def weights_of(model) -> torch.Tensor:
 
 
 LENGTH, BATCH = 16, 4
-BAD = (22, 23, 24)  # batches of noise in a text of one token: a spike
+BAD = (22, 23, 24, 25)  # batches of noise in a text of two tokens: a spike
 
 
 @pytest.fixture
 def order():
-    """40 batches: a text that is learnt at once, with three batches that contradict it."""
+    """40 batches: a text that is learnt at once, with four batches that contradict it."""
 
     class Scripted(TokenOrder):
         def sequence(self, number: int) -> np.ndarray:
@@ -131,10 +135,10 @@ def trained(order, folder, recovery=RECOVERY, **changes):
 def test_a_spike_is_gone_back_from_and_its_batches_are_skipped(order, tmp_path):
     _, outcome, rows = trained(order, tmp_path / "one")
     rewinds = [event for event in outcome.events if event["event"] == "rewind"]
-    assert [event["skipped"] for event in rewinds] == [[20, 21, 22], [23, 24, 25]]
+    assert [event["skipped"] for event in rewinds] == [[20, 21, 22, 23], [24, 25, 26]]
     assert [event["target"] for event in rewinds] == [20, 20]
-    assert outcome.skipped == [20, 21, 22, 23, 24, 25]
-    assert (outcome.steps, outcome.tokens) == (34, 34 * BATCH * LENGTH)
+    assert outcome.skipped == [20, 21, 22, 23, 24, 25, 26]
+    assert (outcome.steps, outcome.tokens) == (33, 33 * BATCH * LENGTH)
     assert outcome.final_loss < 1
     assert any("back to step 20" in sentence for row in rows for sentence in row.get("said", ()))
 
