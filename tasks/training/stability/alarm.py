@@ -3,7 +3,9 @@
 Molybog et al. 2023, arXiv 2304.09871: r turns from a bell around 0 to two heaps near +-1 when the gradients of a layer
 agree over time, and updates stop being directions of descent; that comes before the loss moves. A layer is ill when
 
-    tail = P(|r| > .8)  >  bound    and    tail  >  median + rise * max(1.4826 MAD, .01)   of its last looks.
+    tail = P(|r| > .8)  >  bound    and    tail  >  times * median    and    tail  >  median + rise * 1.4826 MAD
+
+with median and median absolute deviation (MAD) of its own last looks.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 from tasks.training.stability.settings import AlarmSettings, RecoverySettings
 from tasks.training.stability.spikes import NEAR, Past
 
-SMALLEST_SPREAD = 0.01  # of a tail's share, for a layer that was all quiet
+SUMMED = ("all", "others")  # no layer of their own
 NORMAL = 1.4826  # median absolute deviation -> standard deviation, of a normal distribution
 
 
@@ -63,7 +65,7 @@ def after_look(
     watched: Watched, step: int, looks: Mapping[str, Mapping[str, float]], settings: AlarmSettings
 ) -> Watched:
     """With the statistics of each layer after `step`; an event where some are ill that were not."""
-    tails = {layer: told["tail_r"] for layer, told in looks.items() if layer != "all"}
+    tails = {layer: told["tail_r"] for layer, told in looks.items() if layer not in SUMMED}
     ill = [layer for layer, tail in tails.items() if is_ill(tail, watched.tails.get(layer, ()), settings)]
     kept = {layer: (*watched.tails.get(layer, ()), tail)[-settings.window :] for layer, tail in tails.items()}
     watched = replace(watched, tails=kept)
@@ -81,7 +83,7 @@ def is_ill(tail: float, past: Sequence[float], settings: AlarmSettings) -> bool:
         return False
     middle = statistics.median(past)
     spread = NORMAL * statistics.median(abs(value - middle) for value in past)
-    return tail > middle + settings.rise * max(spread, SMALLEST_SPREAD)
+    return tail > max(settings.times * middle, middle + settings.rise * spread)
 
 
 def as_json(watched: Watched) -> dict[str, Any]:

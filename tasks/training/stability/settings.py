@@ -26,10 +26,14 @@ class AlarmSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tail: float = Field(
-        0.1,
+        0.005,
         gt=0,
         lt=1,
-        description="A layer's share of |r| > .8 must be above this: .025 where gradients correlate by .5, .26 by .9.",
+        description="A layer's share of |r| > .8 must be above this; independent gradients have .0005, correlated by "
+        ".5 .025, by .9 .26.",
+    )
+    times: float = Field(
+        3.0, ge=1, description="And it must be so many times the median of the layer's own past."
     )
     rise: float = Field(
         6.0, gt=0, description="And it must be so many robust standard deviations above the layer's own past."

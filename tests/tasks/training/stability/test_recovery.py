@@ -71,7 +71,7 @@ def test_a_checkpoint_of_a_way_that_was_left_is_not_gone_on_from():
 
 
 def test_an_alarm_needs_the_theorys_bound_and_a_rise_over_the_layers_own_past():
-    settings = AlarmSettings(tail=0.1, rise=6, window=10, warmup=0, quiet=100)
+    settings = AlarmSettings(tail=0.1, times=3, rise=6, window=10, warmup=0, quiet=100)
     watched = begin(RECOVERY)
     for step in range(10, 110, 10):
         watched = after_look(watched, step, {"a": {"tail_r": 0.0}, "b": {"tail_r": 0.3}}, settings)
