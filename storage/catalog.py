@@ -35,6 +35,7 @@ class EarlierForm(Exception):
     """The file is of an earlier version of this catalog."""
 
 
+FACTS = ("scores", "utility", "specialisation", "training_events", "forecast")  # tables kept as they stand
 IN_USE = "Could not set lock on file"
 
 
@@ -212,7 +213,7 @@ def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> 
             {"mixture": mixture["name"], "source": source, **share}
             for source, share in mixture["sources"].items()
         ],
-        **{table: facts.get(table, []) for table in ("scores", "utility", "specialisation", "forecast")},
+        **{table: facts.get(table, []) for table in FACTS},
     }
     for table, found in rows.items():
         if found:

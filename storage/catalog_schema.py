@@ -89,6 +89,18 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "holds": ("boolean", ""),
         },
     ),
+    "training_events": (
+        "Something that happened while a model trained: an alarm, a spike of the loss, a rewind.",
+        {
+            **KEY,
+            "step": ("bigint", "updates until then"),
+            "attempt": ("bigint", "rewinds before it"),
+            "event": ("varchar", "alarm, spike or rewind"),
+            "said": ("varchar", "in a sentence"),
+            "target": ("bigint", "step that a rewind goes back to"),
+            "skipped": ("bigint[]", "batches that a rewind leaves out"),
+        },
+    ),
     "forecast": (
         "A forecast of what people will say of a model.",
         {
@@ -110,6 +122,7 @@ LATEST = {  # what names a fact, beside its key
     "mixtures": ("mixture", "source"),
     "utility": ("source", "task"),
     "specialisation": ("check", "subject"),
+    "training_events": ("attempt", "step", "event"),
     "forecast": ("model", "target"),
 }
 SNAPSHOT = "contains(model, '@')"

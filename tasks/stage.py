@@ -7,6 +7,7 @@ The artifact store alone decides what is done again, so Prefect's own cache and 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,10 @@ from storage.stages import PROGRESS_LOGGER
 from storage.unrecorded import AnyRun
 
 UPDATE_SECONDS = 3.0
+SERIES = (  # of a row of the training loop, for MLflow; the last ones where Adam's state was looked at
+    "step", "loss", "learning_rate", "gradient_norm", "tokens_per_second",
+    "std_r", "tail_r", "worst_tail_r", "bimodality_r", "correlation", "floor_share", "gradient_scale", "update_norm",
+)  # fmt: skip
 
 
 class _Done:
@@ -96,11 +101,11 @@ class Progress:
     def warn(self, text: str) -> None:
         self._log.warning("%s: %s", self._label, text)
 
-    def step(self, row: dict[str, float]) -> None:
-        """A row of the training loop: told at most every few seconds, and at the last step."""
-        self._rows.append(
-            {key: row[key] for key in ("step", "loss", "learning_rate", "gradient_norm", "tokens_per_second")}
-        )
+    def step(self, row: dict[str, Any]) -> None:
+        """A row of the training loop: told at most every few seconds, and at the last step; what happened, at once."""
+        for sentence in row.get("said", ()):
+            self.warn(sentence)
+        self._rows.append({key: row[key] for key in SERIES if key in row and math.isfinite(row[key])})
         is_last = row["step"] == row["steps"]
         if not is_last and time.monotonic() - self._told < UPDATE_SECONDS:
             return

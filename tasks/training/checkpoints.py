@@ -8,9 +8,10 @@ one that is not as it was written is set aside, and the one before it serves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,7 +24,7 @@ from storage.writing import put_in_place
 
 POSITION = "step.json"
 FILES = ("weights", "optimizer")
-KEPT = 2  # the last one, and one to go back to
+KEPT = 2  # the last one, and one to go back to where it is damaged
 log = logging.getLogger("mixstitch.training")
 
 
@@ -31,12 +32,24 @@ log = logging.getLogger("mixstitch.training")
 class Checkpoint:
     """A training run after `step` optimiser steps, in a folder of its own.
 
-    beside: file under `progress` -> digest, of what belongs to it there.
+    beside: file under `progress` -> digest, of what belongs to it there. notes: JSON values that were kept with it.
     """
 
     folder: Path
     step: int
     beside: Mapping[str, str]
+    notes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Checkpoints that are kept for going back: the last `size` of those at every so manieth step."""
+
+    every: int
+    size: int
+
+    def holds(self, step: int) -> bool:
+        return step % self.every == 0
 
 
 def save_checkpoint(
@@ -45,11 +58,13 @@ def save_checkpoint(
     trainable: dict[str, nn.Parameter],
     optimizer: torch.optim.Optimizer,
     beside: Mapping[str, str] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    ring: Ring | None = None,
 ) -> None:
-    """Write trainable weights, optimiser state and step; all but the last two checkpoints go.
+    """Write trainable weights, optimiser state and step; all but the last two checkpoints go, and those of the ring.
 
-    beside: as of `Checkpoint`. The folder is renamed into place when it is whole and on the disk, so that a kill or a
-    power cut leaves the previous checkpoint.
+    beside, notes: as of `Checkpoint`. The folder is renamed into place when it is whole and on the disk, so that a kill
+    or a power cut leaves the previous checkpoint.
     """
     folder = progress / f"step-{step:09d}"
     temporary = progress / "writing"
@@ -60,21 +75,31 @@ def save_checkpoint(
     )
     save_file(_optimizer_tensors(trainable, optimizer), temporary / "optimizer")
     digests = {name: digest_file(temporary / name) for name in FILES}
-    write_sealed(temporary / POSITION, {"step": step, "files": digests, "beside": dict(beside or {})})
+    write_sealed(
+        temporary / POSITION,
+        {"step": step, "files": digests, "beside": dict(beside or {}), "notes": dict(notes or {})},
+    )
     remove_tree(folder)
     put_in_place(temporary, folder)
-    for path in sorted(progress.glob("step-*"))[:-KEPT]:
-        remove_tree(path)
+    folders = sorted(progress.glob("step-*"))
+    in_ring = [] if ring is None else [path for path in folders if ring.holds(_step_of(path))][-ring.size :]
+    for path in folders[:-KEPT]:
+        if path not in in_ring:
+            remove_tree(path)
 
 
 def latest_checkpoint(progress: Path) -> Checkpoint | None:
     """The furthest whole checkpoint under `progress`."""
+    return next(whole_checkpoints(progress), None)
+
+
+def whole_checkpoints(progress: Path) -> Iterator[Checkpoint]:
+    """Every whole checkpoint under `progress`, the furthest first."""
     for folder in sorted(progress.glob("step-*"), reverse=True):
         try:
-            return _read(progress, folder)
+            yield _read(progress, folder)
         except Damaged:
             continue
-    return None
 
 
 def set_broken_aside(progress: Path) -> None:
@@ -104,7 +129,11 @@ def _read(progress: Path, folder: Path) -> Checkpoint:
         raise Damaged(f"{Path(error.filename).name} is missing") from error
     except Damaged as error:
         raise Damaged(f"{POSITION}: {error}" if str(error).startswith("it ") else str(error)) from error
-    return Checkpoint(folder, found["step"], found["beside"])
+    return Checkpoint(folder, found["step"], found["beside"], found.get("notes", {}))
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 @torch.no_grad()
@@ -112,6 +141,7 @@ def restore_checkpoint(
     checkpoint: Checkpoint, trainable: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> None:
     """Put weights and optimiser state back as they were."""
+    optimizer.state.clear()  # at step 0 there was none
     device = str(next(iter(trainable.values())).device)
     for name, weight in load_file(checkpoint.folder / "weights", device=device).items():
         trainable[name].copy_(weight)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tasks.side_by_side import own_cores
 from tasks.training.settings import TrainingSettings
+from tasks.training.stability.looks import LOOKS, LOOKS_TABLE, write_looks
 
 ROW_PREFIX = "step-row "
 log = logging.getLogger("mixstitch.training")
@@ -76,6 +77,8 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
     logs = Path(job.out).parent / "logs"
     logs.mkdir(exist_ok=True)
     shutil.copy(Path(job.progress) / "steps.jsonl", logs / "steps.jsonl")
+    if settings.stability.monitor.every:
+        write_looks(Path(job.progress) / LOOKS, logs / LOOKS_TABLE)
     return outcome
 
 
@@ -126,6 +129,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         job.near_identity,
     )
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
+    steps = [step for step in steps if step < outcome.steps]  # the last batches may have been left out
     if PartialState().is_main_process:
         if rounded:  # what did not train is saved as it came
             trained, model = model, models.load_causal_lm(job.model, torch.float32)
@@ -134,12 +138,17 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         if job.snapshots is not None:
             save_snapshots(progress, steps, model, Path(job.snapshots))
     flops = models.train_flops_per_token(model, settings.sequence_length) * outcome.tokens
+    skipped = order.sources_of(outcome.skipped, settings.batch_size)
     return {
         **asdict(outcome),
         "flops": flops,
         "device": device,
         "parameters": models.count_parameters(model)[0],
-        "trained_tokens": {source: count * settings.sequence_length for source, count in counts.items()},
+        "trained_tokens": {
+            source: (count - skipped.get(source, 0)) * settings.sequence_length
+            for source, count in counts.items()
+        },
+        "skipped_tokens": {source: count * settings.sequence_length for source, count in skipped.items()},
         "snapshots": steps,
     }
 

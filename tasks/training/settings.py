@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from storage.trusted import PERHAPS_PLACE
 from tasks.tables.token_counts import TokenCount
+from tasks.training.stability.settings import StabilitySettings
 
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
@@ -102,6 +103,9 @@ class TrainingSettings(BaseModel):
         le=20,
         description="Copies of the model kept at equal distances on the way, to be scored as models of their own: of "
         "the seed, each expert and the stitched model. Duels, proxies and other combinations keep none.",
+    )
+    stability: StabilitySettings = Field(
+        StabilitySettings(), description="Training that watches itself: monitor, alarm, recovery."
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ ancestors stopped, so nothing is read twice before everything was read once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -83,6 +83,12 @@ class TokenOrder:
     def batch(self, numbers: range) -> np.ndarray:
         """Token ids (len(numbers), length)."""
         return np.stack([self.sequence(number) for number in numbers])
+
+    def sources_of(self, batches: Collection[int], batch_size: int) -> dict[str, int]:
+        """Source -> sequences of it in these batches."""
+        numbers = np.asarray(sorted(batches), dtype=np.int64)[:, None] * batch_size + np.arange(batch_size)
+        found, counts = np.unique(self._source_of[numbers.reshape(-1)], return_counts=True)
+        return {self._names[index]: int(count) for index, count in zip(found, counts, strict=True)}
 
     def _num_windows(self, source: str) -> int:
         return max(1, len(self._tokens[source]) // self._length)

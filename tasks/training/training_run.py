@@ -13,6 +13,7 @@ from tasks.sources.tokenization import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
+from tasks.training.stability.telling import catalog_rows
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,11 @@ def training_identity(
             "expert_final_share",
             "freeze_expert_embeddings",
             "snapshots",
+            "stability",
         },
     )
+    if settings.stability.recovery.when != "never":  # what only watches, decides nothing
+        kept["stability"] = settings.stability.model_dump(mode="json")
     if keep_snapshots and settings.snapshots > 0:
         kept["snapshots"] = settings.snapshots
     return {**kept, "learning_rate": learning_rate}
@@ -156,6 +160,10 @@ def run_training(
     )
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
     metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
+    events = outcome["events"]
+    for kind in ("alarm", "spike", "rewind"):
+        metrics[f"{kind}s"] = sum(event["event"] == kind for event in events)
+    metrics["skipped_tokens"] = sum(outcome["skipped_tokens"].values())
     provenance = {
         "seed": training.random_seed,
         "resumed_at": outcome["resumed_at"],
@@ -168,5 +176,6 @@ def run_training(
         "metrics": metrics,
         "trained_tokens": outcome["trained_tokens"],
         "snapshots": training.settings.snapshots_at(outcome["snapshots"]),
+        "training_events": catalog_rows(events),
         "provenance": provenance,
     }

@@ -14,8 +14,8 @@ from tasks.proxies.online.online_loop import Meter, Place, ProxyTrainer, Trace, 
 from tasks.proxies.online.online_rule import OnlineRule, Rule
 from tasks.proxies.online.proxy_text import ProxyText, SourceStreams
 from tasks.proxies.online.settings import OnlineSettings
-from tasks.training.loop import StepReport
 from tasks.training.settings import TrainingSettings
+from tasks.training.step_log import StepReport
 from tasks.training.token_plans import Array
 
 FORWARD_SHARE = 1 / 3  # of a training step's operations, without its backward pass

@@ -29,8 +29,9 @@ from tasks.training.checkpoints import (
     save_checkpoint,
     set_broken_aside,
 )
-from tasks.training.loop import LOG_SECONDS, StepReport, learning_rate_at, make_optimizer
+from tasks.training.loop import learning_rate_at, make_optimizer
 from tasks.training.settings import TrainingSettings
+from tasks.training.step_log import LOG_SECONDS, StepReport
 from tasks.training.token_order import generator
 from tasks.training.token_plans import Array
 

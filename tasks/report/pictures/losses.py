@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,20 @@ def read_curve(folder: Path, metrics: Mapping[str, float]) -> Curve | None:
         rows = [json.loads(line) for line in stream if line.strip()]
     if not rows:
         return None
+    rows = last_attempts(rows)
     steps = np.array([row["step"] for row in rows], dtype=float)
     losses = np.array([row["loss"] for row in rows], dtype=float)
     return _thinned(Curve(steps * metrics["tokens"] / metrics["steps"], losses))
+
+
+def last_attempts(rows: Sequence[dict]) -> list[dict]:
+    """Rows of the step log without those of steps that a rewind undid."""
+    kept: list[dict] = []
+    for row in rows:
+        while kept and row["step"] <= kept[-1]["step"]:
+            kept.pop()
+        kept.append(row)
+    return kept
 
 
 def _thinned(curve: Curve) -> Curve:

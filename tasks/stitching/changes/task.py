@@ -16,7 +16,7 @@ from tasks.training.estimates import config_of_artifact, training_headline
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Training, TrainingData
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")

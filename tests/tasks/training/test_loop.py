@@ -90,11 +90,11 @@ def test_a_run_that_was_cut_ends_with_the_very_same_weights(
         if step == 7:
             raise Cut
 
-    monkeypatch.setattr("tasks.training.loop.save_checkpoint", cut_after_seven)
+    monkeypatch.setattr("tasks.training.position.save_checkpoint", cut_after_seven)
     with pytest.raises(Cut):
         run(build(), token_order(8 * 12), frequent, tmp_path / "cut")
     assert latest_checkpoint(tmp_path / "cut").step == 7
-    monkeypatch.setattr("tasks.training.loop.save_checkpoint", save_checkpoint)
+    monkeypatch.setattr("tasks.training.position.save_checkpoint", save_checkpoint)
     resumed = build()
     outcome = run(resumed, token_order(8 * 12), frequent, tmp_path / "cut")
     assert outcome.resumed_at == 7
@@ -145,7 +145,7 @@ def test_a_broken_checkpoint_is_set_aside_and_the_one_before_it_used(
             raise Cut
 
     with monkeypatch.context() as patch, pytest.raises(Cut):
-        patch.setattr("tasks.training.loop.save_checkpoint", cut_after_seven)
+        patch.setattr("tasks.training.position.save_checkpoint", cut_after_seven)
         run(new_model(), token_order(8 * 12), frequent, tmp_path / "cut")
     BROKEN[broken](tmp_path / "cut" / "step-000000007")
     with (tmp_path / "cut" / "steps.jsonl").open("a") as stream:

@@ -59,7 +59,7 @@ def cut_at(step: int, after: bool = True) -> Iterator[None]:
             raise Cut
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Cut):
-        patch.setattr("tasks.training.loop.save_checkpoint", save)
+        patch.setattr("tasks.training.position.save_checkpoint", save)
         yield
 
 
@@ -88,7 +88,7 @@ def test_a_snapshot_is_the_model_as_it_was_after_its_step(long_job, stitched, mo
     def note(progress, step, trainable, optimizer, beside):
         at_step[step] = {name: weight.detach().clone() for name, weight in trainable.items()}
 
-    monkeypatch.setattr("tasks.training.loop.save_checkpoint", note)
+    monkeypatch.setattr("tasks.training.position.save_checkpoint", note)
     made = long_job("one", stitched, checkpoint_seconds=1e-9)
     assert run_job(made, lambda row: None)["snapshots"] == [4, 8]
     assert sorted(p.name for p in Path(made.snapshots).iterdir()) == ["4", "8"]
