@@ -85,7 +85,7 @@ def test_snapshots_are_at_equal_distances_and_never_at_the_ends(num_steps, snaps
 def test_a_snapshot_is_the_model_as_it_was_after_its_step(long_job, stitched, monkeypatch):
     at_step = {}
 
-    def note(progress, step, trainable, optimizer, beside):
+    def note(progress, step, trainable, *_):
         at_step[step] = {name: weight.detach().clone() for name, weight in trainable.items()}
 
     monkeypatch.setattr("tasks.training.position.save_checkpoint", note)
