@@ -1,6 +1,6 @@
 """Spikes announced, how many steps ahead, false alarms, and what the monitor costs, beside OLMo-core's rules.
 
-Runs are small Llama models on a made text. Provoked: the rate climbs from 0 to far too high, and v forgets slowly.
+Runs are small Llama models on a made text. Provoked: the learning rate climbs from 0 to far too high, v forgets slowly.
 Quiet: the default rate, with the usual epsilon and with Llama 2's. Every rule sees the same runs.
 """
 
@@ -76,9 +76,9 @@ def measure() -> Iterator[str]:
         )
         false = sum(len(episodes(warn(run))) for run in calm)
         told = f", median {statistics.median(ahead):.0f} steps [{min(ahead)}, {max(ahead)}]" if ahead else ""
-        after = len(found) - found.count(None) - len(ahead)
+        late = len(found) - found.count(None) - len(ahead)
         yield (
-            f"{rule}: {len(ahead)} of {total} spikes announced ahead{told}; {after} more within {HELD} steps after; "
+            f"{rule}: {len(ahead)} of {total} spikes announced ahead{told}; {late} more within {HELD} steps after; "
             f"{earlier} warnings more than {AHEAD} steps before a first spike; {false} false alarms in the quiet steps "
             f"(95%: at most 1 in {steps / poisson_bound(false):,.0f})"
         )

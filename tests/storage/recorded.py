@@ -17,6 +17,24 @@ FACTS: dict[str, Any] = {
         {"check": "own task", "subject": "math", "value": 0.1, "bound": 0.0, "holds": True},
         {"check": "weights differ", "subject": "docs", "value": None, "bound": 0.2, "holds": False},
     ],
+    "training_events": [
+        {
+            "step": 30,
+            "attempt": 0,
+            "event": "rewind",
+            "said": "step 30: back to step 20",
+            "target": 20,
+            "skipped": [20, 21],
+        },
+        {
+            "step": 40,
+            "attempt": 1,
+            "event": "alarm",
+            "said": "step 40: a spike may come",
+            "target": None,
+            "skipped": [],
+        },
+    ],
     "forecast": [
         {
             "model": "seed",

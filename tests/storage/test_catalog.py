@@ -21,7 +21,15 @@ from storage.runs import Run
 from storage.stages import Stage
 from tests.storage.recorded import FACTS, make_run
 
-FACTS_OF_RESULTS = ("metrics", "scores", "mixtures", "utility", "specialisation", "forecast")
+FACTS_OF_RESULTS = (
+    "metrics",
+    "scores",
+    "mixtures",
+    "utility",
+    "specialisation",
+    "training_events",
+    "forecast",
+)
 VIEWS = ("runs", "run_stages", "run_scores", "artifacts", *(f"latest_{fact}" for fact in FACTS_OF_RESULTS))
 
 
@@ -63,6 +71,10 @@ def test_the_catalog_has_the_rows_of_gate_and_forecast(home, run):
     assert gate["holds"].tolist() == [False, True]
     assert gate["bound"].tolist() == [0.2, 0.0]
     assert len(query('select * from specialisation where "value" is null')) == 1
+    events = query("select step, event, target, skipped from run_training_events order by step")
+    assert events["event"].tolist() == ["rewind", "alarm"]
+    assert events["target"].dropna().tolist() == [20]
+    assert [list(skipped) for skipped in events["skipped"]] == [[20, 21], []]
     seed, soup = query("select * from latest_forecast order by model").to_dict("records")
     assert (seed["rating"], seed["low"], seed["high"], seed["extrapolates"]) == (3.5, 3.0, 4.0, True)
     assert (list(seed["missing"]), list(soup["missing"])) == ([], ["mmlu", "arc"])

@@ -13,6 +13,7 @@ from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
 
 TABLE = "stability.parquet"
 MAX_COLUMNS = 240
+LOWEST, HIGHEST = 5e-4, 0.5  # ends of the colours: independent gradients, and gradients that hardly change
 EVENT_COLOURS = {"alarm": MUTED, "spike": STITCHED, "rewind": INK}
 
 
@@ -61,7 +62,7 @@ def _thinned(found: StabilityMap) -> StabilityMap:
 
 def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
     """Both, on one axis of steps; a line at each event (rows of the fact `training_events`)."""
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     with drawing():
         height = 0.16 * len(found.layers)
@@ -79,16 +80,17 @@ def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
         mesh = upper.pcolormesh(
             edges,
             np.arange(len(found.layers) + 1),
-            found.tails,
-            vmin=0,
-            vmax=0.5,
+            np.maximum(found.tails, LOWEST),
+            norm=LogNorm(LOWEST, HIGHEST),
             cmap=colours,
             rasterized=True,
         )
         upper.set_yticks(np.arange(len(found.layers)) + 0.5, [_short(layer) for layer in found.layers])
         upper.invert_yaxis()
         bar = figure.colorbar(mesh, cax=figure.add_axes((0.945, 0.3, 0.012, 0.6)))
-        bar.set_label("share of update ratios with |r| > .8")
+        bar.set_ticks([0.001, 0.01, 0.1, HIGHEST], labels=[".001", ".01", ".1", ".5"])
+        bar.minorticks_off()
+        bar.set_label("share of |r| > .8")
         lower.plot(found.steps, found.losses, color=INK, linewidth=1)
         for event in events:
             lower.axvline(event["step"], color=EVENT_COLOURS[event["event"]], linewidth=0.9, linestyle=":")

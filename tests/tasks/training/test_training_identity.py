@@ -7,6 +7,7 @@ import pytest
 from storage.artifacts import ArtifactStore
 from storage.stages import Stage
 from tasks.training.settings import TrainingSettings
+from tasks.training.stability.settings import StabilitySettings
 from tasks.training.training_run import training_identity
 
 BEGUN = TrainingSettings(sequence_length=32, batch_size=8)
@@ -45,3 +46,13 @@ def test_other_settings_begin_anew_and_leave_what_is_half_done_to_its_own(home, 
 def test_what_does_not_decide_the_result_may_change_meanwhile(home, changed):
     assert found_by(home, BEGUN) == []
     assert found_by(home, BEGUN.model_copy(update=changed)) == ["of-8-1"]
+
+
+def test_what_only_watches_may_change_meanwhile_and_what_goes_back_may_not(home):
+    watching = {"recovery": {"when": "never"}}
+    first = BEGUN.model_copy(update={"stability": StabilitySettings(**watching)})
+    other = BEGUN.model_copy(update={"stability": StabilitySettings(**watching, monitor={"every": 20})})
+    going_back = BEGUN.model_copy(update={"stability": StabilitySettings(recovery={"when": "always"})})
+    assert found_by(home, first) == []
+    assert found_by(home, other) == ["of-8-1"]
+    assert found_by(home, going_back) == []
