@@ -72,7 +72,7 @@ def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
             2, 1, sharex=True, gridspec_kw={"height_ratios": [max(height, 0.6), 1.3]}
         )
         figure.subplots_adjust(
-            left=0.15, right=0.93, top=0.97, bottom=0.2 * 2.3 / (2.3 + height), hspace=0.12
+            left=0.15, right=0.91, top=0.97, bottom=0.2 * 2.3 / (2.3 + height), hspace=0.12
         )
         first = found.steps[0] - (found.steps[1] - found.steps[0] if len(found.steps) > 1 else found.steps[0])
         edges = np.concatenate([[first], found.steps])
@@ -87,7 +87,7 @@ def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
         )
         upper.set_yticks(np.arange(len(found.layers)) + 0.5, [_short(layer) for layer in found.layers])
         upper.invert_yaxis()
-        bar = figure.colorbar(mesh, cax=figure.add_axes((0.945, 0.3, 0.012, 0.6)))
+        bar = figure.colorbar(mesh, cax=figure.add_axes((0.925, 0.3, 0.012, 0.6)))
         bar.set_ticks([0.001, 0.01, 0.1, HIGHEST], labels=[".001", ".01", ".1", ".5"])
         bar.minorticks_off()
         bar.set_label("share of |r| > .8")
