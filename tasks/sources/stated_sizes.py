@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.sources.settings import SourceSettings
@@ -14,6 +15,7 @@ from tasks.sources.settings import SourceSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from storage.artifacts import Artifact
     from storage.planned import PlannedStage
 
 MORE_THAN_ALL = 1.5  # of the stated size: more than an estimate from bytes can be off
@@ -61,6 +63,16 @@ def not_checked(samples: dict[str, dict]) -> str:
         f"Read as samples: {read}. Their sizes are as stated; duplicates and benchmark items were looked for in these "
         "documents only, and nothing else of them was checked."
     )
+
+
+def token_file(corpus: Artifact, source: str) -> Path:
+    """Where the tokens of a source lie; ValueError for one that was read as a sample, which has none."""
+    if source in corpus.facts.get("read_as_samples", ()):
+        raise ValueError(
+            f"source {source!r} states its size, so what was read of it is a sample, and nothing can train on it; "
+            "allowed: without `size`, or a run that stops before training"
+        )
+    return corpus.path / "tokens" / f"{source}.bin"
 
 
 def check_samples_suffice(planned: Sequence[PlannedStage]) -> None:

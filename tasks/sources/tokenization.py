@@ -14,8 +14,6 @@ from tasks.sources.settings import TokenizerSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from storage.artifacts import Artifact
-
 END_OF_TEXT = "<|endoftext|>"
 BATCH_CHARACTERS = 200_000
 
@@ -98,16 +96,6 @@ def write_tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], p
             stream.write(np.asarray(flat, dtype=dtype).tobytes())
             total += len(flat)
     return total
-
-
-def token_file(corpus: Artifact, source: str) -> Path:
-    """Where the tokens of a source lie; ValueError for one that was read as a sample, which has none."""
-    if source in corpus.facts.get("read_as_samples", ()):
-        raise ValueError(
-            f"source {source!r} states its size, so what was read of it is a sample, and nothing can train on it; "
-            "allowed: without `size`, or a run that stops before training"
-        )
-    return corpus.path / "tokens" / f"{source}.bin"
 
 
 def open_tokens(path: Path, dtype: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Artifact
-from tasks.sources.tokenization import token_file
+from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import SNAPSHOTS, TrainingSettings

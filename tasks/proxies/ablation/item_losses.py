@@ -12,7 +12,7 @@ from tasks.evaluation.metrics import BITS_PER_BYTE, lower_is_better
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
-from tasks.sources.tokenization import token_file
+from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
 from tasks.training.start import new_model

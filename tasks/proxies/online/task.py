@@ -52,7 +52,8 @@ def learn_weights(
         from tasks.proxies.online.learning import Setting
         from tasks.proxies.online.learning_records import late_drift, write_records
         from tasks.proxies.online.proxy_text import proxy_text
-        from tasks.sources.tokenization import open_tokens, token_file
+        from tasks.sources.stated_sizes import token_file
+        from tasks.sources.tokenization import open_tokens
         from tasks.training.start import new_model
 
         sizes = token_counts(corpus.facts)

@@ -13,10 +13,9 @@ from storage.planned import PlannedRun
 from storage.unrecorded import UnrecordedRun
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize, TokenizerSettings
-from tasks.sources.stated_sizes import check_samples_suffice, whole_of
+from tasks.sources.stated_sizes import check_samples_suffice, token_file, whole_of
 from tasks.sources.task import prepare_sources
 from tasks.sources.token_files import count_tokens
-from tasks.sources.tokenization import token_file
 
 SIZE = "size.token_files"
 
