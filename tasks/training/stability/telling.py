@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tasks.training.stability.recovery import Decision
+if TYPE_CHECKING:
+    from tasks.training.stability.recovery import Decision
 
 
 def rewind_event(decision: Decision) -> dict[str, Any]:
