@@ -19,7 +19,7 @@ from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.settings import UtilitySettings
 from tasks.utility.utility_method import Given
 
-VERSION = 6
+VERSION = 7
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")
@@ -129,7 +129,17 @@ def _headline(facts: dict) -> str:
         return f"{facts['method']}: nothing is known, and the mixture rests on no utility: {check['line']}"
     return (
         f"{facts['method']}: {len(values)} utilities from {min(values):.2f} to {max(values):.2f}, the largest of "
-        f"{best['source']} for {best['task']}{_unchecked(facts)}"
+        f"{best['source']} for {best['task']}{_described(facts['about'])}{_unchecked(facts)}"
+    )
+
+
+def _described(about: dict) -> str:
+    """How many items a language model's descriptions are of, where that is not all of them."""
+    described, items = (sum(about.get(name, {}).values()) for name in ("described", "items"))
+    return (
+        f", described by {described:,} of {items:,} items"
+        if described < items and "described" in about
+        else ""
     )
 
 

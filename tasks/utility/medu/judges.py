@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from tasks.utility.medu.answers import AnswerFile
+from tasks.utility.medu.prompting import Prompter
 from tasks.utility.medu.settings import MeduSettings
 from tasks.utility.medu.verdicts import Judge
 
 
-def language_judge(settings: MeduSettings, answers: AnswerFile, report: Callable[[str], None]) -> Judge:
+class LanguageJudge(Judge, Protocol):
+    """A judge that reads prompts."""
+
+    prompter: Prompter
+
+
+def language_judge(
+    settings: MeduSettings, answers: AnswerFile, report: Callable[[str], None]
+) -> LanguageJudge:
     """The judge that the settings name; ValueError where a local model or a tokenizer cannot be loaded."""
     if settings.judge == "openai":
         from tasks.utility.medu.openai_judge import OpenaiJudge

@@ -24,6 +24,7 @@ import pandas as pd
 from tasks.utility.matrix import UNKNOWN_DEVIATION, UtilityMatrix
 from tasks.utility.medu.answers import AnswerFile
 from tasks.utility.medu.judges import language_judge
+from tasks.utility.medu.prompting import Prompter
 from tasks.utility.medu.settings import LABELS, MeduSettings
 from tasks.utility.medu.verdicts import Judge, Verdict
 
@@ -57,7 +58,7 @@ def medu_utility(
     kept: folder of answers.jsonl, which keeps every answer, so that no run asks what another asked. report: told
     one line now and then. check: tries the judge, with the descriptions, on documents whose quality is known; one that
     it finds no better than their length is asked nothing more, and every utility is 1/2 with the largest error there
-    is. about: descriptions by task; requests, tokens and their cost; labels, and documents
+    is. about: descriptions by task, and what was read (`seen`); requests, tokens and their cost; labels, and documents
     without one, by source and task. Raises ValueError for a source or task without texts, for a judge that
     cannot be used, where more than half of a cell's answers cannot be read, and for a cell without a label.
     """
@@ -69,13 +70,15 @@ def medu_utility(
             )
     with AnswerFile(kept / "answers.jsonl", report) as answers:
         judge = language_judge(settings, answers, report)
-        descriptions = judge.describe(dev_items)
         about: dict[str, Any] = {
             "method": "medu",
             "settings": settings.model_dump(mode="json"),
-            "descriptions": descriptions,
             "items": {task: len(items) for task, items in dev_items.items()},
+            **seen(judge.prompter, samples, dev_items, settings.documents),
         }
+        for line in said_of_seen(about, settings):
+            report(line)
+        about["descriptions"] = descriptions = judge.describe(dev_items)
         if check is not None:
             tried = check(judge, descriptions)
             report(tried.line())
@@ -96,8 +99,47 @@ def medu_utility(
         read = _readable(source, task, found, settings)
         values.loc[source, task] = float(np.mean(read))
         errors.loc[source, task] = label_error(read)
-    about["documents"] = {source: min(len(texts), settings.documents) for source, texts in samples.items()}
     return UtilityMatrix(values, errors, {**about, **facts, **_counts(by_cell)})
+
+
+def seen(
+    prompter: Prompter,
+    samples: Mapping[str, Sequence[str]],
+    dev_items: Mapping[str, Sequence[str]],
+    most: int,
+) -> dict[str, Any]:
+    """described: items of each task that its description is of. documents: of each source that are labelled. cut: how
+    many of them are longer than what is read of one."""
+    labelled = {source: texts[:most] for source, texts in samples.items()}
+    return {
+        "described": {task: prompter.num_described(items) for task, items in dev_items.items()},
+        "documents": {source: len(texts) for source, texts in labelled.items()},
+        "cut": {source: sum(map(prompter.is_cut, texts)) for source, texts in labelled.items()},
+    }
+
+
+def said_of_seen(about: Mapping[str, Any], settings: MeduSettings) -> list[str]:
+    """What was not read of what there is, in sentences; none where all of it was."""
+    lines = []
+    partly = {t: (n, about["items"][t]) for t, n in about["described"].items() if n < about["items"][t]}
+    if partly:
+        told = ", ".join(f"{n:,} of {of:,} items of {task}" for task, (n, of) in partly.items())
+        lines.append(f"described by {told}: medu.max_chunks and chunk_tokens hold no more")
+    few = {source: n for source, n in about["documents"].items() if n < settings.documents}
+    if few:
+        told = ", ".join(f"{n:,} of {source}" for source, n in few.items())
+        lines.append(
+            f"of the {settings.documents:,} documents of medu.documents there are {told}: sources.sample_documents"
+        )
+    cut, total = sum(about["cut"].values()), sum(about["documents"].values())
+    if cut:
+        lines.append(f"{cut:,} of {total:,} documents are longer than medu.document_tokens and are cut")
+    if settings.judge == "openai" and settings.tokenizer is None:
+        lines.append(
+            f"lengths are told from bytes, {settings.bytes_per_token:g} a token, so of a document at most "
+            f"{int(settings.document_tokens * settings.bytes_per_token):,} bytes are read: medu.tokenizer counts tokens"
+        )
+    return lines
 
 
 def _nothing_known(sources: Iterable[str], tasks: Iterable[str], about: dict[str, Any]) -> UtilityMatrix:

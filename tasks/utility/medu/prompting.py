@@ -46,18 +46,29 @@ class Prompter:
 
     def chunks(self, items: Sequence[str]) -> list[str]:
         """Items joined into chunks of chunk_tokens (and of the room) at most, longer ones cut; max_chunks of them."""
+        return ["\n\n".join(pieces) for pieces in self._packed(items)]
+
+    def num_described(self, items: Sequence[str]) -> int:
+        """How many of the items, from the first, the chunks hold."""
+        return sum(map(len, self._packed(items)))
+
+    def is_cut(self, document: str) -> bool:
+        """Whether a document is longer than document_tokens."""
+        return self.measure.count(self._safe(document)) > self.settings.document_tokens
+
+    def _packed(self, items: Sequence[str]) -> list[list[str]]:
         limit = min(self.settings.chunk_tokens, self._room("describe", items=""))
-        chunks: list[str] = []
+        chunks: list[list[str]] = []
         held = 0
         for item in items:
             piece = self.measure.cut(self._safe(item), limit)
             tokens = self.measure.count(piece)
             joined = held + tokens + self.measure.count("\n\n")
             if chunks and joined <= limit:
-                chunks[-1] += "\n\n" + piece
+                chunks[-1].append(piece)
                 held = joined
             elif len(chunks) < self.settings.max_chunks:
-                chunks.append(piece)
+                chunks.append([piece])
                 held = tokens
             else:
                 break

@@ -225,3 +225,23 @@ def test_the_matrix_and_its_costs_are_json(serve, tmp_path: Path) -> None:
     found = medu_utility(SAMPLES, ITEMS, settings_for(serve().url), tmp_path, str)
     found.save(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "about.json").read_text())["labels"]["web"] == {"t": 4}
+
+
+def test_what_is_not_read_is_said(serve, tmp_path: Path) -> None:
+    """Chunks of 20 bytes hold one item of 12 each, and there may be two; documents are read up to 30 bytes."""
+    items = {"t": [f"item {number} ....." for number in range(5)]}
+    samples = {"web": ["Great", "Good " * 20], "junk": ["Useless"]}
+    said: list[str] = []
+    settings = settings_for(serve().url).model_copy(
+        update={"chunk_tokens": 20, "max_chunks": 2, "document_tokens": 30, "documents": 2}
+    )
+    found = medu_utility(samples, items, settings, tmp_path, said.append)
+    assert found.about["described"] == {"t": 2} and found.about["items"] == {"t": 5}
+    assert found.about["documents"] == {"web": 2, "junk": 1} and found.about["cut"] == {"web": 1, "junk": 0}
+    assert said[:4] == [
+        "described by 2 of 5 items of t: medu.max_chunks and chunk_tokens hold no more",
+        "of the 2 documents of medu.documents there are 1 of junk: sources.sample_documents",
+        "1 of 3 documents are longer than medu.document_tokens and are cut",
+        "lengths are told from bytes, 1 a token, so of a document at most 30 bytes are read: "
+        "medu.tokenizer counts tokens",
+    ]

@@ -112,6 +112,9 @@ def test_a_context_without_room_names_what_it_would_take() -> None:
 def test_chunks_hold_whole_items_within_their_limit() -> None:
     chunks = prompter(chunk_tokens=500, max_chunks=2).chunks(["a" * 300, "b" * 150, "c" * 900, "d"])
     assert chunks == ["a" * 300 + "\n\n" + "b" * 150, "c" * 500]
+    items = ["a" * 300, "b" * 150, "c" * 900, "d"]
+    assert prompter(chunk_tokens=500, max_chunks=2).num_described(items) == 3
+    assert prompter(chunk_tokens=500, max_chunks=3).num_described(items) == 4
     small = prompter(chunk_tokens=5000, context_tokens=2000, max_answer_tokens=500)
     assert len(small.describe(small.chunks(["x" * 9000])[0]).encode()) <= 2000 - 500 - 64
 
