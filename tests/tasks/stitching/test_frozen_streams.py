@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 import models
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
+
+
+@pytest.fixture(autouse=True)
+def own_precision():
+    """Accelerate takes one precision a process; other tests of this one have theirs."""
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture
