@@ -36,11 +36,8 @@ BAD_INPUT = 2
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 START_SECONDS = 180.0  # both databases may have to be made on a busy machine
 END_SECONDS = 15.0
-DEPLOYMENTS = (
-    "experiment/experiment",
-    "recipe/pocket",
-    "retraining/retraining",
-)  # flow and deployment, as Prefect names them
+# flow and deployment, as Prefect names them: those that show that the process is up
+DEPLOYMENTS = ("experiment/experiment", "recipe/pocket", "retraining/retraining")
 NAMES = {"prefect": "the Prefect server", "mlflow": "the MLflow server"}
 ROOT = Path(__file__).resolve().parent.parent
 NEVER = datetime.min.replace(tzinfo=UTC)

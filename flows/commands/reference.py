@@ -119,9 +119,8 @@ def _catalog_page() -> str:
         )
     parts = [
         "# The catalog\n\nTables and views of `catalog.duckdb` in the home; made by `make docs`. Tables are only ever "
-        "appended to; the views `latest_...` hold the latest row of each thing. the views `run_...` name the "
-        "run. The file is an index: `mixstitch catalog "
-        "rebuild` writes it anew from manifests and run records.\n"
+        "appended to; the views `latest_...` hold the latest row of each thing, the views `run_...` name the "
+        "run. The file is an index: `mixstitch catalog rebuild` writes it anew from manifests and run records.\n"
     ]
     for title, found in (("Tables", tables), ("Views", views)):
         parts.append(f"## {title}\n")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from storage.artifacts import Artifact
+from storage.runs import model_folder
 from tasks.evaluation.metrics import lower_is_better
 from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.report.differences import read_scores
@@ -19,14 +20,14 @@ from tasks.report.score_tables import dots_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MODEL_STAGES = ("seed", "expert", "composition", "stitched")
-
 
 def figures_of(artifacts: Sequence[Artifact]) -> dict[str, Figure]:
     """`losses`, and a figure a task with the models' scores less the first model's: those there is something for."""
-    models = {a.name or a.stage: a for a in artifacts if a.stage in MODEL_STAGES}
+    models = {a.name or a.stage: a for a in artifacts if model_folder(a) is not None}
     evaluated = {a.name: a for a in artifacts if a.stage == "evaluation"}
-    shown = {name: evaluated[name] for name in without_snapshots(evaluated)}
+    # the seed first, as it was trained: which of several that run side by side is scored first is chance
+    order = [name for name in (*models, *without_snapshots(evaluated)) if name in evaluated]
+    shown = {name: evaluated[name] for name in order}
     scores = {name: read_scores(a.path, a.facts["scores"]) for name, a in shown.items()}
     tasks: dict[str, dict] = next((a.facts["tasks"] for a in artifacts if a.stage == "sources"), {})
     stages = dict.fromkeys(scores, "composition") | {name: a.stage for name, a in models.items()}
