@@ -20,7 +20,7 @@ import pandas as pd
 from filelock import FileLock
 
 from storage.artifacts import Artifact, ArtifactStore
-from storage.catalog_schema import columns_of, schema
+from storage.catalog_schema import form, schema
 from storage.damage import set_aside
 from storage.home import Home
 from storage.run_records import read_records
@@ -29,14 +29,12 @@ from storage.writing import refusal, writing
 T = TypeVar("T")
 
 ASKED_WRONGLY = (duckdb.ProgrammingError, duckdb.DataError)  # a fault of the query, not of the file
+FACTS = ("scores", "utility", "specialisation", "training_events", "forecast")  # tables kept as they stand
+IN_USE = "Could not set lock on file"
 
 
 class EarlierForm(Exception):
     """The file is of an earlier version of this catalog."""
-
-
-FACTS = ("scores", "utility", "specialisation", "training_events", "forecast")  # tables kept as they stand
-IN_USE = "Could not set lock on file"
 
 
 class Catalog:
@@ -132,9 +130,7 @@ class Catalog:
 def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(str(path))
     try:
-        if _is_earlier(connection):
-            raise EarlierForm
-        connection.execute(schema())
+        _have_tables(connection)
         connection.begin()
         yield connection
         connection.commit()
@@ -142,13 +138,18 @@ def _transaction(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def _is_earlier(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the file has tables of a form that is no more."""
-    found = connection.execute(
-        "select table_name, list(column_name || ' ' || lower(data_type) order by column_index) from duckdb_columns() "
-        "where not internal and table_name in (select table_name from duckdb_tables()) group by table_name"
-    ).fetchall()
-    return any(columns != columns_of(table) for table, columns in found)
+def _have_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make tables and views in an empty file; EarlierForm where they are not those of now, or not all there.
+
+    What the file says of its form is looked at alone, since this is done at every access: it is written last.
+    """
+    tables = [name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()]
+    if not tables:
+        connection.execute(schema())
+        connection.execute(f"create table form as select '{form()}' as digest")
+        connection.execute("comment on table form is 'Which form of these tables the file has.'")
+    elif "form" not in tables or connection.execute("select digest from form").fetchone() != (form(),):
+        raise EarlierForm
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+
 # table -> what a row is; column -> (type, what it is). Every table ends with `recorded`.
 KEY = {"key": ("varchar", "the artifact that the fact is of")}
 RUN_ID = {"run_id": ("varchar", "the run, as `mixstitch runs` names it")}
@@ -142,19 +145,18 @@ from run_stages where not cache_hit group by all order by seconds desc""",
 }
 
 
-def columns_of(table: str) -> list[str] | None:
-    """`<name> <type>` of each column; None for a table that is no more."""
-    if table not in TABLES:
-        return None
-    return [f"{name} {kind}" for name, (kind, _) in (TABLES[table][1] | RECORDED).items()]
+@functools.cache
+def form() -> str:
+    """What identifies the form of a catalog: a digest of the SQL that makes it."""
+    return hashlib.sha256(schema().encode()).hexdigest()
 
 
 def schema() -> str:
-    """SQL that makes what is not there."""
+    """SQL that makes all of it in an empty file."""
     parts = []
     for table, (about, columns) in TABLES.items():
         made = ", ".join(f'"{name}" {kind}' for name, (kind, _) in (columns | RECORDED).items())
-        parts += [f"create table if not exists {table} ({made})", _comment("table", table, about)]
+        parts += [f"create table {table} ({made})", _comment("table", table, about)]
         parts += [
             _comment("column", f'{table}."{name}"', said)
             for name, (_, said) in (columns | RECORDED).items()
@@ -186,7 +188,7 @@ def _latest(table: str, names: tuple[str, ...]) -> str:
 
 
 def _view(name: str, about: str, query: str) -> list[str]:
-    return [f"create or replace view {name} as {query}", _comment("view", name, about)]
+    return [f"create view {name} as {query}", _comment("view", name, about)]
 
 
 def _comment(kind: str, name: str, text: str) -> str:
