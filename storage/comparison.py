@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.home import Home
 from storage.runs import summarise
+from storage.shown_numbers import flat
 
 
 def compare_records(home: Home, first: dict, second: dict) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def compare_records(home: Home, first: dict, second: dict) -> dict[str, Any]:
     one, other = summarise(home, first), summarise(home, second)
     settings = [
         {"setting": name, "first": a, "second": b}
-        for name, a, b in _paired(_flat(first["experiment"]), _flat(second["experiment"]))
+        for name, a, b in _paired(flat(first["experiment"]), flat(second["experiment"]))
         if a != b
     ]
     weights = [
@@ -30,12 +31,6 @@ def _weights(mixtures: dict[str, dict]) -> dict[tuple[str, str], float]:
     return {
         (m, source): share["weight"] for m, shares in mixtures.items() for source, share in shares.items()
     }
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        return {k: v for name, part in value.items() for k, v in _flat(part, f"{prefix}{name}.").items()}
-    return {prefix.removesuffix("."): value}
 
 
 def _paired(first: dict, second: dict) -> list[tuple[Any, Any, Any]]:

@@ -8,15 +8,18 @@ from typing import Any
 MAX_CHARACTERS = 6000  # of a parameter
 
 
-def flat(settings: Any, above: str = "") -> dict[str, str]:
-    """Every setting that has a value by its dotted name; a list is one value, as JSON."""
-    if isinstance(settings, dict):
-        named = [flat(value, f"{above}.{name}" if above else name) for name, value in settings.items()]
-        return {name: value for found in named for name, value in found.items()}
-    if settings is None or settings == []:
-        return {}
-    text = settings if isinstance(settings, str) else json.dumps(settings, ensure_ascii=False)
-    return {above: text[:MAX_CHARACTERS]}
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value in nested settings by its dotted name; a list is one value."""
+    if isinstance(value, dict) and value:
+        return {k: v for name, part in value.items() for k, v in flat(part, f"{prefix}{name}.").items()}
+    return {prefix.removesuffix("."): value}
+
+
+def shown_settings(experiment: dict) -> dict[str, str]:
+    """Every setting that has a value, as text: what is no text, as JSON."""
+    given = {name: value for name, value in flat(experiment).items() if value not in (None, [], {})}
+    texts = {n: v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for n, v in given.items()}
+    return {name: text[:MAX_CHARACTERS] for name, text in texts.items()}
 
 
 def headline_scores(facts: dict) -> dict[str, float]:

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +21,7 @@ from storage.artifacts import Artifact, ArtifactStore
 from storage.databases import damage_of, have_whole, lock_of, newest_revision
 from storage.home import Home
 from storage.run_records import CANCELLED, RUNNING, find_record, read_records
-from storage.shown_numbers import flat, headline_scores, legal, numbers_of
+from storage.shown_numbers import headline_scores, legal, numbers_of, shown_settings
 from storage.tracking_servers import check_server, may_write_to
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Tracker:
         self._takes_files = self._is_local or may_write_to(run.info.artifact_uri, self.uri)
         if self._takes_files:
             client.log_text(run.info.run_id, json.dumps(experiment, indent=1), "experiment.json")
-        params = [Param(legal(name), value) for name, value in flat(experiment).items()]
+        params = [Param(legal(name), value) for name, value in shown_settings(experiment).items()]
         for first in range(0, len(params), BATCH_OF_PARAMS):
             client.log_batch(run.info.run_id, params=params[first : first + BATCH_OF_PARAMS])
         return run.info.run_id
@@ -129,7 +130,8 @@ class Tracker:
         _batch(client, self._parent, [Metric(legal(k), float(v), now, 0) for k, v in headline.items()])
         if "page" in artifact.facts and self._takes_files and not artifact.hit:
             client.log_artifact(self._parent, str(artifact.path / artifact.facts["page"]))
-        if artifact.hit and self._runs(KEY, artifact.key):
+        made = f"tags.`{KEY}` = '{artifact.key}'"
+        if artifact.hit and client.search_runs([self._experiment_id], made, max_results=1):
             return
         mlflow_run_id = self._stage(client, artifact.label)
         params = {
@@ -204,7 +206,8 @@ class Tracker:
                 ValueError
             ):  # cleaned away, or damaged: then it is made again, and logged, when it is next used
                 continue
-            self._log(client, artifact, record["ended"] or record["started"])
+            found = replace(artifact, hit=entry["cache_hit"])
+            self._log(client, found, record["ended"] or record["started"])
         if record["status"] != RUNNING:
             self._end(client, record["status"], record["ended"])
 

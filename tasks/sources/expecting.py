@@ -19,7 +19,7 @@ from tasks.benchmarks.items import Benchmark, requests_of
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.sources.readers import input_files, read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
-from tasks.sources.stated_sizes import not_checked, whole_of
+from tasks.sources.stated_sizes import sample_facts, whole_of
 from tasks.sources.tokenization import load_tokenizer, token_dtype
 from tasks.tables.json_lines import expansion, open_lines
 from tasks.tables.parquet import open_parquet
@@ -67,8 +67,7 @@ def expected_corpus(
             samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
             counts |= vars(whole_of(source, counts["documents"], counts["bytes"], bytes_per_token))
     return {
-        "read_as_samples": samples,
-        "answer": [not_checked(samples)] if samples else [],
+        **sample_facts(samples),
         "sources": facts,
         "tasks": _tasks(list(facts), evaluation),
         "items_too_short_to_look_for": 0,

@@ -19,7 +19,7 @@ from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
 from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
-from tasks.sources.stated_sizes import check_sample, not_checked, sampled_bytes_per_token, whole_of
+from tasks.sources.stated_sizes import check_sample, sample_facts, sampled_bytes_per_token, whole_of
 from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
 
 Report = Callable[[str], None]
@@ -93,8 +93,7 @@ def prepare(
         count.tokens = write_tokens(tokenizer, _spooled(_clean(spool, name)), path)
         report(f"{name}: {count.tokens:,} tokens")
     facts = {
-        "read_as_samples": samples,
-        "answer": [not_checked(samples)] if samples else [],
+        **sample_facts(samples),
         "sources": {name: vars(count) for name, count in counts.items()},
         "tasks": tasks,
         "items_too_short_to_look_for": index.num_too_short,

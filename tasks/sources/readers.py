@@ -89,7 +89,7 @@ def input_files(source: SourceSettings) -> list[Path]:
     where = f"source {source.name!r}: {source.path or repr(source.path)}"
     try:
         path = Path(source.path).expanduser()
-        files = _matching(path)
+        files = matching_files(path)
     except OSError as error:
         raise ValueError(f"{where}: cannot be looked up: {error.strerror or error}") from error
     except (RuntimeError, ValueError) as error:  # of the home of no user; of a pattern
@@ -101,7 +101,8 @@ def input_files(source: SourceSettings) -> list[Path]:
     return files
 
 
-def _matching(path: Path) -> list[Path]:
+def matching_files(path: Path) -> list[Path]:
+    """The file, or the files that match it as a pattern, sorted; none for a folder. Raises OSError and ValueError."""
     if path.is_dir():
         return []
     if path.is_file():

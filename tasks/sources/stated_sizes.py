@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.sources.settings import SourceSettings
 
@@ -56,8 +56,12 @@ def sampled_bytes_per_token(tokenizer: PreTrainedTokenizerBase, texts: Sequence[
     return sum(len(text.encode()) for text in texts) / sum(len(ids) + 1 for ids in encoded)
 
 
-def not_checked(samples: dict[str, dict]) -> str:
-    """The sentence that says what samples cannot show."""
+def sample_facts(samples: dict[str, dict]) -> dict[str, Any]:
+    """What a corpus says of sources of which samples were read, by source; `answer`: what samples cannot show."""
+    return {"read_as_samples": samples, "answer": [_not_checked(samples)] if samples else []}
+
+
+def _not_checked(samples: dict[str, dict]) -> str:
     read = ", ".join(f"{name} {told['documents']:,} documents" for name, told in samples.items())
     return (
         f"Read as samples: {read}. Their sizes are as stated; duplicates and benchmark items were looked for in these "

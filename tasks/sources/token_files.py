@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.sources.readers import matching_files
+
 SUFFIXES = (".npy", ".bin", ".idx")
 NPY_MAGIC = b"\x93NUMPY"
 MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
@@ -32,19 +34,10 @@ def count_tokens(place: str, dtype: str | None, setting: str) -> int:
 
 def token_files(place: str, setting: str) -> list[Path]:
     """The files, sorted; of Megatron's pairs the .idx alone."""
-    path = Path(place).expanduser()
     try:
-        if path.is_dir():
-            found = [one for one in path.rglob("*") if one.is_file()]
-        elif path.is_file():
-            found = [path]
-        else:
-            found = [
-                one
-                for one in Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))
-                if one.is_file()
-            ]
-    except (OSError, ValueError) as error:
+        path = Path(place).expanduser()
+        found = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else matching_files(path)
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: of the home of no user
         raise ValueError(f"{setting}={place}: cannot be looked up: {error}") from error
     named = sorted(one for one in found if one.suffix in SUFFIXES)
     indexed = {one.with_suffix("") for one in named if one.suffix == ".idx"}

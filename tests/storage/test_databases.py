@@ -124,6 +124,19 @@ def test_mlflows_database_is_made_again_from_records_also_under_a_run_at_work(ho
     assert shown_by_mlflow(home) == told
 
 
+def test_made_again_a_stage_that_a_run_found_stands_once(home):
+    def stages() -> int:
+        client = Tracker(home).connect()
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        return len(client.search_runs(experiments, "tags.`mixstitch.stage` = 'evaluation/seed'"))
+
+    make_run(home)
+    make_run(home)
+    assert stages() == 1
+    cut(home.mlflow_database)
+    assert stages() == 1
+
+
 def test_prefects_database_that_cannot_be_made_for_want_of_space_is_one_message(home, monkeypatch):
     def full(command, **_):
         error = "sqlite3.OperationalError: database or disk is full"

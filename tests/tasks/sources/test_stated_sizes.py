@@ -57,6 +57,12 @@ def test_token_files_that_do_not_tell_are_refused(tmp_path, name, held, dtype, m
         count_tokens(str(tmp_path), dtype, SIZE)
 
 
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/tokens", "no-such-folder/*.bin"])
+def test_a_place_that_is_not_there_is_said(place):
+    with pytest.raises(ValueError, match=f"{SIZE}=.*(cannot be looked up|holds none of)"):
+        count_tokens(place, "uint16", SIZE)
+
+
 def test_a_numpy_file_that_is_cut_or_holds_no_tokens_is_refused(tmp_path):
     np.save(tmp_path / "cut.npy", np.zeros(100, dtype="<u2"))
     whole = (tmp_path / "cut.npy").read_bytes()
