@@ -23,10 +23,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from deploy.child_processes import HOST, MARK, ask, end_flow_runs, free_port, processes_of
+from deploy.child_processes import MARK, end_flow_runs, processes_of
 from flows import guarded_server, guarded_tracking
 from flows.environment import have_prefect_database, prefect_database
 from flows.guarded_server import new_auth_string, opening_url, protection
+from flows.loopback import HOST, ask, free_port
 from storage.home import Home
 from storage.processes import OWNER, end_all, this_process
 from storage.tracking import have_database

@@ -1,7 +1,7 @@
 """Prefect, MLflow and torch set up for one home: local, private, quiet.
 
-Import this before any of them. A server that `make ui` keeps running is used; otherwise Prefect starts one for
-the time of the run, on the same database.
+Import this before any of them. A server that `make ui` keeps running is used; otherwise one is started for the time
+of the run, on the same database.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from storage.writing import writing
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file
     "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
@@ -67,50 +67,47 @@ def open_home() -> Home:
 
 
 @contextmanager
-def prefect_settings(home: Home) -> Iterator[None]:
-    """Prefect with its database in this home, and the home's server where one runs."""
+def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Prefect with its database in this home and the home's server where one runs, or one of this process.
+
+    meanwhile: done while that one comes up.
+    """
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
         PREFECT_API_DATABASE_CONNECTION_URL,
         PREFECT_API_URL,
         PREFECT_HOME,
-        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
-        PREFECT_SERVER_API_AUTH_STRING,
-        PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
-        PREFECT_SERVER_CSRF_PROTECTION_ENABLED,
         temporary_settings,
     )
 
-    from flows.temporary_server import TemporaryServer, own_auth_string
+    from flows.temporary_server import server_of
 
-    served = pages_of(home)
-    updates = {
-        PREFECT_HOME: home.prefect,
-        PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home),
-        PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
-    }
-    with marking_children(home):
+    database = {PREFECT_HOME: home.prefect, PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home)}
+    with marking_children(home), temporary_settings(updates=database, restore_defaults={PREFECT_API_URL}):
+        served = pages_of(home)
         if served is not None:
-            updates |= {
-                PREFECT_API_URL: served["prefect_api"],
-                PREFECT_API_AUTH_STRING: served["prefect_auth"],
-            }
-            with temporary_settings(updates=updates), ending_with(lambda: not is_alive(served), "`make ui`"):
-                yield
+            url, auth_string, is_gone = (
+                served["prefect_api"],
+                served["prefect_auth"],
+                lambda: not is_alive(served),
+            )
+            what = "`make ui`"
         else:
-            have_prefect_database(home)
-            updates |= {
-                PREFECT_API_AUTH_STRING: own_auth_string(),
-                PREFECT_SERVER_API_AUTH_STRING: own_auth_string(),
-                PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "",
-                PREFECT_SERVER_CSRF_PROTECTION_ENABLED: True,
-            }
-            server = TemporaryServer()
-            with (
-                temporary_settings(updates=updates, restore_defaults={PREFECT_API_URL}),
-                ending_with(server.is_gone, "Prefect's server"),
-            ):
-                yield
+            server = server_of(home)
+            with ThreadPoolExecutor(1) as beside:
+                done = beside.submit(meanwhile)
+                have_prefect_database(home)
+                server.start()
+                done.result()
+            url, auth_string, is_gone, what = (
+                server.url,
+                server.auth_string,
+                server.is_gone,
+                "Prefect's server",
+            )
+        updates = {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth_string}
+        with temporary_settings(updates=updates), ending_with(is_gone, what):
+            yield
 
 
 def prefect_database(home: Home) -> str:

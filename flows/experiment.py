@@ -30,6 +30,7 @@ from storage.home import Home
 from storage.planned import PlannedRun
 from storage.run_records import find_record
 from storage.stages import PROGRESS_LOGGER
+from storage.tracking import Tracker
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation
 from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
@@ -154,7 +155,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
     with shown_progress():
         about = {"planned": (planned, speed)}
         logging.getLogger(PROGRESS_LOGGER).info("%d stages", len(planned.stages), extra=about)
-        with prefect_settings(home):
+        with prefect_settings(home, Tracker(home, experiment.tracking.mlflow_uri).connect):
             run_id = experiment_flow(experiment, until)
     return Outcome(home, find_record(home, run_id))
 

@@ -1,66 +1,112 @@
-"""The Prefect server that a run starts for its own time: guarded, and for the processes of this run alone."""
+"""The Prefect server that a run starts for its own time: guarded, and for the processes of this run alone.
+
+Prefect would start one itself, and import the whole server into the run to do so: four seconds of every command.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
-from flows.guarded_server import FACTORY, new_auth_string
+from flows.guarded_server import FACTORY, new_auth_string, protection
+from flows.loopback import HOST, free_port
 from storage.home import Home
 from storage.writing import told_refusal
 
-NO_PORT = 3  # or it could not begin: Prefect tries another one, without end
+NO_PORT = 3  # uvicorn's exit status where it could not begin to listen, or Prefect could not begin
 MOST_TRIES = 5
+LOOK_SECONDS = 0.1
+END_SECONDS = 5.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @cache
-def own_auth_string() -> str:
-    """The same for all runs of this process: they share its server."""
-    return new_auth_string()
+def server_of(home: Home) -> TemporaryServer:
+    """One for all runs of this process in a home."""
+    return TemporaryServer(home)
 
 
-class TemporaryServer(SubprocessASGIServer):
-    """Takes the place of Prefect's own, which keeps one server a process and starts it when it is first asked."""
+class TemporaryServer:
+    """Starts when it is first asked for, and ends with this process."""
 
-    tries = 0
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.auth_string = new_auth_string()
+        self.url = ""
+        self.process: subprocess.Popen[Any] | None = None
 
-    def start(self, timeout: int | None = None) -> None:
-        """Raises ValueError where it does not come up: on a machine that is too busy, or where it cannot serve."""
-        starts = not self.running
+    def start(self, longest: float = 300.0) -> None:
+        """Returns when it answers; ValueError where it does not, on a machine too busy, or where it cannot serve."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        atexit.register(self.end)
+        until = time.monotonic() + longest
         try:
-            super().start(timeout)
+            for _ in range(MOST_TRIES):
+                self.process = self._begin()
+                if self._answers(until):
+                    return
+            raise RuntimeError(f"it ended {MOST_TRIES} times as it began")
         except (RuntimeError, httpx.TransportError) as error:
-            if starts:
-                self.stop()
+            self.end()
             raise ValueError(
-                told_refusal(error, Home.of_environment())
+                told_refusal(error, self.home)
                 or f"Prefect's server did not come up ({error}); the same command goes on, on a machine less busy"
             ) from error
 
-    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+    def _begin(self) -> subprocess.Popen[Any]:
+        port = free_port()
+        self.url = f"http://{HOST}:{port}/api"
         command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "--factory", FACTORY]
-        listen = ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"]
+        listen = ["--host", HOST, "--port", str(port), "--log-level", "error", "--lifespan", "on"]
         environment = {
             **os.environ,
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT__SERVER_FINAL": "1",
             **get_current_settings().to_environment_variables(exclude_unset=True),
+            **protection(self.auth_string, ""),
         }
-        self.tries += 1
-        if self.tries > MOST_TRIES:
-            raise RuntimeError(f"it ended {MOST_TRIES} times as it began")
         return subprocess.Popen([*command, *listen], env=environment)
 
+    def _answers(self, until: float) -> bool:
+        """Wait until it does; False where it found no port. Raises RuntimeError, httpx.TransportError."""
+        assert self.process is not None
+        with httpx.Client(trust_env=False) as client:
+            while time.monotonic() < until:
+                status = self.process.poll()
+                if status is not None and status != NO_PORT:
+                    raise RuntimeError(f"it ended with exit status {status}")
+                if status is not None:
+                    return False
+                try:
+                    return client.get(f"{self.url}/health").raise_for_status().is_success
+                except httpx.ConnectError:
+                    time.sleep(LOOK_SECONDS)
+                except httpx.HTTPStatusError as error:
+                    raise RuntimeError(str(error)) from error
+        raise RuntimeError("it took too long")
+
     def is_gone(self) -> bool:
-        """Whether it has been started and has ended since, otherwise than for want of a port."""
-        return self.server_process is not None and self.server_process.poll() not in (None, NO_PORT)
+        """Whether it has been started and has ended since."""
+        return self.process is not None and self.process.poll() is not None
+
+    def end(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,31 @@ def server_database(tmp_path_factory) -> Path:
     return home.prefect_database
 
 
+@pytest.fixture(scope="session")
+def furnish(tracking_database, server_database) -> Callable[[Path], Home]:
+    """Makes a folder an empty home that has its databases already."""
+
+    def furnished(folder: Path) -> Home:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MIXSTITCH_HOME", str(folder))
+            home = Home.from_environment()
+        home.prefect.mkdir(exist_ok=True)
+        for made, place in (
+            (tracking_database, home.mlflow_database),
+            (server_database, home.prefect_database),
+        ):
+            shutil.copy(made, place)
+            place.chmod(0o600)
+        return home
+
+    return furnished
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch, tracking_database, server_database) -> Home:
+def home(tmp_path, monkeypatch, furnish) -> Home:
     """An empty home, named by the environment."""
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
-    home = Home.from_environment()
-    shutil.copy(tracking_database, home.mlflow_database)
-    home.prefect.mkdir(exist_ok=True)
-    shutil.copy(server_database, home.prefect_database)
-    return home
+    return furnish(tmp_path / "home")
 
 
 @pytest.fixture

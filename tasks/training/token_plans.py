@@ -92,7 +92,7 @@ def _limits(tokens: Mapping[str, int], epoch_cap: float, used: Mapping[str, floa
     sizes = np.fromiter(tokens.values(), float, len(tokens))
     spent = np.array([used.get(name, 0.0) for name in tokens]) if used else 0.0
     left = np.maximum(np.floor(epoch_cap * sizes) - np.ceil(spent), 0)
-    return dict(zip(tokens, left.astype(np.int64).tolist(), strict=True))
+    return dict(zip(tokens, map(int, left.tolist()), strict=True))
 
 
 def upper_bounds(tokens: Mapping[str, int], limit: Mapping[str, int], budget: int) -> Array:

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.child_processes import end_all, free_port, processes_of
+from deploy.child_processes import end_all, processes_of
 from flows.environment import pages_of
+from flows.loopback import free_port
 from flows.recipes import load_recipe
 from storage.home import Home
 from storage.run_records import COMPLETED, read_records
@@ -105,8 +106,8 @@ def until(holds, seconds: float, process: subprocess.Popen) -> None:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    served = Pages(tmp_path_factory.mktemp("ui"))
+def pages(tmp_path_factory, furnish):
+    served = Pages(furnish(tmp_path_factory.mktemp("ui")).root)
     yield served
     served.end()
     end_all(processes_of(served.home))

@@ -13,7 +13,7 @@ POCKET, TINY = 'load_recipe("pocket", size)', f'load_recipe("{ROOT / "tests" / "
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def executed(tmp_path_factory, furnish):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
@@ -21,7 +21,7 @@ def executed(tmp_path_factory):
     assert len(recipes) == 1
     recipes[0].source = recipes[0].source.replace(POCKET, TINY)
     folder = tmp_path_factory.mktemp("notebook")
-    variables = {"MIXSTITCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
+    variables = {"MIXSTITCH_HOME": str(furnish(folder / "home").root), "PYTHONPATH": str(ROOT)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)

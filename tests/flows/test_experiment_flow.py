@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,10 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.planning import plan_experiment
+from flows.recipes import load_recipe
 from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.run_records import find_record, read_records
+from storage.runs import summarise
 from tasks.evaluation.snapshot_names import is_snapshot, trained_model, without_snapshots
 from tests.asking import FOREIGN, basic, status
 
@@ -51,7 +53,15 @@ def finish(process: subprocess.Popen) -> str:
 
 
 def shown(folder: Path) -> dict:
-    return json.loads(finish(start(folder, "show", "latest", "--json")))
+    """What `mixstitch show latest --json` prints."""
+    return summarise(Home(folder), find_record(Home(folder), "latest")).to_dict()
+
+
+def planned(folder: Path, *overrides: str) -> dict:
+    """What `mixstitch plan --json` prints of the tiny recipe."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIXSTITCH_HOME", str(folder))
+        return plan_experiment(load_recipe(TINY, [o for o in overrides if o != "-o"]))
 
 
 @pytest.fixture(scope="module")
@@ -129,19 +139,17 @@ def test_the_catalog_finds_the_scores_of_a_run(whole):
 
 def test_a_second_run_does_no_stage_again_and_a_plan_says_so(whole):
     folder, _ = whole
-    planned = json.loads(finish(start(folder, "plan", TINY, *RATED, "--json")))
-    assert [stage for stage in planned["stages"] if not stage["cached"]] == []
-    answered = [stage["name"] for stage in planned["stages"] if stage["stage"] == "responses"]
-    assert len(answered) == 5 + 4 and "programmatic" in [stage["stage"] for stage in planned["stages"]]
+    stages = planned(folder, *RATED)["stages"]
+    assert [stage for stage in stages if not stage["cached"]] == []
+    answered = [stage["name"] for stage in stages if stage["stage"] == "responses"]
+    assert len(answered) == 5 + 4 and "programmatic" in [stage["stage"] for stage in stages]
     finish(start(folder, "run", TINY, *RATED))
     assert all(stage["cache_hit"] for stage in shown(folder)["stages"])
 
 
 def test_a_plan_of_a_change_says_what_it_reaches(whole):
-    planned = json.loads(
-        finish(start(whole[0], "plan", TINY, *RATED, "-o", "stitching.num_stitches=2", "--json"))
-    )
-    cached = {(s["stage"], s["name"]): s["cached"] for s in planned["stages"]}
+    stages = planned(whole[0], *RATED, "-o", "stitching.num_stitches=2")["stages"]
+    cached = {(s["stage"], s["name"]): s["cached"] for s in stages}
     assert cached["expert", "docs"] is True
     assert cached["stitched", ""] is False
     assert cached["evaluation", "stitched"] is False
@@ -160,8 +168,8 @@ def lets_nobody_in(server: psutil.Process) -> None:
 IN_TRAINING = "work/seed-*/progress/step-*/step.json"
 
 
-def test_a_run_that_is_killed_in_training_goes_on_and_ends_with_the_same_scores(whole, tmp_path):
-    folder = tmp_path / "home"
+def test_a_run_that_is_killed_in_training_goes_on_and_ends_with_the_same_scores(whole, tmp_path, furnish):
+    folder = furnish(tmp_path / "home").root
     often = ("-o", "training.checkpoint_seconds=0.001")  # not part of what identifies a result
     killed = start(folder, "run", TINY, *often)
     deadline = time.monotonic() + 300

@@ -4,48 +4,69 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
-import httpx
 import pytest
-from prefect.server.api.server import SubprocessASGIServer
 
 from flows.temporary_server import MOST_TRIES, NO_PORT, TemporaryServer
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
-    return TemporaryServer()
+def begun() -> list[subprocess.Popen]:
+    return []
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Timed out"), httpx.ReadTimeout("no answer")])
-def test_one_that_does_not_come_up_is_one_message_and_is_ended(server, monkeypatch, error, home):
-    def start(self, timeout):
-        self.running = True
-        self.server_process = process
-        raise error
+@pytest.fixture
+def server(home, monkeypatch, begun) -> TemporaryServer:
+    """One whose process is what the test says: `server.command`."""
+    server = TemporaryServer(home)
+    server.url = "http://127.0.0.1:9/api"  # nothing listens there
 
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    monkeypatch.setattr(SubprocessASGIServer, "start", start)
-    with pytest.raises(ValueError, match=r"Prefect's server did not come up .*the same command goes on"):
+    def begin() -> subprocess.Popen:
+        begun.append(subprocess.Popen([sys.executable, "-c", server.command]))
+        return begun[-1]
+
+    monkeypatch.setattr(server, "_begin", begin)
+    return server
+
+
+MESSAGE = r"Prefect's server did not come up \(.*{}.*\); the same command goes on"
+
+
+def test_one_that_takes_too_long_is_one_message_and_is_ended(server, begun):
+    server.command = "import time; time.sleep(100)"
+    with pytest.raises(ValueError, match=MESSAGE.format("too long")):
+        server.start(longest=0.3)
+    assert [process.poll() is not None for process in begun] == [True]
+
+
+def test_one_that_ends_as_it_begins_says_how(server, begun):
+    server.command = "raise SystemExit(7)"
+    with pytest.raises(ValueError, match=MESSAGE.format("exit status 7")):
         server.start()
-    assert process.poll() is not None and not server.running
-    process.communicate()
+    assert len(begun) == 1
 
 
-@pytest.mark.parametrize(("status", "gone"), [(0, True), (1, True), (NO_PORT, False)])
-def test_one_that_has_ended_is_gone_but_for_one_that_found_no_port(server, status, gone):
-    assert not server.is_gone()
-    server.server_process = subprocess.Popen([sys.executable, "-c", f"raise SystemExit({status})"])
-    server.server_process.wait()
-    assert server.is_gone() == gone
-
-
-def test_one_that_ends_as_it_begins_is_not_begun_without_end(server, monkeypatch, home):
-    server.port = 1
-    begun = []
-    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: begun.append(1))
-    with pytest.raises(RuntimeError, match=f"ended {MOST_TRIES} times"):
-        for _ in range(100):
-            server._run_uvicorn_command()
+def test_one_that_finds_no_port_is_not_begun_without_end(server, begun):
+    server.command = f"raise SystemExit({NO_PORT})"
+    with pytest.raises(ValueError, match=MESSAGE.format(f"ended {MOST_TRIES} times")):
+        server.start()
     assert len(begun) == MOST_TRIES
+
+
+def test_it_is_gone_when_it_has_ended(server):
+    assert not server.is_gone()
+    server.process = subprocess.Popen([sys.executable, "-c", ""])
+    server.process.wait()
+    assert server.is_gone()
+
+
+def test_one_process_serves_all_runs_and_is_ended_with_them(home):
+    server = TemporaryServer(home)
+    server.start()
+    process = server.process
+    begun = time.monotonic()
+    server.start()
+    assert server.process is process and time.monotonic() - begun < 0.5
+    server.end()
+    assert process.poll() is not None

@@ -9,10 +9,12 @@ import sys
 
 import psutil
 import pytest
+from prefect.settings import get_current_settings
 
 from flows.environment import prefect_settings
 from flows.guarded_server import FACTORY
 from flows.running import end_crashed
+from flows.temporary_server import TemporaryServer
 from storage.processes import OWNER, end_orphans, is_alive, this_process
 from storage.run_records import crashed_runs, find_record, read_records, runs_in_progress, write_record
 from storage.runs import Run, mark_crashed
@@ -157,13 +159,16 @@ def test_only_what_dead_processes_of_this_home_have_started_is_ended(home, gone,
 
 
 def test_what_prefect_starts_bears_the_name_of_its_run(home, monkeypatch):
-    from prefect.settings import get_current_settings
+    given = {}
 
-    monkeypatch.setattr("flows.environment.have_prefect_database", lambda home: None)
+    def begin(self, longest=0.0):
+        given.update(os.environ | get_current_settings().to_environment_variables(exclude_unset=True))
+
+    monkeypatch.setattr(TemporaryServer, "start", begin)
     with prefect_settings(home):
         assert json.loads(os.environ[OWNER]) == {**this_process(), "home": str(home.root)}
-        given = get_current_settings().to_environment_variables(exclude_unset=True)
-        assert given["PREFECT_HOME"] == str(home.prefect)
+    assert json.loads(given[OWNER]) == {**this_process(), "home": str(home.root)}
+    assert given["PREFECT_HOME"] == str(home.prefect)
     assert OWNER not in os.environ
 
 

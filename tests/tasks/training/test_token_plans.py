@@ -53,3 +53,7 @@ def test_what_a_source_can_give_is_whole_and_less_what_was_used():
     # floor(1.5 * 1000) - ceil(200.5) = 1299; floor(10.5) - 0 = 10; the budget
     assert capacity(tokens, 5_000, 1.5, {"a": 200.5}) == {"a": 1_299, "b": 10, "c": 5_000}
     assert capacity(tokens, 5_000, math.inf) == dict.fromkeys(tokens, 5_000)
+
+
+def test_a_cap_that_allows_more_tokens_than_64_bits_count_is_none_at_all():
+    assert capacity({"a": 159 * 10**9, "b": 3}, 25 * 10**9, 1e9) == {"a": 25 * 10**9, "b": 3 * 10**9}
