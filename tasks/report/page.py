@@ -165,7 +165,9 @@ def _on_mixture(data: ReportData) -> str:
     shares = mixture.facts["mixture"]["sources"]
     method = METHODS_BY_NAME.get(certificate.get("method", ""))
     title = method.title if method else certificate.get("method", "hand")
-    return words.on_mixture({source: told["weight"] for source, told in shares.items()}, certificate, title)
+    weights = {source: told["weight"] for source, told in shares.items()}
+    spent = data.utility.facts["about"].get("cost", {}).get("flops")
+    return words.on_mixture(weights, certificate, title, spent / len(weights) if spent else None)
 
 
 def _chance(data: ReportData) -> dict[str, float]:

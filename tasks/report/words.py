@@ -10,7 +10,7 @@ from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.preference.engine.intervals import guaranteed
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
-from tasks.report.formatting import compact, fixed, listed, with_error
+from tasks.report.formatting import compact, fixed, listed, significant, with_error
 from tasks.report.preference_tables import between
 from tasks.report.score_tables import kept_text
 
@@ -25,8 +25,13 @@ def asked(sources: Mapping[str, Any], tasks: Mapping[str, Any], experts: Sequenc
     )
 
 
-def on_mixture(weights: Mapping[str, float], certificate: Mapping[str, Any], title: str) -> str:
-    """What to train on, why, and how sure that is. title: what the method is called."""
+def on_mixture(
+    weights: Mapping[str, float], certificate: Mapping[str, Any], title: str, flops: float | None = None
+) -> str:
+    """What to train on, why, and how sure that is.
+
+    title: what the method is called. flops: what the evidence took for one source, where that is known.
+    """
     order = sorted(weights, key=lambda source: -weights[source])
     parts = [f"{weights[source]:.1%} {source}" for source in order if weights[source] >= 0.0005]
     told = f"Train on {listed(parts, 8)} (by {title}"
@@ -37,7 +42,8 @@ def on_mixture(weights: Mapping[str, float], certificate: Mapping[str, Any], tit
         told += f" Of no use to any benchmark: {listed(certificate['useless'], 4)}."
     if certificate["ask_next"] and certificate["ask_next"][0]["worth"] > 0:
         best = certificate["ask_next"][0]
-        told += f" To know more of {best['source']} is worth most: it may lower the loss by {best['worth']:.2%} more."
+        told += f" To know more of {best['source']} is worth most: it may lower the loss by {best['worth']:.2%} more"
+        told += f", where as much again would take {significant(flops)} FLOPs." if flops else "."
     return told
 
 

@@ -182,4 +182,6 @@ def test_the_first_sentence_says_what_to_train_on_why_and_how_sure():
         "lower the mean loss by 1.0% beside UniMax (90% interval 0.4% to 2.0%). Of no use to any benchmark: logs. "
         "To know more of web is worth most: it may lower the loss by 0.12% more."
     )
+    told = on_mixture(weights, certificate, "Sure returns", 3.1e12)
+    assert told.endswith("0.12% more, where as much again would take 3.1 × 10¹² FLOPs.")
     assert "is not estimated" in on_mixture(weights, {"method": "uniform"}, "Uniform")
