@@ -157,7 +157,8 @@ def _say_sure(facts: Mapping[str, Any]) -> None:
         told = ", ".join(f"{row['source']} ({row['worth']:.2%})" for row in facts["ask_next"])
         say(f"worth most to know better, by what it may still lower the loss: {told}")
     if facts["gain"] is not None:
-        say(f"no mixture's gain in the worst tenth of {facts['draws']} draws is higher by {facts['gap']:.1e}")
+        worst = f"the worst {facts['worst_share']:.0%} of {facts['draws']} draws"
+        say(f"no mixture's mean gain in {worst} is higher by {facts['gap']:.1e}")
 
 
 def print_path(told: dict[str, Any]) -> None:

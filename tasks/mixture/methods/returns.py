@@ -22,8 +22,9 @@ class ReturnsMixture(StitchSettings):
 
 
 def sure_returns(question: Question, epoch_cap: float) -> Mixture:
-    """The mixture whose gain over UniMax is best in the worst tenth of what the evidence leaves possible.
+    """The mixture whose gain over UniMax is best in the worst of what the evidence leaves possible.
 
+    Where losses were measured, half of what is sure in the worst tenth is enough, and the rest is the mean's.
     The evidence is the best that is there: `question.found.runs` where some are on mixtures; losses of proxies on one
     source each, in them or `question.found.losses`; `question.utility` with `question.errors` (None: known exactly);
     or none: UniMax. Losses are above 0. Raises ValueError for names that do not match and budgets that the cap does
@@ -65,6 +66,8 @@ def _of_runs(question: Question, names: list[str]) -> tuple[Curves | None, str]:
         return None, ""
     if not (losses > 0).all(axis=None):
         return None, "the runs' losses are not all above 0 and do not count"
+    if len(weights) < len(names):
+        return None, f"{len(weights)} runs are fewer than the {len(names)} sources and do not count"
     losses = losses[sorted(losses.columns)]
     curves = curves_of_runs(weights[names].to_numpy(float), losses.to_numpy(float))
     return curves, f"{mixed} runs on mixtures and {len(weights) - mixed} on one source each"
@@ -119,7 +122,7 @@ METHOD = MixtureMethod(
     line="diminishing returns, as far from UniMax as the evidence carries",
     paper="the choice: Rockafellar and Uryasev 2000, conditional value at risk; the curves: Hoffmann et al. 2022, "
     "arXiv 2203.15556",
-    equation="max mean of the worst tenth of [L(UniMax) - L(w)], L_j(w) = E_j + (sum_i k_ij w_i^b_j)^-a_j",
+    equation="max mean of the worst of [L(UniMax) - L(w)], L_j(w) = E_j + (sum_i k_ij w_i^b_j)^-a_j",
     evidence="utility",
     reads_runs=True,
     needs_sizes=False,

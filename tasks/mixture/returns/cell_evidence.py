@@ -16,6 +16,8 @@ parameters: a .07 to .5, b .5 to .85, and E .3 to .9 of the least loss.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tasks.mixture.returns.curves import Curves
@@ -33,7 +35,7 @@ def curves_of_utilities(values: Array, errors: Array) -> Curves:
     random = np.random.default_rng(0)
     drawn = _utilities(values, errors, random)
     spans = _log_uniform(random, RANGES, (len(drawn), 1, values.shape[1]))
-    return _curves(1 + spans * (1 - drawn), np.ones(values.shape[1]), random)
+    return replace(_curves(1 + spans * (1 - drawn), np.ones(values.shape[1]), random), measured=False)
 
 
 def curves_of_losses(losses: Array, errors: Array) -> Curves:

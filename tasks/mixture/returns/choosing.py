@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.mixture.mixture import Mixture, planned
 from tasks.mixture.returns.curves import Curves, Gains
-from tasks.mixture.returns.lower_end import WORST_SHARE, best_lower_end
+from tasks.mixture.returns.lower_end import best_lower_end, bolder
 from tasks.mixture.solver.capped_simplex import Array, fill
 from tasks.training.token_plans import capacity, upper_bounds
 
@@ -53,8 +53,9 @@ def choose(
 
     curves: None where there is no evidence: UniMax. useless (d,): sources held to 1%. evidence: in words, for the
     certificate, which says by how much the mixture is expected to beat UniMax: `gain` (mean, low and high of 90%,
-    and the mean of the worst tenth, as shares of UniMax's expected loss), `gap` (what any other mixture could add to
-    that), and `ask_next`, sources by what it is worth to know them better, in the same unit.
+    and the mean of the worst tenth, as shares of UniMax's expected loss), `worst_share` (the share of draws in the
+    worst of which the mixture is best), `gap` (what any other mixture could add there), and `ask_next`, sources by
+    what it is worth to know them better, in the same unit.
     """
     limit = capacity(sizes, budget, epoch_cap, used)
     upper = upper_bounds(sizes, limit, budget)
@@ -73,18 +74,20 @@ def choose(
         return planned(fill(reference, held), sizes, budget, limit, used, facts | told)
     gains = Gains(curves, reference)
     found = best_lower_end(gains, reference, held)
+    if curves.measured:
+        found = bolder(gains, found, held)
     unit = gains.reference_loss
     low, high = np.quantile(found.gains, INTERVAL) / unit
     gain = {
         "mean": float(found.gains.mean() / unit),
         "low": float(low),
         "high": float(high),
-        "worst_tenth": found.lowest / unit,
+        "worst_tenth": found.worst_tenth / unit,
     }
     facts |= {
         "gain": gain,
         "gap": found.gap / unit,
-        "worst_share": WORST_SHARE,
+        "worst_share": found.share,
         "draws": len(gains),
         "says": said(gain),
         "ask_next": _worth_asking(curves, gains, found.w, reference, held, names),

@@ -27,7 +27,8 @@ class Curves:
     """M draws of the curves of d sources for T tasks.
 
     reducible: log(v - E), (M, d, T). exponent, curvature: a and b, (M, T). floor: E (M, T). worth: (T,), what a unit
-    of each task's loss counts in the mean.
+    of each task's loss counts in the mean. measured: whether losses were: of utilities alone their range is not known,
+    and the draws of a wide one would decide a mean.
     """
 
     reducible: Draws
@@ -35,6 +36,7 @@ class Curves:
     curvature: Array
     floor: Array
     worth: Array
+    measured: bool = True
 
     @property
     def log_usefulness(self) -> Draws:

@@ -8,6 +8,9 @@ is the reference. Rockafellar and Uryasev 2000: the mean of the worst is max ove
 1 / (share M), sum q = 1, of the losses' q-mean; a quadratic pull of q to 1/M makes it smooth, and spectral
 projected gradients (Birgin et al. 2000) solve it for three pulls, each a tenth of the one before. For every q the
 q-mean of the gains is concave, so that its best linear step bounds what any mixture could reach: that is the gap.
+
+The larger the share, the more is hoped for: at 1 it is the mean. `bolder` takes the largest share at which half of
+what is sure in the worst tenth is still sure.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ import numpy as np
 from tasks.mixture.returns.curves import Gains
 from tasks.mixture.solver.capped_simplex import Array, best_linear, project
 
-WORST_SHARE = 0.1
+WORST_SHARE, STAYS_SURE = 0.1, 0.5
+SHARES_TRIED = 5
 PULLS = (1e-2, 1e-3, 1e-4)
 MOST_STEPS, FEWEST_STEPS, MOST_CELLS = 400, 100, 60_000_000
 MEMORY = 8
@@ -28,15 +32,21 @@ ENOUGH = 1e-9
 
 @dataclass(frozen=True)
 class LowerEnd:
-    """A mixture w (d,), the gains of all draws (M,), the mean of the worst of them, and how far from the best it is.
+    """A mixture w (d,), the gains of all draws (M,), the mean of the worst share of them, how far it is from the best.
 
     gap: no mixture's mean of the worst is higher by more, in units of the gains.
     """
 
     w: Array
     gains: Array
+    share: float
     lowest: float
     gap: float
+
+    @property
+    def worst_tenth(self) -> float:
+        """The mean of the worst tenth of the gains."""
+        return _lowest(self.gains, _bound(len(self.gains), WORST_SHARE))
 
 
 def best_lower_end(gains: Gains, start: Array, upper: Array, share: float = WORST_SHARE) -> LowerEnd:
@@ -44,7 +54,7 @@ def best_lower_end(gains: Gains, start: Array, upper: Array, share: float = WORS
 
     share: 1 is the mean over all draws.
     """
-    bound = np.full(len(gains), min(1.0, 1 / (share * len(gains))))
+    bound = _bound(len(gains), share)
     tried = [project(start, upper)]
     pulls = PULLS if share < 1 else PULLS[:1]  # the mean of all draws is smooth as it is
     for pull in pulls:
@@ -56,7 +66,30 @@ def best_lower_end(gains: Gains, start: Array, upper: Array, share: float = WORS
     w = max(tried, key=lambda point: _lowest(gains.at(point)[0], bound))
     values = gains.at(w)[0]
     lowest = _lowest(values, bound)
-    return LowerEnd(w, values, lowest, max(reachable - lowest, 0.0))
+    return LowerEnd(w, values, share, lowest, max(reachable - lowest, 0.0))
+
+
+def bolder(gains: Gains, surest: LowerEnd, upper: Array) -> LowerEnd:
+    """Of the mixtures best in a share of draws, from the surest's on, the one of the largest share that keeps half of
+    what the surest gains in the worst tenth; the surest where nothing is sure."""
+    if surest.lowest <= 0:
+        return surest
+    best, low, high = surest, np.log(surest.share), 0.0
+    share = high
+    for _ in range(SHARES_TRIED):
+        found = best_lower_end(gains, best.w, upper, float(np.exp(share)))
+        if found.worst_tenth >= STAYS_SURE * surest.lowest:
+            best, low = found, share
+        else:
+            high = share
+        if low == high:
+            break
+        share = (low + high) / 2
+    return best
+
+
+def _bound(num: int, share: float) -> Array:
+    return np.full(num, min(1.0, 1 / (share * num)))
 
 
 def _reachable(gains: Gains, w: Array, upper: Array, bound: Array, pull: float) -> float:

@@ -9,7 +9,8 @@ shapes the u are fitted by damped least squares, all at once, and Laplace's appr
 and the normal posterior of u. Three times the shapes are drawn anew from what the round before found, wider by
 14%; and the prior of a task's shape becomes what all tasks have in common, never tighter than a third of the
 first one (a hierarchical prior by its own estimates). tau small says that sources are alike: with few runs
-the sources' differences shrink to what the runs show. spread: robust standard deviation of the losses.
+the sources' differences shrink to what the runs show. spread: robust standard deviation of the losses, times
+sqrt(1 + d / n): of fewer runs than sources the curves fit the noise too.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def curves_of_runs(mixtures: Array, losses: Array) -> Curves:
         raise ValueError(f"{n} runs: at least {FEWEST_RUNS} are needed")
     random = np.random.default_rng(0)
     num, num_tasks = int(np.clip(MOST_CELLS // (n * d), FEWEST_SHAPES, MOST_SHAPES)), losses.shape[1]
-    scales = [robust_scale(column) for column in losses.T]
+    scales = [robust_scale(column) * np.sqrt(1 + d / n) for column in losses.T]
     mean, covariance = PRIOR_MEAN, np.diag(PRIOR_DEVIATION**2)
     proposals = [(mean, covariance)] * num_tasks
     samples: list[_Sample] = []

@@ -205,7 +205,7 @@ def build_run(
     cells = [
         {"source": s, "task": t, "value": float(rng.random()), "stderr": 0.03} for s in sources for t in tasks
     ]
-    utility = make_artifact(folder, "utility", "", {"utility": cells, "method": "ngram"})
+    utility = make_artifact(folder, "utility", "", {"utility": cells, "method": "ngram", "about": {}})
     even = dict.fromkeys(sources, 1 / len(sources))
     mixtures = {"seed": make_mixture(folder, "seed", even, ())}
     for i, expert in enumerate(experts):

@@ -9,6 +9,9 @@ import pytest
 from tasks.mixture.methods.returns import sure_returns
 from tasks.mixture.methods.unimax import unimax
 from tasks.mixture.mixture_method import Found, Question
+from tasks.mixture.returns.curves import Gains
+from tasks.mixture.returns.lower_end import best_lower_end, bolder
+from tasks.mixture.returns.run_evidence import curves_of_runs
 
 SOURCES = ["code", "math", "web", "logs"]
 TOKENS = {"code": 4000, "math": 1500, "web": 9000, "logs": 2500}
@@ -158,3 +161,31 @@ def test_what_to_ask_next_is_worth_something_beside_a_source_of_no_use():
     first = mixture.certificate["ask_next"][0]
     assert first["source"] == "web"
     assert first["worth"] > 1e-4
+
+
+def test_fewer_runs_than_sources_tell_nothing():
+    table = runs(np.random.default_rng(0).dirichlet(np.ones(4), 3))
+    mixture = solved(found=Found(runs=table))
+    assert mixture.weights == pytest.approx(unimax(TOKENS, BUDGET, 4.0).weights)
+    assert "3 runs are fewer than the 4 sources" in mixture.certificate["evidence"][0]
+
+
+def test_measured_losses_buy_the_mean_with_at_most_half_of_what_is_sure():
+    mixtures = np.random.default_rng(5).dirichlet(np.ones(4), 12)
+    table = runs(mixtures, noise=0.02)
+    curves = curves_of_runs(mixtures, table[["loss_x", "loss_y", "loss_z"]].to_numpy(float))
+    gains, upper = Gains(curves, np.full(4, 0.25)), np.ones(4)
+    surest = best_lower_end(gains, np.full(4, 0.25), upper)
+    bold = bolder(gains, surest, upper)
+    assert bold.share > surest.share
+    assert bold.gains.mean() > surest.gains.mean()
+    assert 0.5 * surest.worst_tenth <= bold.worst_tenth <= surest.worst_tenth + 1e-6
+    # one more step to a larger share and less than half would be sure, or the mean itself is reached
+    further = best_lower_end(gains, bold.w, upper, min(1.0, bold.share * 1.2))
+    assert bold.share == 1 or further.worst_tenth < 0.5 * surest.worst_tenth
+
+
+def test_of_utilities_alone_the_worst_tenth_decides():
+    assert solved(utility=UTILITY, errors=errors(0.1)).certificate["worst_share"] == 0.1
+    table = pd.DataFrame(true_losses(np.eye(4)), SOURCES, list("xyz"))
+    assert solved(found=Found(losses=table)).certificate["worst_share"] > 0.1
