@@ -14,6 +14,7 @@ from flows.commands.evaluate import evaluate
 from flows.commands.gates import gates
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
+from flows.commands.rate import rate_app
 from flows.commands.stitch import stitch
 from flows.commands.take_away import export
 from flows.commands.utility import utility_app
@@ -175,6 +176,7 @@ catalog_app = typer.Typer(no_args_is_help=True, help="The DuckDB catalog of fact
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(mix_app, name="mix")
 app.add_typer(preference_app, name="preference")
+app.add_typer(rate_app, name="rate")
 app.add_typer(utility_app, name="utility")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +48,17 @@ def samples_of_text(
 def respond(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    prompts: Sequence[str | list[int]],
     new_tokens: int,
     batch_size: int = BATCH,
+    ends: Sequence[int] = (),
 ) -> list[str]:
     """The text after each prompt: at most `new_tokens` tokens, the likeliest each time, up to the end of text.
 
-    model: what `models.load_causal_lm` loads; it is put into evaluation mode. A prompt begins after BOS (or else
-    EOS), as bits per byte does; one that leaves no room for the new tokens loses its beginning. Prompts of like
-    length go together, padded on the left and masked, so that a response does not depend on the others.
+    model: what `models.load_causal_lm` loads; it is put into evaluation mode. A prompt that is text begins after BOS
+    (or else EOS), as bits per byte does; tokens are taken as they are. One that leaves no room for the new tokens loses
+    its beginning. ends: further tokens that end a response. Prompts of like length go together, padded on the left and
+    masked, so that a response does not depend on the others.
     Raises ValueError where `new_tokens` does not fit into the model's context.
     """
     encoded = _encoded(model, tokenizer, prompts, new_tokens)
@@ -65,14 +67,15 @@ def respond(
     responses = [""] * len(encoded)
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        texts = _continued(model, tokenizer, [encoded[i] for i in batch], new_tokens)
+        rows = [encoded[i] for i in batch]
+        texts = _continued(model, tokenizer, rows, new_tokens, [tokenizer.eos_token_id, *ends])
         for i, text in zip(batch, texts, strict=True):
             responses[i] = text
     return responses
 
 
 def _encoded(
-    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], new_tokens: int
+    model: Any, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str | list[int]], new_tokens: int
 ) -> list[list[int]]:
     context = getattr(model.config, "max_position_embeddings", None)
     if new_tokens < 1 or (context is not None and new_tokens >= context):
@@ -80,18 +83,24 @@ def _encoded(
         raise ValueError(f"new_tokens={new_tokens}: allowed are 1{most or ' and more'}")
     begin = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     start = None if context is None else new_tokens - context  # from the end
-    return [
-        [begin, *tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"]][start:]
-        for prompt in prompts
-    ]
+
+    def tokens(prompt: str | list[int]) -> list[int]:
+        if not isinstance(prompt, str):
+            return prompt
+        return [begin, *tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"]]
+
+    return [tokens(prompt)[start:] for prompt in prompts]
 
 
 def _continued(
-    model: Any, tokenizer: PreTrainedTokenizerBase, rows: Sequence[list[int]], new_tokens: int
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[list[int]],
+    new_tokens: int,
+    ends: list[int],
 ) -> list[str]:
     width = max(len(row) for row in rows)
-    end: Any = tokenizer.eos_token_id
-    input_ids = torch.full((len(rows), width), end)
+    input_ids = torch.full((len(rows), width), ends[0])
     mask = torch.zeros_like(input_ids)
     for at, row in enumerate(rows):
         input_ids[at, width - len(row) :] = torch.tensor(row)
@@ -104,12 +113,12 @@ def _continued(
         num_beams=1,
         repetition_penalty=1.0,
         use_cache=True,
-        eos_token_id=end,
-        pad_token_id=end,
+        eos_token_id=ends,
+        pad_token_id=ends[0],
     )
-    return [_text(tokenizer, row, end) for row in found[:, width:].tolist()]
+    return [_text(tokenizer, row, ends) for row in found[:, width:].tolist()]
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int], end: int) -> str:
-    said = tokens[: tokens.index(end)] if end in tokens else tokens
+def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int], ends: list[int]) -> str:
+    said = list(takewhile(lambda token: token not in ends, tokens))
     return str(tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False))
