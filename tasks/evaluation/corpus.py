@@ -34,6 +34,7 @@ def evaluate_on_corpus(
     import models
     from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
+    from tasks.evaluation.harness_model import Reading
     from tasks.sources.tokenization import load_tokenizer
 
     benchmarks: list[Any] = []
@@ -61,7 +62,7 @@ def evaluate_on_corpus(
             [*benchmarks, *settings.lm_eval_tasks, *folders],
             name=name,
             heldout=heldout,
-            batch_size=settings.batch_size,
+            reading=Reading(settings.batch_tokens, settings.shared_prefixes),
             max_length=settings.max_length,
             chosen=ChosenItems(settings.dev_share, settings.max_items, side),
         )

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,30 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.finite import check_finite
 from tasks.benchmarks.quiet_harness import quiet_harness
+from tasks.evaluation.shared_prefixes import Row, can_share, shared_loglikelihoods
 from tasks.side_by_side import entered_once
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
+WRITTEN_AT_ONCE = 16  # texts
 Request = tuple[Any, list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model is read for its scores; none of it changes them beyond rounding.
+
+    batch_tokens: tokens at a time. shared_prefixes: what texts begin with alike is read once, where the model can;
+    otherwise every text is read whole, by the harness' own code.
+    """
+
+    batch_tokens: int = 4096
+    shared_prefixes: bool = True
 
 
 class HarnessModel(HFLM):
     """The harness' model without progress bars, for continuations and documents of any length."""
+
+    reading: Reading = Reading()
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
         return super().loglikelihood(requests, disable_tqdm=True)
@@ -51,24 +68,11 @@ class HarnessModel(HFLM):
                 windows.append((None, context, continuation))
                 owners.append(owner)
         totals, counts = [0.0] * len(documents), [0] * len(documents)
-        with self._rows_that_fit(windows):
-            scored = self._loglikelihood_tokens(windows)
+        scored = self._loglikelihood_tokens(windows)
         for owner, window, (nats, _) in zip(owners, windows, scored, strict=True):
             totals[owner] += nats
             counts[owner] += len(window[2])
         return list(zip(totals, counts, strict=True))
-
-    @contextmanager
-    def _rows_that_fit(self, windows: Sequence[Request]) -> Iterator[None]:
-        """Fewer windows at a time inside, where a batch's logits (windows x tokens x vocabulary) would be too many."""
-        longest = max((len(context) + len(continuation) for _, context, continuation in windows), default=1)
-        embeddings: Any = self.model.get_input_embeddings()
-        size, rows = self.batch_size, MOST_LOGITS // (longest * embeddings.weight.shape[0])
-        self.batch_size_per_gpu = max(1, min(int(size), rows))
-        try:
-            yield
-        finally:
-            self.batch_size_per_gpu = size
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = True, override_bs: int | None = None
@@ -88,7 +92,7 @@ class HarnessModel(HFLM):
                 parts.append((key, whole[max(0, end - self.max_length - 1) : start], whole[start:end]))
                 owners.append(owner)
         totals: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        scored = super()._loglikelihood_tokens(parts, True, override_bs)
+        scored = self._shared(parts) if self.shares_prefixes else self._plain(parts)
         for owner, (nats, greedy) in zip(owners, scored, strict=True):
             if math.isnan(nats):
                 raise ValueError(
@@ -97,6 +101,27 @@ class HarnessModel(HFLM):
                 )
             totals[owner] = totals[owner][0] + nats, totals[owner][1] and greedy
         return totals
+
+    @property
+    def shares_prefixes(self) -> bool:
+        return self.reading.shared_prefixes and can_share(self.model)
+
+    def _shared(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
+        """Each part's log-likelihood, where what several begin with is read once."""
+        rows = [Row((context + part)[-self.max_length - 1 : -1], part) for _, context, part in parts]
+        nats, greedy = shared_loglikelihoods(self.model, rows, self.reading.batch_tokens)
+        return list(zip(nats.tolist(), greedy.tolist(), strict=True))
+
+    def _plain(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
+        """The same, each part read whole by the harness' own code, as many at a time as fit."""
+        longest = max((len(context) + len(part) for _, context, part in parts), default=1)
+        embeddings: Any = self.model.get_input_embeddings()
+        fit = MOST_LOGITS // embeddings.weight.shape[0]
+        self.batch_size_per_gpu = max(1, min(self.reading.batch_tokens, fit) // longest)
+        try:
+            return super()._loglikelihood_tokens(parts, True)
+        finally:
+            self.batch_size_per_gpu = WRITTEN_AT_ONCE
 
 
 def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
@@ -125,27 +150,29 @@ def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
 
 @contextmanager
 def harness_model(
-    model: Any, tokenizer: Any, batch_size: int, max_length: int | None
+    model: Any, tokenizer: Any, reading: Reading, max_length: int | None
 ) -> Iterator[HarnessModel]:
     """The model wrapped for the harness, evaluating; its mode, random states and logging return after.
 
     Log-probabilities are computed in float32. Raises ValueError where model, tokenizer or length do not fit.
     """
     check_model(model, tokenizer, max_length)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; allowed: at least 1")
+    if reading.batch_tokens < 1:
+        raise ValueError(f"batch_tokens is {reading.batch_tokens}; allowed: at least 1")
     tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
     tokenizer.split_special_tokens = True  # what spells a special token in a text is text
     modes = [(module, module.training) for module in model.modules()]
     with quiet_harness(), kept_random_states():
         try:
-            yield HarnessModel(
+            wrapped = HarnessModel(
                 pretrained=model,
                 tokenizer=tokenizer,
-                batch_size=batch_size,
+                batch_size=WRITTEN_AT_ONCE,
                 max_length=max_length,
                 softmax_dtype=torch.float32,
             )
+            wrapped.reading = reading
+            yield wrapped
         finally:
             for module, mode in modes:
                 module.training = mode

@@ -8,7 +8,17 @@ from tasks.benchmarks.settings import BenchmarkSettings
 class EvaluationSettings(BenchmarkSettings):
     """The benchmarks, and how models are scored on them."""
 
-    batch_size: int = Field(16, ge=1, le=4096, description="Sequences scored at a time.")
+    batch_tokens: int = Field(
+        4096,
+        ge=1,
+        le=1 << 24,
+        description="Tokens read at a time; scores change by rounding only.",
+    )
+    shared_prefixes: bool = Field(
+        True,
+        description="What several texts begin with (few-shot examples, a question before its choices) is read once; "
+        "without, every text is read whole.",
+    )
     parallel: int = Field(
         1,
         ge=1,

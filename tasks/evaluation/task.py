@@ -22,7 +22,6 @@ SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",
     "max_items",
-    "batch_size",
     "max_length",
     "bits_per_byte_bytes",
 }
