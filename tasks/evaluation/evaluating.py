@@ -18,8 +18,9 @@ from lm_eval.evaluator import evaluate as run_harness
 from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of, kind_of
 from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
-from tasks.evaluation.harness_model import HarnessModel, Reading, harness_model
+from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.heldout_text import heldout_scores
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio, weighted_mean_error
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,33 +20,68 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.finite import check_finite
 from tasks.benchmarks.quiet_harness import quiet_harness
+from tasks.evaluation.model_reading import Reading, compared, drawn_items
 from tasks.evaluation.shared_prefixes import Row, can_share, shared_loglikelihoods
 from tasks.side_by_side import entered_once
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
 WRITTEN_AT_ONCE = 16  # texts
+ENCODED_AT_ONCE = 1024  # requests
 Request = tuple[Any, list[int], list[int]]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a model is read for its scores; none of it changes them beyond rounding.
-
-    batch_tokens: tokens at a time. shared_prefixes: what texts begin with alike is read once, where the model can;
-    otherwise every text is read whole, by the harness' own code.
-    """
-
-    batch_tokens: int = 4096
-    shared_prefixes: bool = True
 
 
 class HarnessModel(HFLM):
     """The harness' model without progress bars, for continuations and documents of any length."""
 
     reading: Reading = Reading()
+    _to_encode: Iterator[Any] = iter(())  # requests, from the next one on whose texts are not in `_encoded`
+    _encoded: Mapping[str, list[int]] = MappingProxyType({})
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        found = self._pairs(requests)
+        if self.reading.check and self.shares_prefixes:
+            self._check(requests, found)
+        return found
+
+    def _pairs(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        self._to_encode, self._encoded = iter(requests), {}
         return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _check(self, requests: Sequence[Any], found: Sequence[tuple[float, bool]]) -> None:
+        """Say how far some items' answers are from those of reading their texts whole."""
+        items = [(request.task_name, request.doc_id) for request in requests]
+        drawn = drawn_items(items, self.reading.check)
+        places = [place for place, item in enumerate(items) if item in drawn]
+        reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False)
+        try:
+            whole = self._pairs([requests[place] for place in places])
+        finally:
+            self.reading = reading
+        exact = self.model.dtype == torch.float32
+        reading.say(compared([items[at] for at in places], [found[at] for at in places], whole, exact))
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, *args: Any, **kwargs: Any
+    ) -> list[int]:
+        """As the harness does; the texts of pairs are encoded many at a time, equal ones once."""
+        if add_special_tokens is not None or args or kwargs:
+            return super().tok_encode(string, add_special_tokens, *args, **kwargs)
+        if string not in self._encoded:
+            self._encode_ahead()
+        return self._encoded[string] if string in self._encoded else super().tok_encode(string)
+
+    def _encode_ahead(self) -> None:
+        """Encode the texts of the next requests, as `_encode_pair` will ask for them."""
+        pairs = [request.args for request in islice(self._to_encode, ENCODED_AT_ONCE)]
+        texts = {text for before, after in pairs if before for text in (before.rstrip(), before + after)}
+        begin = self.tokenizer.decode(self.prefix_token_id)
+        plain = [
+            text for text in texts if text and not text.startswith(begin)
+        ]  # others: the harness adds no BOS
+        options = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+        self._encoded = (
+            dict(zip(plain, self.tokenizer(plain, **options)["input_ids"], strict=True)) if plain else {}
+        )
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         return super().generate_until(requests, disable_tqdm=True)
@@ -118,6 +155,11 @@ class HarnessModel(HFLM):
         embeddings: Any = self.model.get_input_embeddings()
         fit = MOST_LOGITS // embeddings.weight.shape[0]
         self.batch_size_per_gpu = max(1, min(self.reading.batch_tokens, fit) // longest)
+        # The harness may take one row's logits for all texts that are fed alike; where these are split at different
+        # places into context and continuation, it takes the wrong ones.
+        fed = {(*context, *part[:-1]) for _, context, part in parts}
+        split = {((*context, *part[:-1]), len(part)) for _, context, part in parts}
+        self.logits_cache = self.reading.shared_prefixes and len(fed) == len(split)
         try:
             return super()._loglikelihood_tokens(parts, True)
         finally:
@@ -157,8 +199,6 @@ def harness_model(
     Log-probabilities are computed in float32. Raises ValueError where model, tokenizer or length do not fit.
     """
     check_model(model, tokenizer, max_length)
-    if reading.batch_tokens < 1:
-        raise ValueError(f"batch_tokens is {reading.batch_tokens}; allowed: at least 1")
     tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
     tokenizer.split_special_tokens = True  # what spells a special token in a text is text
     modes = [(module, module.training) for module in model.modules()]

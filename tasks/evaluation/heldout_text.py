@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.evaluation.harness_model import HarnessModel, Reading, harness_model
+from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.metrics import HELDOUT
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import ratio
 

@@ -1,4 +1,4 @@
-"""What rows of tokens have in common at their beginnings, as a tree: what stands in a node is read once for all below it."""
+"""What rows of tokens begin with alike, as a tree: what stands in a node is read once for all below it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def prefix_tree(rows: Sequence[Sequence[int]], shortest: int = 1) -> list[Prefix
     """
     by_tokens: dict[bytes, list[int]] = {}
     for place, row in enumerate(rows):
-        by_tokens.setdefault(np.asarray(row, ">u4").tobytes(), []).append(place)  # big-endian sorts as numbers do
+        by_tokens.setdefault(np.asarray(row, ">u4").tobytes(), []).append(
+            place
+        )  # big-endian sorts as numbers do
     keys = sorted(by_tokens)
     tokens = [np.frombuffer(key, ">u4") for key in keys]
     owners = [by_tokens[key] for key in keys]

@@ -82,7 +82,9 @@ class _Scoring:
         self.batch_tokens, self.shortest, self.answered = batch_tokens, shortest, answered
         self.vocabulary = model.get_input_embeddings().weight.shape[0]
         self.cache_bytes = 0  # a token; known after the first batch that is kept
-        self.firsts = [len(row.tokens) - len(row.targets) for row in rows]  # place that predicts the first target
+        self.firsts = [
+            len(row.tokens) - len(row.targets) for row in rows
+        ]  # place that predicts the first target
         self.nats = np.zeros(len(rows))
         self.greedy = np.ones(len(rows), bool)
 
@@ -92,7 +94,9 @@ class _Scoring:
         for batch in self._batches([node for node in nodes if not node.children], parents):
             self._forward(batch, parents, keep=False)
         for batch in self._batches(inner, parents):
-            self.read([child for node in batch for child in node.children], self._forward(batch, parents, True))
+            self.read(
+                [child for node in batch for child in node.children], self._forward(batch, parents, True)
+            )
 
     def _batches(self, nodes: Sequence[PrefixNode], parents: _Read | None) -> Iterator[list[PrefixNode]]:
         """Nodes with like numbers of tokens to read together, the most first: what does not fit shows at once."""
@@ -156,7 +160,9 @@ class _Scoring:
             return None
         states = [layer for layer in cache.layers if layer.is_initialized]
         self.cache_bytes = sum(
-            tensor[0].numel() * tensor.element_size() for layer in states for tensor in (layer.keys, layer.values)
+            tensor[0].numel() * tensor.element_size()
+            for layer in states
+            for tensor in (layer.keys, layer.values)
         ) // (past + width)
         places = {id(child): place for place, node in enumerate(batch) for child in node.children}
         return _Read(cache, past + width, places)
@@ -184,7 +190,9 @@ class _Scoring:
                         states = states[:, :, first : first + longest]
                         one = len(set(rows)) == 1
                         states = (
-                            states[rows[:1]].expand(len(rows), -1, -1, -1) if one else states.index_select(0, at)
+                            states[rows[:1]].expand(len(rows), -1, -1, -1)
+                            if one
+                            else states.index_select(0, at)
                         )
                     else:
                         states = states.transpose(1, 2)[at[:, None], picked].transpose(1, 2)
