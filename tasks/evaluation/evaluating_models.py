@@ -27,7 +27,7 @@ class Scored:
     benchmarks: GivenBenchmarks
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_items: int | None = None
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     max_length: int | None = None
 
 

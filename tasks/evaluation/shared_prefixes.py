@@ -158,7 +158,8 @@ class _Scoring:
             self.answered(ended, self.nats[ended], self.greedy[ended])
         if not keep:
             return None
-        states = [layer for layer in cache.layers if layer.is_initialized]
+        layers: list[Any] = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
+        states = [layer for layer in layers if layer.is_initialized]
         self.cache_bytes = sum(
             tensor[0].numel() * tensor.element_size()
             for layer in states
@@ -180,7 +181,8 @@ class _Scoring:
         at = torch.tensor(rows, device=device)
         picked = torch.from_numpy(columns.clip(0)).to(device)
         cache = DynamicCache()
-        for layer in parents.cache.layers:
+        layers: list[Any] = list(parents.cache.layers)
+        for layer in layers:
             cut = DynamicLayer()
             if layer.is_initialized:
                 cut.lazy_initialization(layer.keys, layer.values)
