@@ -19,9 +19,10 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.finite import check_finite
+from storage.answers import question_of
 from tasks.benchmarks.quiet_harness import quiet_harness
 from tasks.evaluation.model_reading import Reading, compared, drawn_items
-from tasks.evaluation.shared_prefixes import Row, can_share, shared_loglikelihoods
+from tasks.evaluation.shared_prefixes import Answered, Row, can_share, shared_loglikelihoods, told_nobody
 from tasks.side_by_side import entered_once
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
@@ -52,7 +53,7 @@ class HarnessModel(HFLM):
         items = [(request.task_name, request.doc_id) for request in requests]
         drawn = drawn_items(items, self.reading.check)
         places = [place for place, item in enumerate(items) if item in drawn]
-        reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False)
+        reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False, answers=None)
         try:
             whole = self._pairs([requests[place] for place in places])
         finally:
@@ -129,7 +130,7 @@ class HarnessModel(HFLM):
                 parts.append((key, whole[max(0, end - self.max_length - 1) : start], whole[start:end]))
                 owners.append(owner)
         totals: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        scored = self._shared(parts) if self.shares_prefixes else self._plain(parts)
+        scored = self._remembered(parts) if self.reading.answers is not None else self._asked(parts)
         for owner, (nats, greedy) in zip(owners, scored, strict=True):
             if math.isnan(nats):
                 raise ValueError(
@@ -143,11 +144,42 @@ class HarnessModel(HFLM):
     def shares_prefixes(self) -> bool:
         return self.reading.shared_prefixes and can_share(self.model)
 
-    def _shared(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
-        """Each part's log-likelihood, where what several begin with is read once."""
-        rows = [Row((context + part)[-self.max_length - 1 : -1], part) for _, context, part in parts]
-        nats, greedy = shared_loglikelihoods(self.model, rows, self.reading.batch_tokens)
+    def _remembered(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
+        """Each part's log-likelihood, asked for where it was not answered before, and kept from then on."""
+        assert self.reading.answers is not None
+        store = self.reading.answers
+        kind = f"{self.model.dtype} {self.device.type}"
+        questions = [question_of(*self._row(part), kind) for part in parts]
+        unknown = [at for at, question in enumerate(questions) if store.find(question) is None]
+        if len(unknown) < len(parts):
+            self.reading.say(f"{len(parts) - len(unknown):,} of {len(parts):,} texts were answered before")
+
+        def keep(which: Sequence[int], nats: Sequence[float], greedy: Sequence[bool]) -> None:
+            store.keep(
+                (questions[unknown[at]], (float(value), bool(flag)))
+                for at, value, flag in zip(which, nats, greedy, strict=True)
+                if not math.isnan(value)
+            )
+
+        fresh = self._asked([parts[at] for at in unknown], keep) if unknown else []
+        found = dict(zip(unknown, fresh, strict=True))
+        known = [store.find(question) for question in questions]
+        return [found[at] if told is None or at in found else told for at, told in enumerate(known)]
+
+    def _asked(self, parts: Sequence[Request], answered: Answered = told_nobody) -> list[tuple[float, bool]]:
+        """Each part's log-likelihood from the model. answered: told of answers as they come."""
+        if not self.shares_prefixes:
+            whole = self._plain(parts)
+            answered(range(len(whole)), *zip(*whole, strict=True))
+            return whole
+        rows = [self._row(part) for part in parts]
+        nats, greedy = shared_loglikelihoods(self.model, rows, self.reading.batch_tokens, answered)
         return list(zip(nats.tolist(), greedy.tolist(), strict=True))
+
+    def _row(self, part: Request) -> Row:
+        """What the model is fed; of a text too long for it the end."""
+        _, context, continuation = part
+        return Row((context + continuation)[-self.max_length - 1 : -1], continuation)
 
     def _plain(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
         """The same, each part read whole by the harness' own code, as many at a time as fit."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from storage.answers import AnswerStore
 
 MOST_DIFFERENCE = 1e-4  # nats, in float32
 
@@ -20,13 +23,15 @@ class Reading:
 
     batch_tokens: tokens at a time. shared_prefixes: what texts begin with alike is read once, where the model can;
     otherwise every text is read whole, by the harness' own code. check: so many items are read whole too, and `say`
-    is told the largest difference.
+    is told the largest difference. answers: given before, which are not asked for again; texts read whole to compare
+    always are.
     """
 
     batch_tokens: int = 2048
     shared_prefixes: bool = True
     check: int = 0
     say: Callable[[str], None] = to_nobody
+    answers: AnswerStore | None = None
 
     def __post_init__(self) -> None:
         if self.batch_tokens < 1:

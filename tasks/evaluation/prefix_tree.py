@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-LEAST_SAVED = 0.15  # of the tokens of a group: reading less than that once is not worth a further pass
+LEAST_SAVED = 0.3  # of the tokens of a group: reading less than that once is not worth a further pass
+LEAST_TOKENS = 16
 
 
 @dataclass
@@ -50,7 +51,7 @@ def prefix_tree(rows: Sequence[Sequence[int]], shortest: int = 1) -> list[Prefix
         count = high - low
         saved = (shared - start) * (count - 1)
         of_all = lengths[high] - lengths[low] - start * count
-        if count > 1 and (shared < shortest or saved < LEAST_SAVED * of_all):
+        if count > 1 and (shared < shortest or saved < max(LEAST_SAVED * of_all, LEAST_TOKENS)):
             waiting += [(a, b, siblings, start) for a, b in _parted(tokens, low, high, shared)]
             continue
         below = [row for own in owners[low:high] for row in own]

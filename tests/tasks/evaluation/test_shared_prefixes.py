@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from models import StitchedForCausalLM, new_seed_model, seed_config
 from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
+from storage.answers import AnswerStore
+from storage.home import Home
 from tasks.evaluation.harness_model import harness_model
 from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.prefix_tree import prefix_tree
@@ -208,3 +212,38 @@ def test_a_check_says_the_largest_difference_and_ends_over_the_bound() -> None:
     with pytest.raises(ValueError, match=r"largest difference .* allowed: 0.0001 nats in float32"):
         answers(model, pairs, Reading(check=2))
     assert not math.isnan(np.mean([nats for nats, _ in answers(model, pairs, Reading())]))
+
+
+def test_an_evaluation_that_was_cut_off_goes_on_and_asks_nothing_twice(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path))
+    model, pairs, read = seed(), texts(), []
+    expected = answers(model, pairs, Reading(shared_prefixes=False))
+    forward = model.forward
+
+    def counted(input_ids: torch.Tensor, **more):
+        if len(read) == fails_at:
+            raise KeyboardInterrupt
+        read.append(input_ids.numel())
+        return forward(input_ids=input_ids, **more)
+
+    counted.__signature__ = inspect.signature(forward)
+    model.forward = counted
+
+    def asked() -> int:
+        read.clear()
+        with closing(AnswerStore(Home.from_environment(), "f" * 64, {})) as store:
+            found = answers(model, pairs, Reading(200, answers=store, say=said.append))
+        assert max(abs(a[0] - b[0]) for a, b in zip(found, expected, strict=True)) < 1e-4
+        assert [a[1] for a in found] == [b[1] for b in expected]
+        return sum(read)
+
+    said: list[str] = []
+    fails_at = 6
+    with pytest.raises(KeyboardInterrupt):
+        asked()
+    before, fails_at = sum(read), -1
+    assert before > 0
+    assert 0 < asked() < sum(len(a) + len(b) for a, b in pairs) - before
+    assert said[0].endswith(f"of {len(pairs)} texts were answered before")
+    assert asked() == 0
+    assert said[-1] == f"{len(pairs)} of {len(pairs)} texts were answered before"
