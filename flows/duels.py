@@ -105,7 +105,8 @@ def stitch_duel(run: AnyRun, e: Experiment, duel: StitchDuelSettings) -> None:
             models |= _changed(run, changed, training, data, lineage, models[changed.name])
         for name, model in models.items():
             scores = evaluate_model(run, f"{name}{suffix}", model, corpus, e.evaluation, probes)
-            length, batch_size = e.training.sequence_length, e.evaluation.batch_size
+            length = e.training.sequence_length
+            batch_size = max(1, e.evaluation.batch_tokens // length)
             is_measured = duel.costs and random_seed == e.random_seed
             cost = measure_cost(run, name, model, length, batch_size) if is_measured else None
             evaluated.append(Evaluated(name, random_seed, model, scores, cost))

@@ -1,4 +1,4 @@
-"""What can be removed from a home: results that no kept run uses, and leftovers of work that is not going on.
+"""What can be removed from a home: results that no kept run uses, their answers, and leftovers of work cut off.
 
 Only what bears a mark that we made it, and lies in the home really: what else somebody keeps there stays, and of a link
 only the link goes.
@@ -31,7 +31,8 @@ class Garbage:
 
 
 def find_garbage(home: Home, keep: int) -> list[Garbage]:
-    """Artifacts used by none of the last `keep` completed runs, unfinished work, and what was set aside.
+    """Artifacts used by none of the last `keep` completed runs, answers of models among them, unfinished work, and
+    what was set aside.
 
     Nothing while a run is in progress: which results it will find and use is not known before it ends.
     """
@@ -44,6 +45,11 @@ def find_garbage(home: Home, keep: int) -> list[Garbage]:
     for folder, lock in _marked(home, home.artifacts, "*/*"):
         if (folder.parent.name, folder.name) not in used:
             garbage.append(Garbage(folder, _size(folder), "no kept run uses it", lock))
+    digests = {_digest_of(home.artifacts / stage / name) for stage, name in used}
+    for folder, lock in _marked(home, home.answers, "*"):
+        mark = _mark_of(folder)
+        if mark is not None and mark[1] not in digests:
+            garbage.append(Garbage(folder, _size(folder), "answers of a model that no kept run uses", lock))
     for folder, lock in _marked(home, home.work, "*"):
         garbage.append(
             Garbage(folder, _size(folder), "work that was cut off; its run would go on from it", lock)
@@ -89,6 +95,14 @@ def _marked(home: Home, place: Path, pattern: str) -> Iterator[tuple[Path, str]]
         mark = _mark_of(folder) if _inside(home, folder) else None
         if mark is not None and folder.name.endswith(mark[1][:KEY_CHARACTERS]):
             yield folder, f"{mark[0]}-{mark[1][:KEY_CHARACTERS]}"
+
+
+def _digest_of(folder: Path) -> str | None:
+    try:
+        manifest = read_manifest(folder)
+    except Damaged:
+        return None
+    return None if manifest is None else manifest["digest"]
 
 
 def _mark_of(folder: Path) -> tuple[str, str] | None:

@@ -85,6 +85,11 @@ class Home:
         return self.root / "locks"
 
     @property
+    def answers(self) -> Path:
+        """What models answered, kept across runs."""
+        return self.root / "answers"
+
+    @property
     def damaged(self) -> Path:
         """What was found damaged and set aside."""
         return self.root / "damaged"

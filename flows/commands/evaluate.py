@@ -34,7 +34,15 @@ Out = Annotated[
 MaxItems = Annotated[
     int | None, typer.Option("--max-items", min=2, help="Items at most a benchmark, chosen by content.")
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Sequences scored at a time.")]
+BatchTokens = Annotated[int, typer.Option("--batch-tokens", min=1, help="Tokens read at a time.")]
+Check = Annotated[
+    int,
+    typer.Option(
+        "--check",
+        min=0,
+        help="Items of the benchmarks that are read whole too, to compare: over 1e-4 nats in float32 is an error.",
+    ),
+]
 MaxLength = Annotated[
     int | None,
     typer.Option(
@@ -55,21 +63,27 @@ def evaluate(
     benchmarks: Benchmarks = None,
     text: Text = None,
     max_items: MaxItems = None,
-    batch_size: BatchSize = 16,
+    batch_tokens: BatchTokens = 2048,
     max_length: MaxLength = None,
     text_bytes: TextBytes = 100_000,
     tokenizer: Tokenizer = None,
+    check: Check = 0,
     json: Json = False,
 ) -> None:
     """Score models on benchmarks and text, with intervals, and each against the first, item by item."""
     from tasks.benchmarks.given_benchmarks import given_benchmarks
     from tasks.evaluation.evaluating_models import Scored, check_empty, evaluate_models
+    from tasks.evaluation.model_reading import Reading
     from tasks.evaluation.named_models import check_configurations, given_models
     from tasks.report.model_comparison import compared_models
     from tasks.sources.given_text import first_documents, given_sources
 
     if not benchmarks and text is None:
         raise ValueError("nothing to score on: give --benchmarks, --text, or both")
+    if check and not benchmarks:
+        raise ValueError(
+            "--check: there is nothing to compare without --benchmarks; allowed: both, or neither"
+        )
     named = given_models(model, tokenizer)
     check_empty(out)
     given = given_benchmarks(benchmarks or [], "--benchmarks", max_items)
@@ -78,7 +92,7 @@ def evaluate(
     given.check()
     for line in given.left_out:
         aside(line)
-    on = Scored(given, texts, max_items, batch_size, max_length)
+    on = Scored(given, texts, max_items, Reading(batch_tokens, check=check), max_length)
     scores = evaluate_models(named, on, out, aside)
     found = compared_models(out, scores, given.kinds)
     written = found.save(out)

@@ -41,6 +41,11 @@ class RoutedForCausalLM(WholeModelsForCausalLM):
     def add_trained_weights(self, **where: Any) -> None:
         self.router = nn.Parameter(torch.zeros(self.config.num_members, self.config.hidden_size, **where))
 
+    @property
+    def tokens_read_whole(self) -> int:
+        """A text cut after fewer tokens than this and gone on with from the cache is not predicted as if read whole."""
+        return self.config.prefix_tokens or 0
+
     def freeze(self) -> None:
         self.members.requires_grad_(False)
         self.router.requires_grad_(True)

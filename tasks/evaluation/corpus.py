@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.benchmarks.items import Benchmark, read_items
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.side_by_side import own_cores
 
@@ -23,6 +24,7 @@ def evaluate_on_corpus(
     side: Literal["dev", "test"] = "test",
     also: Sequence[tuple[Path, dict[str, Any]]] = (),
     samples: int = 0,
+    reading: Reading = Reading(),
 ) -> tuple[Scores, list[dict[str, str]]]:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
@@ -61,7 +63,7 @@ def evaluate_on_corpus(
             [*benchmarks, *settings.lm_eval_tasks, *folders],
             name=name,
             heldout=heldout,
-            batch_size=settings.batch_size,
+            reading=reading,
             max_length=settings.max_length,
             chosen=ChosenItems(settings.dev_share, settings.max_items, side),
         )

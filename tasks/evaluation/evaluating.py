@@ -20,6 +20,7 @@ from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.heldout_text import heldout_scores
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio, weighted_mean_error
 
@@ -46,7 +47,7 @@ def evaluate(
     *,
     name: str = "model",
     heldout: Mapping[str, Sequence[str]] | None = None,
-    batch_size: int = 16,
+    reading: Reading = Reading(),
     max_length: int | None = None,
     chosen: ChosenItems = ChosenItems(),
 ) -> Scores:
@@ -60,7 +61,7 @@ def evaluate(
     Raises ValueError for a task that is unknown, cannot be loaded, or is named twice, and for a tokenizer or
     length that does not fit the model.
     """
-    with harness_model(model, tokenizer, batch_size, max_length) as wrapped:
+    with harness_model(model, tokenizer, reading, max_length) as wrapped:
         loaded = _load(tasks)
         parts = []
         if loaded.tasks:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.benchmarks.given_benchmarks import GivenBenchmarks
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.named_models import GivenModel
 from tasks.side_by_side import own_cores
 
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """What models are scored on, and how: sequences at a time, tokens that a model is shown at most (None: its own)."""
+    """What models are scored on, and how. max_length: tokens that a model is shown at most; None: its own."""
 
     benchmarks: GivenBenchmarks
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_items: int | None = None
-    batch_size: int = 16
+    reading: Reading = field(default_factory=Reading)
     max_length: int | None = None
 
 
@@ -48,10 +50,15 @@ def evaluate_models(
     found = {}
     for model in models:
         began = time.monotonic()
-        found[model.name] = _evaluated(model, on)
+        say = functools.partial(_say, report, model.name)
+        found[model.name] = _evaluated(model, replace(on, reading=replace(on.reading, say=say)))
         _write(model, on, found[model.name], out)
         report(f"{model.name}: scored in {time.monotonic() - began:,.0f} s")
     return found
+
+
+def _say(report: Callable[[str], None], name: str, line: str) -> None:
+    report(f"{name}: {line}")
 
 
 def _evaluated(given: GivenModel, on: Scored) -> Scores:
@@ -68,7 +75,7 @@ def _evaluated(given: GivenModel, on: Scored) -> Scores:
             on.benchmarks.tasks,
             name=given.name,
             heldout=on.texts,
-            batch_size=on.batch_size,
+            reading=on.reading,
             max_length=on.max_length,
             chosen=ChosenItems(max_items=on.max_items),
         )
@@ -80,7 +87,7 @@ def _write(given: GivenModel, on: Scored, scores: Scores, out: Path) -> None:
     config = {
         "model": "hf",
         "model_args": {"pretrained": given.place, "tokenizer": given.tokenizer},
-        "batch_size": on.batch_size,
+        "batch_size": f"{on.reading.batch_tokens} tokens",
         "max_length": on.max_length,
         "limit": on.max_items,
     }

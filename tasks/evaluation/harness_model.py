@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,18 +19,70 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.finite import check_finite
+from storage.answers import question_of
 from tasks.benchmarks.quiet_harness import quiet_harness
+from tasks.evaluation.model_reading import Reading, compared, drawn_items
+from tasks.evaluation.shared_prefixes import Answered, Row, can_share, shared_loglikelihoods, told_nobody
 from tasks.side_by_side import entered_once
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
+WRITTEN_AT_ONCE = 16  # texts
+ENCODED_AT_ONCE = 1024  # requests
 Request = tuple[Any, list[int], list[int]]
 
 
 class HarnessModel(HFLM):
     """The harness' model without progress bars, for continuations and documents of any length."""
 
+    reading: Reading = Reading()
+    _to_encode: Iterator[Any] = iter(())  # requests, from the next one on whose texts are not in `_encoded`
+    _encoded: Mapping[str, list[int]] = MappingProxyType({})
+
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = True) -> list[tuple[float, bool]]:
+        found = self._pairs(requests)
+        if self.reading.check and self.shares_prefixes:
+            self._check(requests, found)
+        return found
+
+    def _pairs(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+        self._to_encode, self._encoded = iter(requests), {}
         return super().loglikelihood(requests, disable_tqdm=True)
+
+    def _check(self, requests: Sequence[Any], found: Sequence[tuple[float, bool]]) -> None:
+        """Say how far some items' answers are from those of reading their texts whole."""
+        items = [(request.task_name, request.doc_id) for request in requests]
+        drawn = drawn_items(items, self.reading.check)
+        places = [place for place, item in enumerate(items) if item in drawn]
+        reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False, answers=None)
+        try:
+            whole = self._pairs([requests[place] for place in places])
+        finally:
+            self.reading = reading
+        exact = self.model.dtype == torch.float32
+        reading.say(compared([items[at] for at in places], [found[at] for at in places], whole, exact))
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, *args: Any, **kwargs: Any
+    ) -> list[int]:
+        """As the harness does; the texts of pairs are encoded many at a time, equal ones once."""
+        if add_special_tokens is not None or args or kwargs:
+            return super().tok_encode(string, add_special_tokens, *args, **kwargs)
+        if string not in self._encoded:
+            self._encode_ahead()
+        return self._encoded[string] if string in self._encoded else super().tok_encode(string)
+
+    def _encode_ahead(self) -> None:
+        """Encode the texts of the next requests, as `_encode_pair` will ask for them."""
+        pairs = [request.args for request in islice(self._to_encode, ENCODED_AT_ONCE)]
+        texts = {text for before, after in pairs if before for text in (before.rstrip(), before + after)}
+        begin = self.tokenizer.decode(self.prefix_token_id)
+        plain = [
+            text for text in texts if text and not text.startswith(begin)
+        ]  # others: the harness adds no BOS
+        options = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+        self._encoded = (
+            dict(zip(plain, self.tokenizer(plain, **options)["input_ids"], strict=True)) if plain else {}
+        )
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
         return super().generate_until(requests, disable_tqdm=True)
@@ -51,24 +106,11 @@ class HarnessModel(HFLM):
                 windows.append((None, context, continuation))
                 owners.append(owner)
         totals, counts = [0.0] * len(documents), [0] * len(documents)
-        with self._rows_that_fit(windows):
-            scored = self._loglikelihood_tokens(windows)
+        scored = self._loglikelihood_tokens(windows)
         for owner, window, (nats, _) in zip(owners, windows, scored, strict=True):
             totals[owner] += nats
             counts[owner] += len(window[2])
         return list(zip(totals, counts, strict=True))
-
-    @contextmanager
-    def _rows_that_fit(self, windows: Sequence[Request]) -> Iterator[None]:
-        """Fewer windows at a time inside, where a batch's logits (windows x tokens x vocabulary) would be too many."""
-        longest = max((len(context) + len(continuation) for _, context, continuation in windows), default=1)
-        embeddings: Any = self.model.get_input_embeddings()
-        size, rows = self.batch_size, MOST_LOGITS // (longest * embeddings.weight.shape[0])
-        self.batch_size_per_gpu = max(1, min(int(size), rows))
-        try:
-            yield
-        finally:
-            self.batch_size_per_gpu = size
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = True, override_bs: int | None = None
@@ -88,7 +130,7 @@ class HarnessModel(HFLM):
                 parts.append((key, whole[max(0, end - self.max_length - 1) : start], whole[start:end]))
                 owners.append(owner)
         totals: list[tuple[float, bool]] = [(0.0, True)] * len(requests)
-        scored = super()._loglikelihood_tokens(parts, True, override_bs)
+        scored = self._remembered(parts) if self.reading.answers is not None else self._asked(parts)
         for owner, (nats, greedy) in zip(owners, scored, strict=True):
             if math.isnan(nats):
                 raise ValueError(
@@ -97,6 +139,63 @@ class HarnessModel(HFLM):
                 )
             totals[owner] = totals[owner][0] + nats, totals[owner][1] and greedy
         return totals
+
+    @property
+    def shares_prefixes(self) -> bool:
+        return self.reading.shared_prefixes and can_share(self.model)
+
+    def _remembered(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
+        """Each part's log-likelihood, asked for where it was not answered before, and kept from then on."""
+        assert self.reading.answers is not None
+        store = self.reading.answers
+        kind = f"{self.model.dtype} {self.device.type}"
+        questions = [question_of(*self._row(part), kind) for part in parts]
+        unknown = [at for at, question in enumerate(questions) if store.find(question) is None]
+        if len(unknown) < len(parts):
+            self.reading.say(f"{len(parts) - len(unknown):,} of {len(parts):,} texts were answered before")
+
+        def keep(which: Sequence[int], nats: Sequence[float], greedy: Sequence[bool]) -> None:
+            store.keep(
+                (questions[unknown[at]], (float(value), bool(flag)))
+                for at, value, flag in zip(which, nats, greedy, strict=True)
+                if not math.isnan(value)
+            )
+
+        fresh = self._asked([parts[at] for at in unknown], keep) if unknown else []
+        found = dict(zip(unknown, fresh, strict=True))
+        known = [store.find(question) for question in questions]
+        return [found[at] if told is None or at in found else told for at, told in enumerate(known)]
+
+    def _asked(self, parts: Sequence[Request], answered: Answered = told_nobody) -> list[tuple[float, bool]]:
+        """Each part's log-likelihood from the model. answered: told of answers as they come."""
+        if not self.shares_prefixes:
+            whole = self._plain(parts)
+            answered(range(len(whole)), *zip(*whole, strict=True))
+            return whole
+        rows = [self._row(part) for part in parts]
+        nats, greedy = shared_loglikelihoods(self.model, rows, self.reading.batch_tokens, answered)
+        return list(zip(nats.tolist(), greedy.tolist(), strict=True))
+
+    def _row(self, part: Request) -> Row:
+        """What the model is fed; of a text too long for it the end."""
+        _, context, continuation = part
+        return Row((context + continuation)[-self.max_length - 1 : -1], continuation)
+
+    def _plain(self, parts: Sequence[Request]) -> list[tuple[float, bool]]:
+        """The same, each part read whole by the harness' own code, as many at a time as fit."""
+        longest = max((len(context) + len(part) for _, context, part in parts), default=1)
+        embeddings: Any = self.model.get_input_embeddings()
+        fit = MOST_LOGITS // embeddings.weight.shape[0]
+        self.batch_size_per_gpu = max(1, min(self.reading.batch_tokens, fit) // longest)
+        # The harness may take one row's logits for all texts that are fed alike; where these are split at different
+        # places into context and continuation, it takes the wrong ones.
+        fed = {(*context, *part[:-1]) for _, context, part in parts}
+        split = {((*context, *part[:-1]), len(part)) for _, context, part in parts}
+        self.logits_cache = self.reading.shared_prefixes and len(fed) == len(split)
+        try:
+            return super()._loglikelihood_tokens(parts, True)
+        finally:
+            self.batch_size_per_gpu = WRITTEN_AT_ONCE
 
 
 def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
@@ -125,27 +224,27 @@ def check_model(model: Any, tokenizer: Any, max_length: int | None) -> None:
 
 @contextmanager
 def harness_model(
-    model: Any, tokenizer: Any, batch_size: int, max_length: int | None
+    model: Any, tokenizer: Any, reading: Reading, max_length: int | None
 ) -> Iterator[HarnessModel]:
     """The model wrapped for the harness, evaluating; its mode, random states and logging return after.
 
     Log-probabilities are computed in float32. Raises ValueError where model, tokenizer or length do not fit.
     """
     check_model(model, tokenizer, max_length)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; allowed: at least 1")
     tokenizer = copy.deepcopy(tokenizer)  # the harness gives it a padding token
     tokenizer.split_special_tokens = True  # what spells a special token in a text is text
     modes = [(module, module.training) for module in model.modules()]
     with quiet_harness(), kept_random_states():
         try:
-            yield HarnessModel(
+            wrapped = HarnessModel(
                 pretrained=model,
                 tokenizer=tokenizer,
-                batch_size=batch_size,
+                batch_size=WRITTEN_AT_ONCE,
                 max_length=max_length,
                 softmax_dtype=torch.float32,
             )
+            wrapped.reading = reading
+            yield wrapped
         finally:
             for module, mode in modes:
                 module.training = mode

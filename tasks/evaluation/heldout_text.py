@@ -13,6 +13,7 @@ from typing import Any
 
 from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.metrics import HELDOUT
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.standard_errors import ratio
 
@@ -22,7 +23,7 @@ def bits_per_byte(
     tokenizer: Any,
     documents: Sequence[str],
     max_length: int | None = None,
-    batch_size: int = 16,
+    reading: Reading = Reading(),
     *,
     name: str = "model",
     source: str = "text",
@@ -34,7 +35,7 @@ def bits_per_byte(
     standard error is over documents, by the delta method for a ratio; NaN for a single one.
     Raises ValueError for no text and where tokenizer or length does not fit the model.
     """
-    with harness_model(model, tokenizer, batch_size, max_length) as wrapped:
+    with harness_model(model, tokenizer, reading, max_length) as wrapped:
         return heldout_scores(wrapped, {source: documents}, name)
 
 

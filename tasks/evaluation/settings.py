@@ -8,7 +8,23 @@ from tasks.benchmarks.settings import BenchmarkSettings
 class EvaluationSettings(BenchmarkSettings):
     """The benchmarks, and how models are scored on them."""
 
-    batch_size: int = Field(16, ge=1, le=4096, description="Sequences scored at a time.")
+    batch_tokens: int = Field(
+        2048,
+        ge=1,
+        le=1 << 24,
+        description="Tokens read at a time; scores change by rounding only.",
+    )
+    shared_prefixes: bool = Field(
+        True,
+        description="What several texts begin with (few-shot examples, a question before its choices) is read once; "
+        "without, every text is read whole.",
+    )
+    check_items: int = Field(
+        0,
+        ge=0,
+        description="Items of each model that are read whole too, to compare: a difference over 1e-4 nats in float32 "
+        "ends the run.",
+    )
     parallel: int = Field(
         1,
         ge=1,

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.answers import AnswerStore
+from storage.artifacts import Artifact, environment
 from storage.fingerprint import digest_named
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scoring_cost import scoring_cost
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 6
+VERSION = 7
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",
     "max_items",
-    "batch_size",
     "max_length",
     "bits_per_byte_bytes",
 }
@@ -59,10 +61,23 @@ def evaluate_model(
         from tasks.evaluation.corpus import evaluate_on_corpus
 
         progress.say("scoring")
-        also = () if probes is None else ((probes.path, probes.facts),)
-        scores, written = evaluate_on_corpus(
-            model.path / place, name, corpus.path, corpus.facts, settings, also=also, samples=samples
+        packages = {name: environment()["packages"][name] for name in ("torch", "transformers")}
+        answers = AnswerStore(run.home, model.digest, {"place": place, "version": VERSION, **packages})
+        reading = Reading(
+            settings.batch_tokens, settings.shared_prefixes, settings.check_items, progress.say, answers
         )
+        told = () if probes is None else ((probes.path, probes.facts),)
+        with closing(answers):
+            scores, written = evaluate_on_corpus(
+                model.path / place,
+                name,
+                corpus.path,
+                corpus.facts,
+                settings,
+                also=told,
+                samples=samples,
+                reading=reading,
+            )
         scores.save(folder)
         return {"scores": scores.rows(), "samples": [{"model": name, **row} for row in written]}
 

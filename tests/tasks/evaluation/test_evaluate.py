@@ -23,6 +23,7 @@ from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.evaluating import ChosenItems, evaluate
 from tasks.evaluation.harness_model import harness_model
 from tasks.evaluation.heldout_text import bits_per_byte
+from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scores import Scores
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -176,7 +177,7 @@ def test_bits_per_byte_equals_a_slow_computation(stitched: bool) -> None:
     if stitched:
         model = StitchedForCausalLM.from_models(model, {"other": tiny_llama(1)}, 2)
     model.train()
-    scores = bits_per_byte(model, WORDS, TEXTS, batch_size=3)
+    scores = bits_per_byte(model, WORDS, TEXTS, reading=Reading(batch_tokens=30))
     assert model.training
     model.eval()
     expected = sum(slow_nats(model, text, 8) for text in TEXTS) / math.log(2) / sum(map(len, TEXTS))
@@ -334,7 +335,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_a_special_token_in_a_text_is_scored_as_its_letters() -> None:
     assert ABC.encode("a<eos>b") == [0, 3, 1]
-    with harness_model(BigramModel(), ABC, 2, None) as wrapped:
+    with harness_model(BigramModel(), ABC, Reading(), None) as wrapped:
         assert wrapped.tok_encode("ab", add_special_tokens=False) == [0, 1]
         assert len(wrapped.tok_encode("a<eos>b", add_special_tokens=False)) == len("a<eos>b")
     assert not ABC.split_special_tokens and ABC.pad_token is None  # the caller's is as it was
