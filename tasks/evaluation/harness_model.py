@@ -19,7 +19,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models.finite import check_finite
-from storage.answers import question_of
+from storage.kept_scores import question_of
 from tasks.benchmarks.quiet_harness import quiet_harness
 from tasks.evaluation.model_reading import Reading, compared, drawn_items
 from tasks.evaluation.shared_prefixes import Answered, Row, can_share, shared_loglikelihoods, told_nobody

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.answers import AnswerStore
+    from storage.kept_scores import AnswerStore
 
 MOST_DIFFERENCE = 1e-4  # nats, in float32
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from storage.answers import AnswerStore
 from storage.artifacts import Artifact, environment
 from storage.fingerprint import digest_named
+from storage.kept_scores import AnswerStore
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline

@@ -18,8 +18,8 @@ from models import StitchedForCausalLM, new_seed_model, seed_config
 from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
-from storage.answers import AnswerStore
 from storage.home import Home
+from storage.kept_scores import AnswerStore
 from tasks.evaluation.harness_model import harness_model
 from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.prefix_tree import prefix_tree

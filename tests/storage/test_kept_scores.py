@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from storage.answers import AnswerStore, question_of
 from storage.cleaning import find_garbage, remove
 from storage.home import Home
+from storage.kept_scores import AnswerStore, question_of
 from tests.storage.recorded import make_run
 
 A, B, C = (question_of([1, 2], [target], "float32 cpu") for target in (3, 4, 5))
