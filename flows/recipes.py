@@ -174,7 +174,7 @@ def _renamed(location: list[str]) -> str | None:
 
 
 def _without_tags(location: list[str]) -> list[str]:
-    """A place in the settings as a user writes it: pydantic puts a method's or a family's name in front of its settings."""
+    """A place in the settings as a user writes it: pydantic puts a method's (or family's) name before its settings."""
     model: Any = Experiment
     kept: list[str] = []
     for part in location:

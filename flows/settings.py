@@ -18,6 +18,7 @@ from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import RESERVED_NAMES
 from tasks.stitching.settings import StitchingSettings
 from tasks.tables.file_names import NAME_PATTERN
+from tasks.training.families import ModelChoice
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
 
@@ -145,7 +146,7 @@ class Experiment(BaseModel):
         description="Which experts are branched from the seed.",
         json_schema_extra={"position": 7},
     )
-    model: ModelSettings = Field(
+    model: ModelChoice = Field(
         default_factory=ModelSettings,
         description="The seed model's architecture.",
         json_schema_extra={"position": 8},

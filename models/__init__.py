@@ -18,6 +18,7 @@ from models.families.llama import seed_config
 from models.families.moe import Sparsity, moe_config
 from models.families.qwen3 import qwen3_config
 from models.families.routing import TrainedRouters
+from models.families.upcycling import upcycle, upcycled_config
 from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
@@ -75,4 +76,6 @@ __all__ = [
     "stitch_places",
     "train_flops_per_token",
     "uniform_soup",
+    "upcycle",
+    "upcycled_config",
 ]

@@ -25,9 +25,10 @@ def model_costs(config_or_model: PreTrainedConfig | PreTrainedModel, length: int
     """Costs of any causal LM, stitched and combined ones included, in a sequence of `length` tokens.
 
     A tied weight counts once. All weights are active but those of feed-forward experts that a token's routing
-    passes over at evaluation: of E experts and top-k, all but k; of sampled ones, all but one. Routing between whole models counts all of them, since all of them read the text
-    (BTS, arXiv 2502.00075, table 2, counts one, as its router decides once a prompt). FLOPs are PaLM's count
-    (arXiv 2204.02311, appendix B), 2 N + 4 A H Q T: see `train_flops_per_token`.
+    passes over at evaluation: of E experts and top-k, all but k; of sampled ones, all but one. Routing between
+    whole models counts all of them, since all of them read the text (BTS, arXiv 2502.00075, table 2, counts one, as
+    its router decides once a prompt). FLOPs are PaLM's count (arXiv 2204.02311, appendix B), 2 N + 4 A H Q T: see
+    `train_flops_per_token`.
     """
     model = _weightless(config_or_model)
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -53,9 +54,9 @@ def train_flops_per_token(config_or_model: PreTrainedConfig | PreTrainedModel, l
     PaLM's count (arXiv 2204.02311, appendix B): 6 N + 12 A H Q T for A attention layers, H heads of size Q
     (H Q = d) and T = `length`; attention is counted in full, not halved for causality. N counts the weights
     that multiply: all but token embeddings, which are looked up, and with the output head, tied or not; of
-    feed-forward experts those that a token is routed to, dropped or not. Weights that do not train cost 4 rather than 6 (no gradient of
-    their own), and 2, as attention 4, where no gradient passes through them; for a stitched model this counts
-    all n+1 streams and is an upper bound, since gradients stop at the first stitch.
+    feed-forward experts those that a token is routed to, dropped or not. Weights that do not train cost 4 rather than
+    6 (no gradient of their own), and 2, as attention 4, where no gradient passes through them; for a stitched model
+    this counts all n+1 streams and is an upper bound, since gradients stop at the first stitch.
     """
     model = _weightless(config_or_model)
     passes = 3 if getattr(model, "frozen_pass_gradients", True) else 1
@@ -97,18 +98,19 @@ def _multiplying(model: nn.Module) -> list[tuple[Tensor, float]]:
 def _met_shares(model: nn.Module) -> dict[int, tuple[Tensor, float]]:
     """Every weight, and the share of tokens that meet it on average: 1 but for weights of experts."""
     shares = {id(parameter): 1.0 for parameter in model.parameters()}
-    for module in model.modules():
+    each: Any
+    for each in model.modules():
         met, parts = 1.0, list[nn.Module]()
-        if isinstance(module, SampledFeedForwards):
-            met, parts = 1 / len(module.experts), [module.experts]
-        elif _is_sparse(module):
-            met, parts = module.config.num_experts_per_tok / module.num_experts, [module]  # type: ignore[union-attr]
+        if isinstance(each, SampledFeedForwards):
+            met, parts = 1 / len(each.experts), [each.experts]
+        elif _is_sparse(each):
+            met, parts = each.config.num_experts_per_tok / each.num_experts, [each]
         for parameter in (weight for part in parts for weight in part.parameters()):
             shares[id(parameter)] *= met
     return {id(parameter): (parameter, shares[id(parameter)]) for parameter in model.parameters()}
 
 
-def _is_sparse(module: nn.Module) -> bool:
+def _is_sparse(module: Any) -> bool:
     """Whether it holds all experts of a layer as transformers does: stacked, of which a token meets a fixed number."""
     stacked = isinstance(getattr(module, "gate_up_proj", None), nn.Parameter)
     return stacked and hasattr(module, "num_experts") and hasattr(module.config, "num_experts_per_tok")

@@ -33,7 +33,8 @@ def new_seed_model(config: PreTrainedConfig, random_seed: int) -> PreTrainedMode
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(random_seed)
-        model = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
+        architecture: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        model = architecture(config)
     set_experts_to_machine(model)
     return model
 

@@ -56,7 +56,7 @@ class Sparsity:
         }
 
 
-def moe_config(sparsity: Sparsity, *sizes: int, **options: Any) -> Qwen3MoeConfig:
+def moe_config(sparsity: Sparsity, *sizes: Any, **options: Any) -> Qwen3MoeConfig:
     """Qwen3-MoE configuration whose experts are as wide as its dense layers. Sizes: as of `decoder_fields`.
 
     Raises ValueError as it and `Sparsity.check` do.
@@ -64,4 +64,5 @@ def moe_config(sparsity: Sparsity, *sizes: int, **options: Any) -> Qwen3MoeConfi
     fields = decoder_fields(*sizes, **options)
     sparsity.check(fields["num_hidden_layers"])
     head_size = fields["hidden_size"] // fields["num_attention_heads"]
-    return Qwen3MoeConfig(**fields, head_dim=head_size, **sparsity.fields(fields["intermediate_size"]))
+    own = sparsity.fields(fields["intermediate_size"])
+    return Qwen3MoeConfig(**fields, **own, **{"head_dim": head_size})

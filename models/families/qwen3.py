@@ -9,7 +9,7 @@ from transformers import Qwen3Config
 from models.families.decoder_sizes import decoder_fields
 
 
-def qwen3_config(*sizes: int, **options: Any) -> Qwen3Config:
+def qwen3_config(*sizes: Any, **options: Any) -> Qwen3Config:
     """Qwen3 configuration with heads that share out the width. Sizes and options: as of `decoder_fields`."""
     fields = decoder_fields(*sizes, **options)
     return Qwen3Config(**fields, head_dim=fields["hidden_size"] // fields["num_attention_heads"])

@@ -15,7 +15,7 @@ from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
-from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
+from tasks.training.estimates import Shape, config_of_artifact, parameters_of, stitched_shape, training_told
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
@@ -137,12 +137,10 @@ def compose_models(
         inputs |= data.inputs
 
     def build(folder: Path) -> dict:
-        import models
-
         combined = composition.build(settings, *load_members(lineage))
         if rates is None:
             combined.save_pretrained(folder / "model")
-            return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
+            return {"metrics": parameters_of(combined)}
         start = folder / "progress" / "start"
         combined.save_pretrained(start)
         return run_training(

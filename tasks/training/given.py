@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tasks.pretrained_places import GGUF, IN_PACKAGE, holds_tokenizer, place_of
-from tasks.training.architecture import check_pretrained, read_config, seed_architecture
+from tasks.training.architecture import (
+    check_pretrained,
+    pretrained_architecture,
+    read_config,
+    seed_architecture,
+)
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -43,7 +48,7 @@ def check_given(
     told = load_tokenizer(str(tokenizer))
     vocab_size = len(told)
     if model.pretrained is not None:
-        seed = checked_config(model.pretrained, "seed")
+        seed = pretrained_architecture(model, checked_config(model.pretrained, "seed"))
         check_pretrained(model.pretrained, vocab_size, num_stitches)
     else:
         seed = seed_architecture(model, training, vocab_size)

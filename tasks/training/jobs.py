@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tasks.side_by_side import own_cores
+from tasks.training.routing_log import ROUTING, ROUTING_TABLE, routing_facts, write_routing
 from tasks.training.settings import TrainingSettings
 from tasks.training.stability.looks import LOOKS, LOOKS_TABLE, write_looks
 
@@ -79,7 +80,9 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
     shutil.copy(Path(job.progress) / "steps.jsonl", logs / "steps.jsonl")
     if settings.stability.monitor.every:
         write_looks(Path(job.progress) / LOOKS, logs / LOOKS_TABLE)
-    return outcome
+    routing = Path(job.progress) / ROUTING
+    write_routing(routing, logs / ROUTING_TABLE)
+    return {**outcome, "routing": routing_facts(routing)}
 
 
 def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
@@ -94,6 +97,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
 
     import models
     from tasks.sources.tokenization import open_tokens
+    from tasks.training.estimates import parameters_of
     from tasks.training.loop import train
     from tasks.training.snapshots import save_snapshots
     from tasks.training.token_order import TokenOrder, sequences_by_source
@@ -143,7 +147,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         **asdict(outcome),
         "flops": flops,
         "device": device,
-        "parameters": models.count_parameters(model)[0],
+        **parameters_of(model),
         "trained_tokens": {
             source: (count - skipped.get(source, 0)) * settings.sequence_length
             for source, count in counts.items()

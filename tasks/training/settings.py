@@ -13,7 +13,7 @@ SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
 
 class ModelSettings(TaggedSettings):
-    """Architecture of the seed model: new weights of a family, or pretrained ones. Here Llama 2; others derive from it."""
+    """Architecture of the seed model: new weights of a family, or pretrained ones. Here Llama 2; others derive."""
 
     tag: ClassVar[str] = "family"
 

@@ -12,6 +12,7 @@ from storage.artifacts import Artifact
 from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
+from tasks.training.routing_log import routing_metrics
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
 from tasks.training.stability.telling import catalog_rows
 
@@ -159,10 +160,14 @@ def run_training(
         report,
     )
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
-    metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
+    metrics = {
+        k: outcome[k] for k in ("tokens", "flops", "parameters", "active_parameters", "final_loss", "steps")
+    }
     events = outcome["events"]
     for kind in ("alarm", "spike", "rewind"):
         metrics[f"{kind}s"] = sum(event["event"] == kind for event in events)
+    if outcome["routing"] is not None:
+        metrics |= routing_metrics(outcome["routing"])
     metrics["skipped_tokens"] = sum(outcome["skipped_tokens"].values())
     provenance = {
         "seed": training.random_seed,
@@ -177,5 +182,6 @@ def run_training(
         "trained_tokens": outcome["trained_tokens"],
         "snapshots": training.settings.snapshots_at(outcome["snapshots"]),
         "training_events": catalog_rows(events),
+        **({"routing": outcome["routing"]} if outcome["routing"] is not None else {}),
         "provenance": provenance,
     }

@@ -115,4 +115,4 @@ class Composition(Method):
         names = [str(number) for number in range(num_experts)]
         config = self.configuration(settings or self.configured(), base_config, names)
         shape = dense_shape(config, sequence_length)
-        return shape if self.is_trained else Shape(shape.parameters, 0, 0.0)
+        return shape if self.is_trained else Shape(shape.parameters, 0, 0.0, shape.active)

@@ -1,4 +1,4 @@
-"""Mixtures of experts: Qwen3-MoE, top-2 of the experts in every second layer (Artetxe et al. 2021, arXiv 2112.10684)."""
+"""Mixtures of experts: Qwen3-MoE, top-2 of the experts in every second layer (arXiv 2112.10684)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ class MoeModel(ModelSettings):
     family: Literal["moe"] = Field(  # type: ignore[assignment]
         "moe", description="Which architecture new weights are of."
     )
-    num_experts: int = Field(8, ge=2, le=1024, description="Experts E of a layer that has them; 512 in the paper.")
+    num_experts: int = Field(
+        8, ge=2, le=1024, description="Experts E of a layer that has them; 512 in the paper."
+    )
     top_k: int = Field(2, ge=1, description="Experts that a token goes through.")
-    sparse_step: int = Field(2, ge=1, description="Every so many layers one has experts, the last of each group.")
+    sparse_step: int = Field(
+        2, ge=1, description="Every so many layers one has experts, the last of each group."
+    )
     capacity_factor: float | None = Field(
         2.0,
         gt=0,

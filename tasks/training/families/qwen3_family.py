@@ -1,4 +1,4 @@
-"""Qwen3, dense: Llama with queries and keys normalised a head, so that `moe` can be compared with it and start from it."""
+"""Qwen3, dense: Llama with queries and keys normalised a head; what `moe` is compared with, and can start from."""
 
 from __future__ import annotations
 
