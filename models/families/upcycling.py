@@ -44,6 +44,10 @@ def upcycled_config(dense: PreTrainedConfig, sparsity: Sparsity) -> Qwen3MoeConf
 
     Raises ValueError for what is no dense Qwen3 model, and as `Sparsity.check` does.
     """
+    if getattr(dense, "num_experts", None):
+        raise ValueError(
+            f"upcycling from {dense.model_type}, which has experts already; allowed: a dense qwen3 model"
+        )
     if not isinstance(dense, Qwen3Config):
         raise ValueError(
             f"upcycling from {dense.model_type}: the mixture is a Qwen3-MoE, which normalises queries and keys, so "
