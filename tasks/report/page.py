@@ -18,6 +18,7 @@ from tasks.report import (
     mixture_tables,
     preference_tables,
     provenance_tables,
+    routing_tables,
     score_tables,
     words,
 )
@@ -25,6 +26,7 @@ from tasks.report.differences import Score, chance_levels, read_scores
 from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.losses import draw_losses
+from tasks.report.pictures.routing_maps import draw_routing, read_routing_map
 from tasks.report.pictures.stability_maps import draw_stability, read_stability
 from tasks.report.run_figures import curves_of, score_pictures
 from tasks.report.run_results import RunResults
@@ -222,6 +224,16 @@ def _training(data: ReportData) -> dict[str, Any]:
             (name, draw_stability(found, artifact.facts.get("training_events", [])), artifact.facts)
             for name, artifact in data.models.items()
             if (found := read_stability(artifact.path)) is not None
+        ],
+        "routing": [
+            (
+                name,
+                draw_routing(found),
+                routing_tables.layer_rows(artifact.facts),
+                routing_tables.source_rows(artifact.facts),
+            )
+            for name, artifact in data.models.items()
+            if (found := read_routing_map(artifact.path)) is not None
         ],
         "without_curve": [name for name in trained if name not in curves],
     }
