@@ -18,7 +18,6 @@ from tasks.report import (
     mixture_tables,
     preference_tables,
     provenance_tables,
-    routing_tables,
     score_tables,
     words,
 )
@@ -28,6 +27,7 @@ from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.losses import draw_losses
 from tasks.report.pictures.routing_maps import draw_routing, read_routing_map
 from tasks.report.pictures.stability_maps import draw_stability, read_stability
+from tasks.report.routing_tables import layer_rows, source_rows
 from tasks.report.run_figures import curves_of, score_pictures
 from tasks.report.run_results import RunResults
 from tasks.report.smallness import too_small
@@ -226,12 +226,7 @@ def _training(data: ReportData) -> dict[str, Any]:
             if (found := read_stability(artifact.path)) is not None
         ],
         "routing": [
-            (
-                name,
-                draw_routing(found),
-                routing_tables.layer_rows(artifact.facts),
-                routing_tables.source_rows(artifact.facts),
-            )
+            (name, draw_routing(found), layer_rows(artifact.facts), source_rows(artifact.facts))
             for name, artifact in data.models.items()
             if (found := read_routing_map(artifact.path)) is not None
         ],

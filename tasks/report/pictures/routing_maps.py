@@ -109,5 +109,6 @@ def draw_routing(found: RoutingMap) -> Picture:
         return finished(
             figure,
             f"Load of {found.experts} experts in each of {len(found.layers)} layers by step, from "
-            f"{found.loads.min():.2f} to {found.loads.max():.2f} of an equal share; dropped at the end, by choice: {ends}.",
+            f"{found.loads.min():.2f} to {found.loads.max():.2f} of an equal share; dropped at the end, by choice: "
+            f"{ends}.",
         )
