@@ -226,9 +226,9 @@ def _training(data: ReportData) -> dict[str, Any]:
             if (found := read_stability(artifact.path)) is not None
         ],
         "routing": [
-            (name, draw_routing(found), layer_rows(artifact.facts), source_rows(artifact.facts))
+            (name, draw_routing(told), layer_rows(artifact.facts), source_rows(artifact.facts))
             for name, artifact in data.models.items()
-            if (found := read_routing_map(artifact.path)) is not None
+            if (told := read_routing_map(artifact.path)) is not None
         ],
         "without_curve": [name for name in trained if name not in curves],
     }

@@ -47,7 +47,7 @@ def _check_is_dense(base_config: PreTrainedConfig) -> None:
     if getattr(base_config, "num_experts", None):
         raise ValueError(
             f"btx-sampled of {base_config.model_type} models: the members' own routers would see but the tokens that "
-            "were drawn for them, and balance loss and capacity are of whole batches; allowed: dense models, or btx-soft"
+            "were drawn for them, while balance loss and capacity are of whole batches; allowed: dense models; btx-soft"
         )
 
 

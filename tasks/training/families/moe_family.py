@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from tasks.training.families.family import Family
+from tasks.training.families.qwen3_family import Qwen3Model
 from tasks.training.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ class MoeModel(ModelSettings):
         return models.Sparsity(
             self.num_experts, self.top_k, self.sparse_step, self.capacity_factor, self.balance_weight
         )
+
+
+def dense_twin(model: ModelSettings) -> Qwen3Model:
+    """The dense model that is like a mixture of experts in all else. ValueError for another family, or `pretrained`."""
+    if not isinstance(model, MoeModel) or model.pretrained is not None:
+        raise ValueError(
+            f"model.family={model.family!r}{' with pretrained' if model.pretrained else ''}: no dense model to compare "
+            "it with; allowed: model.family=moe, from new weights"
+        )
+    shared = ModelSettings.model_fields.keys() - {"family"}
+    return Qwen3Model(**{name: getattr(model, name) for name in shared})
 
 
 def _configuration(settings: MoeModel, sizes: dict[str, Any]) -> PretrainedConfig:
