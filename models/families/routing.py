@@ -135,9 +135,9 @@ class TrainedRouters:
 class RoutedLayer:
     """One layer's router while it trains.
 
-    sums, over tokens: `gates` (experts,), `first` (experts,) and `load` (experts,) count first choices and all choices,
-    `dropped` (k,) choices without a slot, first, second, ...; `entropy` (1,) of the gates, in nats; `sources`
-    (sources, 1 + k) tokens and dropped choices of each source.
+    sums, over tokens: `first` (experts,) and `load` (experts,) count first choices and all choices,
+    `dropped` (k,) choices without a slot, first, second, ...; `entropy` (1,) of the gates, in nats; `balance` (1,) the
+    balance loss of the forward pass that a token was in; `sources` (sources, 1 + k) tokens and dropped choices of each.
     """
 
     sums: dict[str, Tensor]
@@ -156,11 +156,11 @@ class RoutedLayer:
 
     def clear(self, num_sources: int) -> None:
         shapes = {
-            "gates": (self._num_experts,),
             "first": (self._num_experts,),
             "load": (self._num_experts,),
             "dropped": (self._top_k,),
             "entropy": (1,),
+            "balance": (1,),
             "sources": (num_sources, 1 + self._top_k),
         }
         self.sums = {name: torch.zeros(shape, device=self._device) for name, shape in shapes.items()}
@@ -190,11 +190,11 @@ class RoutedLayer:
     def _keep(self, choices: Choices) -> None:
         first = first_choices(choices)
         gates, lost = choices.gates, ~choices.kept
-        self.sums["gates"] += gates.sum(dim=0)
         self.sums["first"] += first
         self.sums["load"] += F.one_hot(choices.experts.reshape(-1), self._num_experts).sum(dim=0)
         self.sums["dropped"] += lost.sum(dim=0)
         self.sums["entropy"] += -(gates * gates.clamp_min(torch.finfo(gates.dtype).tiny).log()).sum()
+        self.sums["balance"] += len(gates) * balance_loss(gates.sum(dim=0), first, len(gates))
         sources = self._source_of_tokens(len(gates))
         if sources is not None:
             told = torch.cat([torch.ones_like(lost[:, :1]), lost], dim=1).float()

@@ -88,7 +88,7 @@ def routing_facts(path: Path) -> dict[str, Any] | None:
         return None
     names = rows[0]["layers"]
     layers = {
-        name: {key: _total(rows, name, key) for key in ("gates", "first", "load", "dropped", "entropy")}
+        name: {key: _total(rows, name, key) for key in ("first", "load", "dropped", "entropy", "balance")}
         for name in names
     }
     by_source = np.sum([_total(rows, name, "sources") for name in names], axis=0)
@@ -122,14 +122,12 @@ def _total(rows: Sequence[Mapping[str, Any]], layer: str, key: str) -> np.ndarra
 
 def _means(sums: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """Of sums over tokens: load (share of all choices an expert), dropped (share of first, second, ... choices),
-    entropy of the gates in nats, unused experts, and the balance loss E sum_e m_e c_e."""
-    first, load = np.asarray(sums["first"], dtype=float), np.asarray(sums["load"], dtype=float)
-    tokens = first.sum()
-    balance = len(first) * float(np.sum(np.asarray(sums["gates"]) / tokens * (first / tokens)))
+    entropy of the gates in nats, unused experts, and the balance loss E sum_e m_e c_e, mean over forward passes."""
+    load, tokens = np.asarray(sums["load"], dtype=float), float(np.sum(sums["first"]))
     return {
         "load": (load / load.sum()).tolist(),
         "dropped": (np.asarray(sums["dropped"]) / tokens).tolist(),
         "entropy": float(sums["entropy"][0] / tokens),
         "unused": int((load == 0).sum()),
-        "balance": balance,
+        "balance": float(sums["balance"][0] / tokens),
     }

@@ -135,3 +135,20 @@ def test_a_job_tells_the_routing_and_both_counts_of_parameters(job):
     assert outcome["active_parameters"] < outcome["parameters"]
     assert outcome["parameters"] - outcome["active_parameters"] == 2 * 3 * 32 * 96  # two of four experts
     assert list(outcome["routing"]["dropped_by_source"]) == ["text"]
+
+
+def test_the_balance_that_is_told_is_the_mean_over_steps(order, settings, tmp_path):
+    """Steps that each send all to another expert are not balanced, though their sum is."""
+    model = mixture(factor=None)
+    run(model, order, settings.model_copy(update={"learning_rate": 1e-9}), tmp_path)
+    facts = routing_facts(tmp_path / ROUTING)
+    assert facts is not None
+    expected = []
+    for step in range(STEPS):
+        ids = torch.from_numpy(order.batch(range(step * 8, step * 8 + 8)))
+        (logits,) = model(input_ids=ids, output_router_logits=True).router_logits
+        gates = logits.softmax(-1)
+        share = torch.bincount(gates.argmax(-1), minlength=4) / len(gates)
+        expected.append(float(4 * (gates.mean(0) * share).sum()))
+    (told,) = facts["layers"].values()
+    assert told["balance"] == pytest.approx(sum(expected) / STEPS, rel=1e-4)
