@@ -7,6 +7,7 @@ blocks give the output of one of them: a mixture of copies has the logits of the
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,6 +79,7 @@ def upcycle(members: Sequence[PreTrainedModel], sparsity: Sparsity, random_seed:
     blocks: list[Any] = [member.base_model.layers for member in members]
     mixture: Any = new_seed_model(config, random_seed)
     mixture.to(members[0].dtype)
+    mixture.generation_config = copy.deepcopy(members[0].generation_config)
     for name, weight in mixture.named_parameters():
         if name in soup:
             weight.copy_(soup[name])

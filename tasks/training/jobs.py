@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tasks.side_by_side import own_cores
-from tasks.training.routing_log import ROUTING, ROUTING_TABLE, routing_facts, write_routing
 from tasks.training.settings import TrainingSettings
 from tasks.training.stability.looks import LOOKS, LOOKS_TABLE, write_looks
 
@@ -74,6 +73,8 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
             f"{job.name}: a budget of {sum(job.plan.values())} tokens is less than one step of "
             f"{settings.tokens_per_step}; allowed: a larger budget, or a smaller batch_size or sequence_length"
         )
+    from tasks.training.routing_log import ROUTING, ROUTING_TABLE, routing_facts, write_routing
+
     outcome = _launch(job, settings, report) if settings.processes > 1 else train_job(job, report)
     logs = Path(job.out).parent / "logs"
     logs.mkdir(exist_ok=True)

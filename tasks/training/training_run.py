@@ -12,7 +12,6 @@ from storage.artifacts import Artifact
 from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
-from tasks.training.routing_log import routing_metrics
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
 from tasks.training.stability.telling import catalog_rows
 
@@ -167,6 +166,8 @@ def run_training(
     for kind in ("alarm", "spike", "rewind"):
         metrics[f"{kind}s"] = sum(event["event"] == kind for event in events)
     if outcome["routing"] is not None:
+        from tasks.training.routing_log import routing_metrics
+
         metrics |= routing_metrics(outcome["routing"])
     metrics["skipped_tokens"] = sum(outcome["skipped_tokens"].values())
     provenance = {

@@ -32,10 +32,9 @@ def measure() -> Iterator[str]:
         yield f"s(t), {row['kind']}, {row['measure']} {row['metric']}: {told}"
     for row in found["means"]:
         if row["metric"] == "bits_per_byte":
-            yield (
-                f"{row['kind']}, {row['measure']}, {row['family']} at {significant(row['flops'])} FLOPs "
-                f"({compact(row['tokens'])} tokens): {fixed(row['mean'])}, sd {fixed(row['spread'])} over {row['seeds']}"
-            )
+            trained = f"{significant(row['flops'])} FLOPs ({compact(row['tokens'])} tokens)"
+            score = f"{fixed(row['mean'])}, sd {fixed(row['spread'])} over {row['seeds']}"
+            yield f"{row['kind']}, {row['measure']}, {row['family']} at {trained}: {score}"
     name, told = list(found["routing"].items())[-1]
     for row in (*layer_rows({"routing": told}), *source_rows({"routing": told})):
         yield f"{name}: {', '.join(f'{key} {value}' for key, value in row.items())}"
