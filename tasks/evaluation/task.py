@@ -17,7 +17,7 @@ from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 6
+VERSION = 7
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",

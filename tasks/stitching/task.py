@@ -19,7 +19,7 @@ from tasks.training.estimates import Shape, config_of_artifact, parameters_of, s
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 7
+VERSION = 8
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")

@@ -37,7 +37,7 @@ from tasks.training.training_run import (
     training_identity,
 )
 
-VERSION = 6
+VERSION = 7
 SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
 SEED = "seed"
 

@@ -15,7 +15,7 @@ from tasks.sources.expecting import bytes_per_token
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.estimates import reading_cost
 
-VERSION = 3
+VERSION = 4
 STUDY_FIELDS = {"method", "confidence", "permutations", "random_seed"}
 
 

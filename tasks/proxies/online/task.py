@@ -19,7 +19,7 @@ from tasks.training.estimates import config_of, dense_shape, training_cost
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import training_identity
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="online", task_run_name="learn-weights-{method}")

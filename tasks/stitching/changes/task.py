@@ -16,7 +16,7 @@ from tasks.training.estimates import PARAMETERS, config_of_artifact, parameters_
 from tasks.training.lineage import Lineage
 from tasks.training.training_run import Training, TrainingData
 
-VERSION = 5
+VERSION = 6
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")
