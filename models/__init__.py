@@ -14,10 +14,10 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.families.expert_routing import TrainedRouters
 from models.families.llama import seed_config
 from models.families.moe import Sparsity, moe_config
 from models.families.qwen3 import qwen3_config
-from models.families.routing import TrainedRouters
 from models.families.upcycling import upcycle, upcycled_config
 from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place

@@ -18,7 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from models.families.routing import set_experts_to_machine
+from models.families.expert_routing import set_experts_to_machine
 from models.finite import check_finite
 from models.gguf_files import UNREADABLE, pretrained_place
 

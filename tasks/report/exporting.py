@@ -14,7 +14,7 @@ from tasks.evaluation.snapshot_names import model_or_snapshot, trained_model
 from tasks.report.formatting import with_error
 from tasks.stitching.cards import table, write_card
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
-from tasks.training.estimates import said_parameters
+from tasks.training.parameter_counts import said_parameters
 
 SEED = "seed"
 GIVEN = "not known: given"

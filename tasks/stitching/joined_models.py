@@ -13,9 +13,9 @@ from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
-from tasks.training.estimates import parameters_of
 from tasks.training.given import check_fits, check_own_tokenizer, checked_config
 from tasks.training.jobs import TrainingJob, run_job
+from tasks.training.parameter_counts import parameters_of
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import Training
 

@@ -12,13 +12,13 @@ from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
 from storage.stages import Cost
 from tasks.training.architecture import pretrained_architecture, read_config, seed_architecture
+from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
 from tasks.training.training_run import Training
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig
 
-PARAMETERS = ("parameters", "active_parameters")  # metrics of every model
 BYTES_PER_TRAINED_WEIGHT = 16  # fp32 weight, gradient and the two moments of AdamW
 BYTES_PER_FROZEN_WEIGHT = 4
 FORWARD_FLOPS_PER_WEIGHT = 2  # and token: a product and a sum
@@ -142,20 +142,6 @@ def training_headline(facts: dict) -> str:
     metrics = facts["metrics"]
     loss = f", loss {metrics['final_loss']:.3f}" if "final_loss" in metrics else ""
     return f"{said_parameters(metrics)}, {metrics.get('tokens', 0):,} tokens{loss}"
-
-
-def parameters_of(model: PreTrainedModel) -> dict[str, int]:
-    """Metrics `parameters`, all weights, and `active_parameters`, those that a token is computed with."""
-    import models
-
-    costs = models.model_costs(model, 1)
-    return {"parameters": costs.total, "active_parameters": costs.active}
-
-
-def said_parameters(metrics: dict) -> str:
-    """How many weights a model has, and how many of them a token meets where that is fewer."""
-    total, active = metrics["parameters"], metrics["active_parameters"]
-    return f"{total:,} parameters" + ("" if active == total else f" ({active:,} active)")
 
 
 def reading_cost(metrics: dict, tokens: float, requests: int, seconds: float, basis: str) -> Cost:

@@ -12,6 +12,7 @@ from tasks.training.architecture import (
     read_config,
     seed_architecture,
 )
+from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ GIVEN_BASIS = (
 
 
 def given_headline(facts: dict) -> str:
-    return f"taken as it is, {facts['metrics']['parameters']:,} parameters; what it has read is not known"
+    return f"taken as it is, {said_parameters(facts['metrics'])}; what it has read is not known"
 
 
 def check_given(

@@ -98,8 +98,8 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
 
     import models
     from tasks.sources.tokenization import open_tokens
-    from tasks.training.estimates import parameters_of
     from tasks.training.loop import train
+    from tasks.training.parameter_counts import parameters_of
     from tasks.training.snapshots import save_snapshots
     from tasks.training.token_order import TokenOrder, sequences_by_source
 

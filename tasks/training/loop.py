@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
-from models.families.routing import TrainedRouters
+from models.families.expert_routing import TrainedRouters
 from tasks.training.position import Position
 from tasks.training.routing_log import ROUTING, RoutingLog
 from tasks.training.settings import TrainingSettings

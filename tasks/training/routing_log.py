@@ -18,7 +18,7 @@ from storage.writing import put_in_place
 from tasks.training.step_log import keep_rows_before
 
 if TYPE_CHECKING:
-    from models.families.routing import TrainedRouters
+    from models.families.expert_routing import TrainedRouters
 
 ROUTING = "routing.jsonl"
 ROUTING_TABLE = "routing.parquet"

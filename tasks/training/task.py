@@ -21,12 +21,12 @@ from tasks.training.estimates import (
     config_of_artifact,
     dense_shape,
     matmul_flops_per_second,
-    parameters_of,
     stitched_shape,
     training_told,
 )
 from tasks.training.given import GIVEN_BASIS, checked_config, given_headline
 from tasks.training.lineage import Lineage
+from tasks.training.parameter_counts import parameters_of
 from tasks.training.settings import BudgetSettings, ModelSettings
 from tasks.training.start import start_of
 from tasks.training.training_run import (

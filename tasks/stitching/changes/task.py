@@ -12,8 +12,9 @@ from tasks.stage import Progress, stage_task
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import stitch_training
 from tasks.stitching.task import run_stitch_training, stitching_told
-from tasks.training.estimates import PARAMETERS, config_of_artifact, parameters_of, training_headline
+from tasks.training.estimates import config_of_artifact, training_headline
 from tasks.training.lineage import Lineage
+from tasks.training.parameter_counts import PARAMETERS, parameters_of
 from tasks.training.training_run import Training, TrainingData
 
 VERSION = 6

@@ -9,7 +9,7 @@ import torch
 from transformers.models.qwen3_moe.modeling_qwen3_moe import load_balancing_loss_func
 
 from models import Sparsity, TrainedRouters, moe_config, new_seed_model
-from models.families.routing import balance_loss, capacity_of, choose, first_choices, shares_of
+from models.families.expert_routing import balance_loss, capacity_of, choose, first_choices, shares_of
 
 E = 4
 
