@@ -119,7 +119,7 @@ def _family(runs: pd.DataFrame, sign: float) -> Family:
 
 
 def answer(rows: Sequence[Mapping[str, Any]], costs: Mapping[str, float]) -> list[str]:
-    """The finding in sentences: what a token costs, and s(t) at the hardest level of the means that both reach."""
+    """The finding in sentences: what a token costs, and s(t) at the hardest of the levels, of the means."""
     ratio = costs[MOE] / costs[DENSE]
     said = [f"A token costs the mixture of experts {ratio:.2f} times what it costs the dense model."]
     for kind in (INSIDE, OUTSIDE):
@@ -133,8 +133,8 @@ def answer(rows: Sequence[Mapping[str, Any]], costs: Mapping[str, float]) -> lis
             continue
         band = "no band" if last["low"] is None else f"{last['low']:.2f} to {last['high']:.2f} over seeds"
         said.append(
-            f"Held-out text {kind}: at {last['level']:.3f} bits per byte, the best that both reach, the mixture needs "
-            f"1/{last['speedup']:.2f} of the dense model's compute ({band})."
+            f"Held-out text {kind}: at {last['level']:.3f} bits per byte the dense model needs "
+            f"{last['speedup']:.2f} times the compute of the mixture ({band})."
         )
     return said
 

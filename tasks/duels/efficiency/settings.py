@@ -21,7 +21,7 @@ class EfficiencySettings(BaseModel):
         3,
         ge=1,
         le=20,
-        description="Levels of a score at which speed-up is read, evenly over what both reach.",
+        description="Levels of a score at which speed-up is read, evenly inside what both reach.",
     )
     resamples: int = Field(1000, ge=100, le=100_000, description="Resamples of the seeds for the band.")
 

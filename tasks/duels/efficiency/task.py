@@ -14,7 +14,7 @@ from tasks.duels.efficiency.settings import EfficiencySettings
 from tasks.report.run_results import PAGE
 from tasks.stage import show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_speedup_by_hand():
     dense, moe = family(4.0, 3.0, 2.0), family(3.0, 2.0, 1.0)
     assert overlap(dense, moe) == (3.0, 2.0)
     found = speedups(dense, moe, levels=3, resamples=100)
-    assert [at.level for at in found] == pytest.approx([3.0, 2.5, 2.0])
+    assert [at.level for at in found] == pytest.approx([2.75, 2.5, 2.25])
     assert [at.value for at in found] == pytest.approx([10.0] * 3)
     assert [(at.low, at.high) for at in found] == [(pytest.approx(10), pytest.approx(10))] * 3
 
@@ -73,10 +73,11 @@ def test_the_band_holds_the_value_and_grows_with_the_spread():
     assert math.log10(narrow.high / narrow.low) == pytest.approx(2 * 1.96 * error, rel=0.35)
 
 
-def test_a_band_is_refused_at_an_end_that_many_resamples_do_not_reach():
-    ends = speedups(family(4.0, 3.0, 2.0, spread=0.1), family(3.4, 2.4, 1.4, spread=0.1), 3, 400)
-    assert (ends[0].low, ends[2].low) == (None, None)
-    assert ends[1].low is not None
+def test_a_band_is_refused_where_many_resamples_do_not_reach():
+    """Of seven levels the outer ones lie within the spread of the ends."""
+    found = speedups(family(4.0, 3.0, 2.0, spread=0.4), family(3.4, 2.4, 1.4, spread=0.4), 7, 400)
+    assert (found[0].low, found[6].low) == (None, None)
+    assert found[3].low is not None
 
 
 def test_one_seed_gives_no_band():
@@ -119,10 +120,9 @@ def test_what_was_not_trained_on_is_out_of_domain(table):
 
 
 def test_speedups_by_domain_and_by_benchmark(table):
-    rows = {(row["measure"], row["level"]): row for row in efficiency(table, EfficiencySettings(levels=2))}
-    assert rows[("code", 3.5)]["speedup"] == pytest.approx(10**0.5)
-    assert rows[("code", 3.0)]["speedup"] == pytest.approx(10**0.5)
-    assert rows[("quiz", 0.45)]["speedup"] == pytest.approx(10**0.5)  # of accuracy, more is better
+    rows = {(row["measure"], row["level"]): row for row in efficiency(table, EfficiencySettings(levels=1))}
+    assert rows[("code", 3.25)]["speedup"] == pytest.approx(10**0.5)
+    assert rows[("quiz", 0.4)]["speedup"] == pytest.approx(10**0.5)  # of accuracy, more is better
     refused = rows[("docs", None)]
     assert refused["speedup"] is None
     assert (
@@ -131,9 +131,9 @@ def test_speedups_by_domain_and_by_benchmark(table):
 
 
 def test_the_answer_is_in_sentences(table):
-    said = answer(efficiency(table, EfficiencySettings(levels=2)), {"dense": 100.0, "moe": 125.0})
+    said = answer(efficiency(table, EfficiencySettings(levels=1)), {"dense": 100.0, "moe": 125.0})
     assert said[0] == "A token costs the mixture of experts 1.25 times what it costs the dense model."
-    assert "at 2.500 bits per byte, the best that both reach, the mixture needs 1/3.16" in said[1]
+    assert "at 2.750 bits per byte the dense model needs 3.16 times the compute of the mixture" in said[1]
     assert said[2].startswith("Held-out text out of domain: no level that both reach")
 
 
