@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tasks.report.formatting import significant
 from tasks.report.pictures.colours import SEED, STITCHED
 from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
 
@@ -25,6 +26,8 @@ def draw_compute_ladder(table: pd.DataFrame, title: str, unit: str) -> Picture:
             )
             ends.append(f"{family} {values.mean().iloc[-1]:.3f}")
         axes.set_xscale("log")
+        axes.set_xticks(flops, [significant(each, 2) for each in flops], fontsize=7)
+        axes.minorticks_off()
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.set_title(title, fontsize=8.5)
