@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.allowed import check_keys, check_what_started
 from flows.duels import mixture_duel, stitch_duel
+from flows.efficiency import moe_efficiency
 from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
 from flows.outcome import Outcome
@@ -70,6 +71,8 @@ def walk(run: AnyRun, experiment: Experiment) -> None:
         mixture_duel(run, experiment, experiment.duel)
     elif experiment.stitch_duel is not None:
         stitch_duel(run, experiment, experiment.stitch_duel)
+    elif experiment.moe_efficiency is not None:
+        moe_efficiency(run, experiment, experiment.moe_efficiency)
     else:
         pipeline(run, experiment)
 

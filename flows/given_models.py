@@ -8,6 +8,6 @@ from tasks.training.given import check_given
 
 def check_models(e: Experiment) -> None:
     """Raises ValueError where a pretrained seed or a given expert cannot be read, or one does not fit the seed."""
-    if e.duel is None and e.stitch_duel is None:
+    if e.duel is None and e.stitch_duel is None and e.moe_efficiency is None:
         tokenizer, num_stitches = e.sources.tokenizer.pretrained, e.stitching.num_stitches
         check_given(e.model, e.training, tokenizer, e.experts.given, num_stitches)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-TABLES = ("scores", "utility", "specialisation", "forecast", "duel", "stitch_duel", "stages")
+TABLES = ("scores", "utility", "specialisation", "forecast", "duel", "stitch_duel", "efficiency", "stages")
 
 
 class Outcome:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from flows.settings import Experiment
-from tasks.method import MethodSettings
+from tasks.method import TaggedSettings
 
 INSTEAD_OF = {
     "budget.tokens": "minutes",
@@ -174,12 +174,12 @@ def _renamed(location: list[str]) -> str | None:
 
 
 def _without_tags(location: list[str]) -> list[str]:
-    """A place in the settings as a user writes it: pydantic puts the method's name in front of its settings."""
+    """A place in the settings as a user writes it: pydantic puts a method's (or family's) name before its settings."""
     model: Any = Experiment
     kept: list[str] = []
     for part in location:
         models = models_of(model)
-        tagged = {m.model_fields["method"].default: m for m in models if issubclass(m, MethodSettings)}
+        tagged = {m.tag_value(): m for m in models if issubclass(m, TaggedSettings)}
         if part in tagged:
             model = tagged[part]
             continue

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from storage.trusted import PERHAPS_PLACE, RESULTS_HOST
+from tasks.duels.efficiency.settings import EfficiencySettings
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
@@ -18,11 +19,14 @@ from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import RESERVED_NAMES
 from tasks.stitching.settings import StitchingSettings
 from tasks.tables.file_names import NAME_PATTERN
+from tasks.training.families import ModelChoice
+from tasks.training.families.moe_family import dense_twin
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 from tasks.utility.settings import UtilitySettings
 
 TASKS_FROM = ("made", "made_from_each", "folder", "lm_eval_tasks", "task_folder")
 MADE_FROM_EACH = 120
+DUELS = ("duel", "stitch_duel", "moe_efficiency")
 
 
 class ExpertSettings(BaseModel):
@@ -145,7 +149,7 @@ class Experiment(BaseModel):
         description="Which experts are branched from the seed.",
         json_schema_extra={"position": 7},
     )
-    model: ModelSettings = Field(
+    model: ModelChoice = Field(
         default_factory=ModelSettings,
         description="The seed model's architecture.",
         json_schema_extra={"position": 8},
@@ -173,10 +177,13 @@ class Experiment(BaseModel):
         description="Ways to combine the experts to compare with each other; empty: no such duel.",
         json_schema_extra={"position": 13},
     )
+    moe_efficiency: EfficiencySettings | None = Field(
+        None, description="Experts against their dense twin; empty: none.", json_schema_extra={"position": 14}
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
-        json_schema_extra={"position": 14},
+        json_schema_extra={"position": 15},
     )
 
     @model_validator(mode="before")
@@ -209,10 +216,11 @@ class Experiment(BaseModel):
             raise ValueError(
                 f"experts.specialisation_check.junk_sources: no sources {unknown}; allowed: {', '.join(names)}"
             )
-        if self.duel is not None and self.budget.minutes is not None:
+        if self.moe_efficiency is not None:
+            dense_twin(self.model)
+        if self.budget.minutes is not None and (self.duel is not None or self.moe_efficiency is not None):
             raise ValueError(
-                f"budget.minutes={self.budget.minutes:g} with a duel: its budgets are shares of budget.tokens; "
-                "allowed: budget.tokens alone"
+                f"budget.minutes={self.budget.minutes:g} with a duel, of budget.tokens; allowed: budget.tokens alone"
             )
         swarm = self.utility.section("ablation").swarm
         if self.duel is None:
@@ -234,8 +242,9 @@ class Experiment(BaseModel):
                 f"preference.programmatic.new_tokens={programmatic.new_tokens} leaves no room for a prompt in the "
                 f"{context} tokens (training.sequence_length) that the model is made for; allowed: 1 to {context - 1}"
             )
-        if self.duel is not None and self.stitch_duel is not None:
-            raise ValueError("duel and stitch_duel are both given; allowed: one of them")
+        given = [name for name in DUELS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together; allowed: one of them")
         taken = self.names_taken()
         for expert in self.experts.listed:
             if expert.name in taken:
@@ -270,7 +279,7 @@ class Experiment(BaseModel):
 
     def _stitches(self) -> dict[str, int]:
         """The numbers of stitches that will be trained, by where they are set."""
-        if self.duel is not None:
+        if self.duel is not None or self.moe_efficiency is not None:
             return {}
         if self.stitch_duel is None:
             return {"stitching.num_stitches": self.stitching.num_stitches}

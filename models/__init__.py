@@ -14,11 +14,16 @@ from models.combined.ensemble import EnsembleForCausalLM
 from models.combined.routed import RoutedForCausalLM
 from models.combined.upcycled import UpcycledForCausalLM
 from models.costs import ModelCosts, count_parameters, model_costs, train_flops_per_token
+from models.families.expert_routing import TrainedRouters
+from models.families.llama import seed_config
+from models.families.moe import Sparsity, moe_config
+from models.families.qwen3 import qwen3_config
+from models.families.upcycling import upcycle, upcycled_config
 from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
 from models.merging import mergekit_merge
-from models.seed import load_causal_lm, new_seed_model, seed_config
+from models.seed import load_causal_lm, new_seed_model
 from models.stitched.prefix_cache import Prefix, PrefixCache
 from models.stitched.stitch_layer import Stitch, StitchPlace, stitch_places
 from models.stitched.stitched_config import StitchedConfig
@@ -47,11 +52,13 @@ __all__ = [
     "PrefixCache",
     "RoutedConfig",
     "RoutedForCausalLM",
+    "Sparsity",
     "Stitch",
     "StitchPlace",
     "StitchedConfig",
     "StitchedForCausalLM",
     "StreamParallel",
+    "TrainedRouters",
     "UpcycledConfig",
     "UpcycledForCausalLM",
     "copy_trained",
@@ -60,11 +67,15 @@ __all__ = [
     "loading_words",
     "mergekit_merge",
     "model_costs",
+    "moe_config",
     "new_seed_model",
     "pretrained_place",
+    "qwen3_config",
     "round_frozen",
     "seed_config",
     "stitch_places",
     "train_flops_per_token",
     "uniform_soup",
+    "upcycle",
+    "upcycled_config",
 ]

@@ -1,4 +1,4 @@
-"""The seed model: a Llama-2 architecture from scratch, or pretrained weights."""
+"""The seed model: new weights of an architecture, or pretrained ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, GgufConfig, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    GgufConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
+from models.families.expert_routing import set_experts_to_machine
 from models.finite import check_finite
 from models.gguf_files import UNREADABLE, pretrained_place
 
@@ -19,71 +26,17 @@ from models.gguf_files import UNREADABLE, pretrained_place
 _one_at_a_time = threading.RLock()
 
 
-def seed_config(
-    vocab_size: int,
-    hidden_size: int,
-    num_layers: int,
-    num_heads: int,
-    num_kv_heads: int | None = None,
-    max_length: int = 2048,
-    ffn_multiple: int = 256,
-    tie_embeddings: bool = False,
-    bos_token_id: int | None = None,
-    eos_token_id: int | None = None,
-    pad_token_id: int | None = None,
-) -> LlamaConfig:
-    """Llama-2 configuration (arXiv 2307.09288): RMSNorm eps 1e-5, RoPE theta 10000, SwiGLU, no biases.
-
-    The feed-forward width is 2/3 * 4d rounded up to a multiple of `ffn_multiple` (256 in Llama 2, which gives
-    11008 for d = 4096). `num_kv_heads` below `num_heads` is grouped-query attention; None means as many.
-    `max_length` is in tokens. Raises ValueError for sizes that do not divide or are not positive.
-    """
-    num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-    sizes = {
-        "vocab_size": vocab_size,
-        "hidden_size": hidden_size,
-        "num_layers": num_layers,
-        "num_heads": num_heads,
-        "num_kv_heads": num_kv_heads,
-        "max_length": max_length,
-        "ffn_multiple": ffn_multiple,
-    }
-    for field, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{field} is {value}; allowed: at least 1")
-    if hidden_size % (2 * num_heads):
-        raise ValueError(
-            f"hidden_size is {hidden_size}; allowed: a multiple of 2 * num_heads = {2 * num_heads}, since "
-            "rotary embedding turns pairs of channels within a head"
-        )
-    if num_heads % num_kv_heads:
-        raise ValueError(f"num_kv_heads is {num_kv_heads}; allowed: a divisor of num_heads = {num_heads}")
-    ffn_width = 2 * 4 * hidden_size // 3
-    return LlamaConfig(
-        vocab_size=vocab_size,
-        hidden_size=hidden_size,
-        intermediate_size=-(-ffn_width // ffn_multiple) * ffn_multiple,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        num_key_value_heads=num_kv_heads,
-        max_position_embeddings=max_length,
-        rms_norm_eps=1e-5,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-        tie_word_embeddings=tie_embeddings,
-        bos_token_id=bos_token_id,
-        eos_token_id=eos_token_id,
-        pad_token_id=pad_token_id,
-    )
-
-
-def new_seed_model(config: LlamaConfig, random_seed: int) -> LlamaForCausalLM:
+def new_seed_model(config: PreTrainedConfig, random_seed: int) -> PreTrainedModel:
     """Randomly initialised model on the CPU in fp32: the same weights for the same seed.
 
     The global random state is as before afterwards. It is used in between, by one thread at a time.
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(random_seed)
-        return LlamaForCausalLM(config)
+        architecture: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        model = architecture(config)
+    set_experts_to_machine(model)
+    return model
 
 
 def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
@@ -110,6 +63,7 @@ def load_causal_lm(path_or_name: str | Path, dtype: torch.dtype | None = None) -
             "allowed: a checkpoint that holds every weight of its architecture"
         )
     check_finite(model, looked_for)
+    set_experts_to_machine(model)
     return model
 
 

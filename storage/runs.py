@@ -159,6 +159,7 @@ class RunSummary:
     models: list[dict] = field(default_factory=list)
     duel: list[dict] = field(default_factory=list)
     stitch_duel: list[dict] = field(default_factory=list)
+    efficiency: list[dict] = field(default_factory=list)
     stages: list[dict] = field(default_factory=list)
 
     def to_dict(self) -> dict:
@@ -183,9 +184,12 @@ def model_folder(artifact: Artifact) -> Path | None:
     return folder if (folder / "config.json").is_file() else None
 
 
+DUELS = ("duel", "stitch_duel", "efficiency")  # facts of what is not the pipeline
+
+
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
-    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", "duel", "stitch_duel")
+    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", *DUELS)
     collected: dict = {"mixtures": {}, "models": [], **{name: [] for name in lists}}
     report = None
     for artifact in results_of(home, record):

@@ -9,15 +9,28 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, Union
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 
 
-class MethodSettings(BaseModel):
-    """Settings of one method: it has a field `method` whose only value is the method's name."""
+class TaggedSettings(BaseModel):
+    """Settings of one of several: it has a field, called as `tag` says, whose only value is the one's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tag: ClassVar[str]
+
+    @classmethod
+    def tag_value(cls) -> str:
+        """The name of what the settings are of."""
+        return cls.model_fields[cls.tag].default
+
+
+class MethodSettings(TaggedSettings):
+    """Settings of one method: it has a field `method` whose only value is the method's name."""
+
+    tag: ClassVar[str] = "method"
 
     method: str
 
@@ -29,7 +42,7 @@ class Method:
     paper: authors, year, arXiv number and equation or algorithm; empty: nobody's. equation: what it computes, as text.
     """
 
-    settings: type[MethodSettings]
+    settings: type[TaggedSettings]
     title: str
     line: str
     paper: str = ""
@@ -38,9 +51,9 @@ class Method:
     @property
     def name(self) -> str:
         """As recipes and commands call it."""
-        return self.settings.model_fields["method"].default
+        return self.settings.tag_value()
 
-    def own_settings(self, common: type[MethodSettings] = MethodSettings) -> list[str]:
+    def own_settings(self, common: type[TaggedSettings] = MethodSettings) -> list[str]:
         """Names of the settings that it has beside those of `common`."""
         return [name for name in self.settings.model_fields if name not in common.model_fields]
 
@@ -83,25 +96,26 @@ def lines(methods: Sequence[Declared]) -> str:
 
 
 def settings_of(methods: Sequence[Method], default: str) -> Any:
-    """The type of settings that are those of one of the methods, told apart by `method`; without it, `default`.
+    """The type of settings that are those of one of the methods, told apart by their tag; without it, `default`.
 
     A setting that another of the methods has is refused by naming those; an unknown method by naming all.
     """
     models = {name: method.settings for name, method in by_name(methods).items()}
+    tag = models[default].tag
 
     def chosen(given: Any) -> str:
-        return str(given.get("method", default) if isinstance(given, dict) else getattr(given, "method", ""))
+        return str(given.get(tag, default) if isinstance(given, dict) else getattr(given, tag, ""))
 
     def check(given: Any) -> Any:
-        if not isinstance(given, dict | MethodSettings):
-            raise ValueError(f"holds {given!r}; allowed: settings, method among them: {', '.join(models)}")
+        if not isinstance(given, dict | TaggedSettings):
+            raise ValueError(f"holds {given!r}; allowed: settings, {tag} among them: {', '.join(models)}")
         if not isinstance(given, dict):
             return given
         name = chosen(given)
         if name not in models:
             near = difflib.get_close_matches(name, models, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise ValueError(f"method={name!r}: no such method{hint}; allowed: {', '.join(models)}")
+            raise ValueError(f"{tag}={name!r}: no such {tag}{hint}; allowed: {', '.join(models)}")
         kept = dict(given)
         for field in sorted(given.keys() - models[name].model_fields.keys()):
             owners = {other: m.model_fields[field] for other, m in models.items() if field in m.model_fields}
@@ -111,7 +125,7 @@ def settings_of(methods: Sequence[Method], default: str) -> Any:
                 del kept[field]  # as good as not given
             elif owners:
                 raise ValueError(
-                    f"{field}={given[field]} has no effect with method {name!r}; allowed: with "
+                    f"{field}={given[field]} has no effect with {tag} {name!r}; allowed: with "
                     + " or ".join(repr(owner) for owner in owners)
                 )
         return kept

@@ -11,6 +11,7 @@ from flows.commands.console import print_json, say, show, show_rows
 from storage.planned import grouped, totals
 from storage.run_records import STOPPED
 from storage.runs import RunSummary
+from tasks.duels.efficiency.efficiency_page import band
 from tasks.duels.mixtures.settings import MEASURES
 from tasks.duels.stitches.settings import AVERAGE
 from tasks.evaluation.metrics import best_models, headline
@@ -31,6 +32,8 @@ def print_summary(summary: RunSummary) -> None:
     elif summary.duel:
         for regime in dict.fromkeys(row["regime"] for row in summary.duel):
             show(duel_table(summary.name, regime, summary.duel))
+    elif summary.efficiency:
+        show(efficiency_table(summary.name, summary.efficiency))
     elif models:
         table = Table(
             title=f"{summary.name}: scores ± standard error (best in bold; bits per byte: lower is better)"
@@ -57,7 +60,7 @@ def print_summary(summary: RunSummary) -> None:
     if summary.status == STOPPED:
         last = summary.stages[-1]
         print(f"{last['name']}: {last['headline']}\nfiles  {last['folder']}")
-    if not summary.duel and not summary.stitch_duel:
+    if not summary.duel and not summary.stitch_duel and not summary.efficiency:
         for row in summary.models:
             print(f"model  {row['model']}: {row['folder']}")
     if summary.error:
@@ -94,6 +97,18 @@ def stitch_duel_table(name: str, rows: list[dict]) -> Table:
         table.add_column(measure, justify="right")
     for model in sorted(average, key=lambda model: average[model]):
         table.add_row(model, *(cells.get((model, measure), "–") for measure in measures))
+    return table
+
+
+def efficiency_table(name: str, rows: list[dict]) -> Table:
+    """Speed-up of the mixture of experts over the dense model, measure by measure and level by level."""
+    table = Table(title=f"{name}: compute of the dense model over that of the mixture, at levels both reach")
+    for column in ("kind", "measure", "metric", "level", "speed-up [95% band over seeds]"):
+        table.add_column(column, justify="right" if column == "level" else "left", overflow="fold")
+    for row in rows:
+        told = row["why"] if row["speedup"] is None else band(row)
+        level = "–" if row["level"] is None else f"{row['level']:.3f}"
+        table.add_row(row["kind"], row["measure"], row["metric"], level, told)
     return table
 
 

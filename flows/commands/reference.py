@@ -27,13 +27,15 @@ from flows.recipes import models_of
 from storage.catalog import Catalog
 from storage.catalog_schema import EXAMPLES
 from storage.home import Home
-from tasks.method import Method, MethodSettings
+from tasks.method import Method, MethodSettings, TaggedSettings
 from tasks.mixture.laws import LAWS
 from tasks.mixture.methods import METHODS
 from tasks.mixture.mixture_method import EVIDENCE
 from tasks.mixture.settings import MixtureSettings
 from tasks.stitching.compositions import COMPOSITIONS, RESERVED_NAMES
 from tasks.stitching.compositions.composition import CompositionSettings
+from tasks.training.families import FAMILIES
+from tasks.training.settings import ModelSettings
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 # How the help of what takes a table, a file or a folder begins.
@@ -56,7 +58,7 @@ def pages() -> dict[str, str]:
 
 def _methods_page() -> str:
     parts = [
-        "# Methods\n\nWhat mixture methods, laws and compositions say of themselves; made by `make docs`.\n",
+        "# Methods\n\nWhat mixture methods, laws, families and compositions say of themselves; made by `make docs`.\n",
         "## Mixture methods\n\nFor `mixture.method`, and those that need no proxies for `mixstitch mix solve "
         "--method`.\n",
         _overview(METHODS, ("needs", lambda m: EVIDENCE[m.evidence])),
@@ -72,6 +74,9 @@ def _methods_page() -> str:
     ]
     parts += [_method(law) for law in LAWS]
     parts += [
+        "## Families of seeds\n\nFor `model.family`.\n",
+        _overview(FAMILIES),
+        *(_method(family, ModelSettings) for family in FAMILIES),
         "## Compositions\n\nFor `stitching.compositions`, and for the variants of a stitch duel, which also know "
         "`stitched` and `dense`.\n",
         _overview(COMPOSITIONS, ("trains", lambda c: c.trains)),
@@ -88,7 +93,7 @@ def _overview(methods: tuple[Any, ...], *columns: tuple[str, Any]) -> str:
     )
 
 
-def _method(method: Method, common: type[MethodSettings] = MethodSettings) -> str:
+def _method(method: Method, common: type[TaggedSettings] = MethodSettings) -> str:
     """Equation, paper and own settings of a method."""
     own = method.own_settings(common)
     parts = [f"### {method.title} (`{method.name}`)\n"]

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from flows.recipes import models_of
 from flows.settings import Experiment
-from tasks.method import MethodSettings
+from tasks.method import TaggedSettings
 
 WORDS = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path", Any: "anything"}
 BOUNDS = {
@@ -128,7 +128,7 @@ def _of_field(path: str, field: FieldInfo, given: Any, depth: int) -> list[str]:
     models = models_of(field.annotation)
     where = f"{path}.N" if _is_list(field.annotation) else path
     parts = [f"{heading} `{where}`\n\n{literal(field.description or '')}\n"]
-    if all(issubclass(model, MethodSettings) for model in models):
+    if all(issubclass(model, TaggedSettings) for model in models) and len(models) > 1:
         return parts + _of_methods(where, models, given, depth)
     model = models[0]
     value = given if isinstance(given, model) else None
@@ -144,17 +144,18 @@ def _of_methods(path: str, models: list[type[BaseModel]], given: Any, depth: int
     """What all methods have, then what each has of its own; nothing where the page has said it already."""
     if path.endswith(".mixture"):
         return ["Settings as under `mixture`.\n"]
-    names = [model.model_fields["method"].default for model in models]
+    tagged = [model for model in models if issubclass(model, TaggedSettings)]
+    tag, names = tagged[0].tag, [model.tag_value() for model in tagged]
     common = [name for name in models[0].model_fields if all(name in model.model_fields for model in models)]
-    method = getattr(given, "method", None) or "*needed*"
+    chosen = getattr(given, tag, None) or "*needed*"
     parts = [
-        f"`{path}.method` is one of {', '.join(f'`{name}`' for name in names)}; default: {method}. "
+        f"`{path}.{tag}` is one of {', '.join(f'`{name}`' for name in names)}; default: {chosen}. "
         "What they are: [methods](methods.md). All of them have:\n",
-        markdown_table(HEADER, settings_rows(models[0], [n for n in common if n != "method"], f"{path}.")),
+        markdown_table(HEADER, settings_rows(models[0], [n for n in common if n != tag], f"{path}.")),
     ]
     for own, like in _alike(models, common):
-        titles = ", ".join(f"`{model.model_fields['method'].default}`" for model in like)
-        parts.append(f"{'#' * min(depth + 1, 4)} `{path}` with method {titles}\n")
+        titles = ", ".join(f"`{model.tag_value()}`" for model in tagged if model in like)
+        parts.append(f"{'#' * min(depth + 1, 4)} `{path}` with {tag} {titles}\n")
         parts.append(markdown_table(HEADER, settings_rows(like[0], own, f"{path}.")))
         for field in own:
             inner = like[0].model_fields[field]

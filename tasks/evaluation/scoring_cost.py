@@ -15,7 +15,7 @@ SECONDS_A_REQUEST = 0.6e-3
 
 
 def scoring_cost(
-    parameters: int,
+    metrics: dict[str, Any],
     corpus_facts: dict[str, Any],
     told: Sequence[dict[str, Any]],
     settings: EvaluationSettings,
@@ -27,9 +27,9 @@ def scoring_cost(
         size += sum(task["request_bytes"] for task in facts["tasks"].values())
         size += settings.bits_per_byte_bytes * len(facts["sources"])
     return reading_cost(
-        parameters,
+        metrics,
         size / bytes_per_token(corpus_facts),
         requests,
         SECONDS_A_REQUEST * requests,
-        "2 FLOPs a weight and token; at most evaluation.bits_per_byte_bytes of held-out text a source",
+        "2 FLOPs a token and active weight; at most evaluation.bits_per_byte_bytes of held-out text a source",
     )

@@ -83,7 +83,7 @@ def evaluate_model(
 
     def cost() -> Cost:
         told = [corpus.facts] if probes is None else [corpus.facts, probes.facts]
-        return scoring_cost(model.facts["metrics"]["parameters"], corpus.facts, told, settings)
+        return scoring_cost(model.facts["metrics"], corpus.facts, told, settings)
 
     artifact = run.stage(
         Stage(

@@ -61,6 +61,12 @@ def chain(artifacts: Sequence[Artifact]) -> list[Step]:
     return steps
 
 
+def _parameters(metrics: Mapping[str, float]) -> str:
+    """All weights, and those that a token meets where they are fewer."""
+    total, active = metrics.get("parameters"), metrics.get("active_parameters")
+    return compact(total) + (f" ({compact(active)} active)" if active and active != total else "")
+
+
 def stage_rows(artifacts: Sequence[Artifact]) -> list[dict]:
     """One row an artifact: what it cost and what identifies it."""
     whole = sum(seconds_of(a) for a in artifacts) or 1.0
@@ -74,7 +80,7 @@ def stage_rows(artifacts: Sequence[Artifact]) -> list[dict]:
                 "part": seconds_of(artifact) / whole,
                 "tokens": compact(metrics.get("tokens")),
                 "flops": significant(metrics.get("flops")),
-                "parameters": compact(metrics.get("parameters")),
+                "parameters": _parameters(metrics),
                 "steps": count(metrics.get("steps")),
                 "final_loss": significant(metrics.get("final_loss"), 4),
                 "key": artifact.key[:SHOWN_KEY],

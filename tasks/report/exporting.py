@@ -14,6 +14,7 @@ from tasks.evaluation.snapshot_names import model_or_snapshot, trained_model
 from tasks.report.formatting import with_error
 from tasks.stitching.cards import table, write_card
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
+from tasks.training.parameter_counts import said_parameters
 
 SEED = "seed"
 GIVEN = "not known: given"
@@ -58,7 +59,7 @@ def export_model(
         GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
     save_tokenizer(str(corpus.path / "tokenizer"), folder)
     manifest = _manifest(artifact)
-    sections = {"Trained on": _data(artifacts, artifact, manifest)}
+    sections = {"Size": _size(artifact), "Trained on": _data(artifacts, artifact, manifest)}
     if told := _scores(artifacts, name):
         sections["Scores"] = told
     sections["Made by"] = _made_by(artifact)
@@ -98,6 +99,19 @@ def _what(artifacts: Sequence[Artifact], artifact: Artifact, manifest: dict[str,
     if artifact.stage == SEED:
         return f"A seed model, trained on a mixture for all benchmarks.{on_its_way}"
     return on_its_way
+
+
+def _size(artifact: Artifact) -> str:
+    """Weights, and where it is a mixture of experts, how many a token meets and how they were trained."""
+    told = f"{said_parameters(artifact.facts['metrics'])}."
+    if "routing" not in artifact.facts:
+        return told
+    shares = [told for name, told in artifact.facts["metrics"].items() if name.startswith("dropped_choice_")]
+    dropped = ", ".join(f"{share:.1%}" for share in shares)
+    return (
+        f"{told} In training, of the tokens' first, second, ... choices of experts {dropped} "
+        "found no slot and were dropped; loaded elsewhere, as in the scores below, nothing is dropped."
+    )
 
 
 def _data(artifacts: Sequence[Artifact], artifact: Artifact, manifest: dict[str, Any]) -> str:

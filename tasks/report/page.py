@@ -25,7 +25,9 @@ from tasks.report.differences import Score, chance_levels, read_scores
 from tasks.report.formatting import compact, duration, significant
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.losses import draw_losses
+from tasks.report.pictures.routing_maps import draw_routing, read_routing_map
 from tasks.report.pictures.stability_maps import draw_stability, read_stability
+from tasks.report.routing_tables import layer_rows, source_rows
 from tasks.report.run_figures import curves_of, score_pictures
 from tasks.report.run_results import RunResults
 from tasks.report.smallness import too_small
@@ -224,6 +226,11 @@ def _training(data: ReportData) -> dict[str, Any]:
             (name, draw_stability(found, artifact.facts.get("training_events", [])), artifact.facts)
             for name, artifact in data.models.items()
             if (found := read_stability(artifact.path)) is not None
+        ],
+        "routing": [
+            (name, draw_routing(told), layer_rows(artifact.facts), source_rows(artifact.facts))
+            for name, artifact in data.models.items()
+            if (told := read_routing_map(artifact.path)) is not None
         ],
         "without_curve": [name for name in trained if name not in curves],
     }

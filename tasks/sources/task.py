@@ -20,7 +20,7 @@ from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize
 from tasks.sources.token_files import count_tokens
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 7
+VERSION = 8
 ITEM_FIELDS = {
     "made",
     "made_from_each",

@@ -15,6 +15,7 @@ from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
 from tasks.training.given import check_fits, check_own_tokenizer, checked_config
 from tasks.training.jobs import TrainingJob, run_job
+from tasks.training.parameter_counts import parameters_of
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import Training
 
@@ -101,7 +102,6 @@ def join(
     "trained_tokens", "final_loss"}. Raises ValueError for text that is empty or too little, and for models whose
     weights are not finite or do not fit.
     """
-    import models
     from tasks.sources.tokenization import load_tokenizer
 
     tokenizer = load_tokenizer(members.tokenizer)
@@ -113,7 +113,7 @@ def join(
         files, plan = _read(text, tokenizer, beside / "tokens", way.training.settings)
     say("loading the models")
     joined = _combined(members, way)
-    facts: dict[str, Any] = {"method": way.name, "parameters": models.count_parameters(joined)[0]}
+    facts: dict[str, Any] = {"method": way.name, **parameters_of(joined)}
     if way.learning_rate is None:
         joined.save_pretrained(folder)
         facts |= {"tokens": 0, "trained_tokens": {}, "final_loss": None}

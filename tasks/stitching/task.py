@@ -17,9 +17,10 @@ from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
 from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
 from tasks.training.lineage import Lineage
+from tasks.training.parameter_counts import parameters_of
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
-VERSION = 7
+VERSION = 8
 
 
 @stage_task(name="stitched", task_run_name="train-stitches")
@@ -137,12 +138,10 @@ def compose_models(
         inputs |= data.inputs
 
     def build(folder: Path) -> dict:
-        import models
-
         combined = composition.build(settings, *load_members(lineage))
         if rates is None:
             combined.save_pretrained(folder / "model")
-            return {"metrics": {"parameters": models.count_parameters(combined)[0]}}
+            return {"metrics": parameters_of(combined)}
         start = folder / "progress" / "start"
         combined.save_pretrained(start)
         return run_training(

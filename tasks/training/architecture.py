@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.pretrained_places import read_pretrained
+from tasks.training.families import FAMILIES_BY_NAME
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from transformers import LlamaConfig, PretrainedConfig
+    from transformers import PretrainedConfig
 
 
 def read_config(path_or_name: str, setting: str = "model.pretrained") -> PretrainedConfig:
@@ -48,22 +49,38 @@ def check_pretrained(path_or_name: str, vocab_size: int, num_stitches: int) -> N
 
 def seed_architecture(
     model: ModelSettings, training: TrainingSettings, vocab_size: int, end_of_text: int | None = None
-) -> LlamaConfig:
-    """Llama configuration in which `end_of_text` begins and ends a text.
+) -> PretrainedConfig:
+    """Configuration of new weights of the family, in which `end_of_text` begins and ends a text.
 
     There is no padding token: transformers would keep its embedding from learning.
     """
-    import models
+    sizes: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "hidden_size": model.hidden_size,
+        "num_layers": model.num_layers,
+        "num_heads": model.num_heads,
+        "num_kv_heads": model.num_kv_heads,
+        "max_length": training.sequence_length,
+        "ffn_multiple": model.ffn_multiple,
+        "tie_embeddings": model.tie_embeddings,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+    }
+    return FAMILIES_BY_NAME[model.family].configuration(model, sizes)
 
-    return models.seed_config(
-        vocab_size=vocab_size,
-        hidden_size=model.hidden_size,
-        num_layers=model.num_layers,
-        num_heads=model.num_heads,
-        num_kv_heads=model.num_kv_heads,
-        max_length=training.sequence_length,
-        ffn_multiple=model.ffn_multiple,
-        tie_embeddings=model.tie_embeddings,
-        bos_token_id=end_of_text,
-        eos_token_id=end_of_text,
-    )
+
+def pretrained_architecture(model: ModelSettings, config: PretrainedConfig | None = None) -> PretrainedConfig:
+    """Configuration of the seed that starts from `model.pretrained`: the model's own, or one made from it.
+
+    config: that of the pretrained model, where it is known already. Raises ValueError naming the setting where the
+    family cannot start from it.
+    """
+    assert model.pretrained is not None
+    own = config or read_config(model.pretrained)
+    from_dense = FAMILIES_BY_NAME[model.family].from_dense
+    if from_dense is None:
+        return own
+    try:
+        return from_dense(model, own)
+    except ValueError as error:
+        raise ValueError(f"model.pretrained={model.pretrained!r}: {error}") from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks.training.architecture import seed_architecture
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
+from tasks.training.start import pretrained_model
 
 WARM_UP_STEPS = 2
 MEASURED_SECONDS = 3.0
@@ -85,7 +86,7 @@ def measure_speeds(
     import models
 
     if model.pretrained is not None:
-        dense = models.load_causal_lm(model.pretrained)
+        dense = pretrained_model(model, random_seed)
     else:
         dense = models.new_seed_model(seed_architecture(model, training, vocab_size), random_seed)
     stitched = models.StitchedForCausalLM.from_models(

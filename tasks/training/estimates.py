@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from storage.artifacts import Artifact, ArtifactStore
 from storage.home import Home
 from storage.stages import Cost
-from tasks.training.architecture import read_config, seed_architecture
+from tasks.training.architecture import pretrained_architecture, read_config, seed_architecture
+from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
 from tasks.training.training_run import Training
 
@@ -25,17 +26,18 @@ FORWARD_FLOPS_PER_WEIGHT = 2  # and token: a product and a sum
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a model decides its cost: all weights, those that train, and training FLOPs a token."""
+    """What of a model decides its cost: weights, those that train, training FLOPs a token, weights a token meets."""
 
     parameters: int
     trained: int
     flops_per_token: float
+    active: int
 
 
 def config_of(model: ModelSettings, training: TrainingSettings, vocab_size: int) -> PretrainedConfig:
-    """The configuration of a seed model: of new weights, or of the pretrained ones, whose config alone is read."""
+    """The configuration of a seed model: of new weights, or of pretrained ones, whose config alone is read."""
     if model.pretrained is not None:
-        return read_config(model.pretrained)
+        return pretrained_architecture(model)
     return seed_architecture(model, training, vocab_size)
 
 
@@ -83,7 +85,7 @@ def _shape(config: AsText, sequence_length: int) -> Shape:
 
     costs = models.model_costs(config.config, sequence_length)
     flops = models.train_flops_per_token(config.config, sequence_length)
-    return Shape(costs.total, costs.trained, flops)
+    return Shape(costs.total, costs.trained, flops, costs.active)
 
 
 def training_cost(
@@ -122,7 +124,12 @@ def training_told(
     def expected() -> dict:
         base = config()
         told = shape(base)
-        metrics = {"tokens": tokens, "flops": tokens * told.flops_per_token, "parameters": told.parameters}
+        metrics = {
+            "tokens": tokens,
+            "flops": tokens * told.flops_per_token,
+            "parameters": told.parameters,
+            "active_parameters": told.active,
+        }
         return {"metrics": metrics, "snapshots": settings.snapshots_at(steps), "config": base}
 
     settings = training.settings
@@ -134,14 +141,18 @@ def training_headline(facts: dict) -> str:
     """What a trained model is, and how far it got."""
     metrics = facts["metrics"]
     loss = f", loss {metrics['final_loss']:.3f}" if "final_loss" in metrics else ""
-    return f"{metrics['parameters']:,} parameters, {metrics.get('tokens', 0):,} tokens{loss}"
+    return f"{said_parameters(metrics)}, {metrics.get('tokens', 0):,} tokens{loss}"
 
 
-def reading_cost(parameters: int, tokens: float, requests: int, seconds: float, basis: str) -> Cost:
-    """What it costs that a model of so many weights reads `tokens`, in so many requests. seconds: beside the FLOPs."""
+def reading_cost(metrics: dict, tokens: float, requests: int, seconds: float, basis: str) -> Cost:
+    """What it costs that a model reads `tokens`, in so many requests. seconds: beside the FLOPs.
+
+    metrics: its `parameters`, which are in memory, and `active_parameters`, which a token is computed with.
+    """
+    parameters = metrics["parameters"]
     return Cost(
         read=tokens,
-        flops=FORWARD_FLOPS_PER_WEIGHT * parameters * tokens,
+        flops=FORWARD_FLOPS_PER_WEIGHT * metrics["active_parameters"] * tokens,
         memory=BYTES_PER_FROZEN_WEIGHT * parameters,
         requests=requests,
         seconds=seconds,

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tasks.pretrained_places import GGUF, IN_PACKAGE, holds_tokenizer, place_of
-from tasks.training.architecture import check_pretrained, read_config, seed_architecture
+from tasks.training.architecture import (
+    check_pretrained,
+    pretrained_architecture,
+    read_config,
+    seed_architecture,
+)
+from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ GIVEN_BASIS = (
 
 
 def given_headline(facts: dict) -> str:
-    return f"taken as it is, {facts['metrics']['parameters']:,} parameters; what it has read is not known"
+    return f"taken as it is, {said_parameters(facts['metrics'])}; what it has read is not known"
 
 
 def check_given(
@@ -43,7 +49,7 @@ def check_given(
     told = load_tokenizer(str(tokenizer))
     vocab_size = len(told)
     if model.pretrained is not None:
-        seed = checked_config(model.pretrained, "seed")
+        seed = pretrained_architecture(model, checked_config(model.pretrained, "seed"))
         check_pretrained(model.pretrained, vocab_size, num_stitches)
     else:
         seed = seed_architecture(model, training, vocab_size)

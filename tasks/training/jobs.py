@@ -73,13 +73,17 @@ def run_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dic
             f"{job.name}: a budget of {sum(job.plan.values())} tokens is less than one step of "
             f"{settings.tokens_per_step}; allowed: a larger budget, or a smaller batch_size or sequence_length"
         )
+    from tasks.training.routing_log import ROUTING, ROUTING_TABLE, routing_facts, write_routing
+
     outcome = _launch(job, settings, report) if settings.processes > 1 else train_job(job, report)
     logs = Path(job.out).parent / "logs"
     logs.mkdir(exist_ok=True)
     shutil.copy(Path(job.progress) / "steps.jsonl", logs / "steps.jsonl")
     if settings.stability.monitor.every:
         write_looks(Path(job.progress) / LOOKS, logs / LOOKS_TABLE)
-    return outcome
+    routing = Path(job.progress) / ROUTING
+    write_routing(routing, logs / ROUTING_TABLE)
+    return {**outcome, "routing": routing_facts(routing)}
 
 
 def train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> dict:
@@ -95,6 +99,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
     import models
     from tasks.sources.tokenization import open_tokens
     from tasks.training.loop import train
+    from tasks.training.parameter_counts import parameters_of
     from tasks.training.snapshots import save_snapshots
     from tasks.training.token_order import TokenOrder, sequences_by_source
 
@@ -143,7 +148,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         **asdict(outcome),
         "flops": flops,
         "device": device,
-        "parameters": models.count_parameters(model)[0],
+        **parameters_of(model),
         "trained_tokens": {
             source: (count - skipped.get(source, 0)) * settings.sequence_length
             for source, count in counts.items()

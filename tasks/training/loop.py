@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
+from models.families.expert_routing import TrainedRouters
 from tasks.training.position import Position
+from tasks.training.routing_log import ROUTING, RoutingLog
 from tasks.training.settings import TrainingSettings
 from tasks.training.snapshots import keep_snapshot, snapshot_digest
 from tasks.training.step_log import StepLog, StepReport
@@ -106,6 +108,7 @@ def train(
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
+    The loss that is told is that of the text; what routers of experts add to it is in their log.
     rate_scales, near_identity: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept
     under `progress`.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
@@ -132,6 +135,9 @@ def train(
     at = Position(progress, trainable, optimizer.optimizer, accelerator, settings, num_batches)
     rows = StepLog(progress / "steps.jsonl", settings.tokens_per_step, report, at.is_main)
     rows.go_on(at.step, at.course.num_steps, len(at.decisions))
+    routers = TrainedRouters(bare, len(order.sources))
+    routed = RoutingLog(progress / ROUTING, routers, order.sources, at.is_main)
+    routed.go_on(at.step, len(at.decisions))
     replays = settings.stability.recovery.skipped == "replay"
     saved = started = time.monotonic()
     loss_value = math.nan
@@ -146,12 +152,15 @@ def train(
         torch.manual_seed((random_seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
         begin = batch * settings.batch_size + accelerator.process_index * share
         loss_sum, norm = torch.zeros((), device=accelerator.device), None
+        routers.begin_step()
         for offset in range(0, share, micro):
-            ids = torch.from_numpy(order.batch(range(begin + offset, begin + offset + micro)))
-            ids = ids.to(accelerator.device, non_blocking=True)
+            numbers = range(begin + offset, begin + offset + micro)
+            ids = torch.from_numpy(order.batch(numbers)).to(accelerator.device, non_blocking=True)
+            if routers:
+                routers.reads(torch.from_numpy(order.source_numbers(numbers)).to(accelerator.device))
             with accelerator.accumulate(wrapped):
                 loss = wrapped(input_ids=ids, labels=ids, use_cache=False).loss
-                accelerator.backward(loss)
+                accelerator.backward(loss + routers.loss() if routers else loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
                     pull_to_identity(optimizer.param_groups)  # as AdamW does, before its own step
@@ -165,6 +174,7 @@ def train(
         at.watch.add(at.step, loss_sum, norm, rate, optimizer.optimizer)
         if at.went_back():
             rows.go_on(at.step, at.course.num_steps, len(at.decisions))
+            routed.go_on(at.step, len(at.decisions))
             continue
         # a loss that is no number may yet be gone back from
         if at.is_last or (rows.due and not (at.recovers and not rows.is_finite)):
@@ -172,9 +182,12 @@ def train(
         if at.step in snapshot_steps and at.is_main:
             keep_snapshot(progress, at.step, trainable)
             at.kept |= snapshot_digest(progress, at.step)
-        if at.is_due() or (time.monotonic() - saved > settings.checkpoint_seconds and not at.is_last):
+        is_kept = at.is_due() or (time.monotonic() - saved > settings.checkpoint_seconds and not at.is_last)
+        routed.add(at.step, is_kept or at.is_last)
+        if is_kept:
             at.keep()
             saved = time.monotonic()
+    routers.remove()
     model.eval()
     return TrainingOutcome(
         steps=at.course.num_steps,

@@ -1,21 +1,23 @@
 """Settings of the seed model, of training and of the token budget."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from storage.trusted import PERHAPS_PLACE
+from tasks.method import TaggedSettings
 from tasks.tables.token_counts import TokenCount
 from tasks.training.stability.settings import StabilitySettings
 
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
 
 
-class ModelSettings(BaseModel):
-    """Architecture of the seed model: Llama 2 from scratch, or pretrained weights."""
+class ModelSettings(TaggedSettings):
+    """Architecture of the seed model: new weights of a family, or pretrained ones. Here Llama 2; others derive."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    tag: ClassVar[str] = "family"
 
+    family: Literal["llama"] = Field("llama", description="Which architecture new weights are of.")
     pretrained: str | None = Field(
         None,
         description="Folder, GGUF file, package:NAME/FILE (inside an installed package) or Hugging Face name of a "

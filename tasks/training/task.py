@@ -26,8 +26,9 @@ from tasks.training.estimates import (
 )
 from tasks.training.given import GIVEN_BASIS, checked_config, given_headline
 from tasks.training.lineage import Lineage
+from tasks.training.parameter_counts import parameters_of
 from tasks.training.settings import BudgetSettings, ModelSettings
-from tasks.training.start import new_model
+from tasks.training.start import start_of
 from tasks.training.training_run import (
     Rates,
     Training,
@@ -36,7 +37,7 @@ from tasks.training.training_run import (
     training_identity,
 )
 
-VERSION = 6
+VERSION = 7
 SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
 SEED = "seed"
 
@@ -129,9 +130,7 @@ def train_seed(
     }
 
     def build(folder: Path) -> dict:
-        start = model.pretrained or new_model(
-            model, settings, corpus.path, training.random_seed, folder / "progress" / "start"
-        )
+        start = start_of(model, settings, corpus.path, training.random_seed, folder / "progress" / "start")
         return run_training(
             folder, progress.step, start, "seed", training, Rates(settings.learning_rate), data
         )
@@ -220,7 +219,7 @@ def take_model(run: AnyRun, name: str, pretrained: str) -> Artifact:
         given = models.load_causal_lm(pretrained, torch.float32)
         given.save_pretrained(folder / "model")
         return {
-            "metrics": {"parameters": models.count_parameters(given)[0]},
+            "metrics": parameters_of(given),
             **unknown,
             "provenance": {"pretrained": pretrained},
         }
@@ -246,7 +245,7 @@ def take_model(run: AnyRun, name: str, pretrained: str) -> Artifact:
                 basis=GIVEN_BASIS,
             ),
             expected=lambda: {
-                "metrics": {"parameters": shape().parameters},
+                "metrics": {"parameters": shape().parameters, "active_parameters": shape().active},
                 **unknown,
                 "config": checked_config(pretrained, name),
             },

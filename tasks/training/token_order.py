@@ -84,6 +84,15 @@ class TokenOrder:
         """Token ids (len(numbers), length)."""
         return np.stack([self.sequence(number) for number in numbers])
 
+    @property
+    def sources(self) -> list[str]:
+        """Names of the sources, in the order of their numbers."""
+        return list(self._names)
+
+    def source_numbers(self, numbers: range) -> np.ndarray:
+        """Number of the source (len(numbers),) of each of these sequences."""
+        return self._source_of[numbers.start : numbers.stop]
+
     def sources_of(self, batches: Collection[int], batch_size: int) -> dict[str, int]:
         """Source -> sequences of it in these batches."""
         numbers = np.asarray(sorted(batches), dtype=np.int64)[:, None] * batch_size + np.arange(batch_size)

@@ -159,10 +159,16 @@ def run_training(
         report,
     )
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
-    metrics = {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")}
+    metrics = {
+        k: outcome[k] for k in ("tokens", "flops", "parameters", "active_parameters", "final_loss", "steps")
+    }
     events = outcome["events"]
     for kind in ("alarm", "spike", "rewind"):
         metrics[f"{kind}s"] = sum(event["event"] == kind for event in events)
+    if outcome["routing"] is not None:
+        from tasks.training.routing_log import routing_metrics
+
+        metrics |= routing_metrics(outcome["routing"])
     metrics["skipped_tokens"] = sum(outcome["skipped_tokens"].values())
     provenance = {
         "seed": training.random_seed,
@@ -177,5 +183,6 @@ def run_training(
         "trained_tokens": outcome["trained_tokens"],
         "snapshots": training.settings.snapshots_at(outcome["snapshots"]),
         "training_events": catalog_rows(events),
+        **({"routing": outcome["routing"]} if outcome["routing"] is not None else {}),
         "provenance": provenance,
     }

@@ -19,7 +19,7 @@ from tasks.utility.methods import METHODS_BY_NAME
 from tasks.utility.settings import UtilitySettings
 from tasks.utility.utility_method import Given
 
-VERSION = 7
+VERSION = 8
 
 
 @stage_task(name="utility", task_run_name="utility-{settings.method}")

@@ -11,7 +11,8 @@ MIXTURE = ("mixture_solver", "mixture_value", "utility_agreement", "judges", "la
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
 GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
-BENCHES = (*GENERAL, *MIXTURE, *STITCH, *PREFERENCE)
+FAMILIES = ("moe_efficiency",)
+BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE)
 
 
 def main() -> None:

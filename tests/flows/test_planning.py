@@ -145,6 +145,39 @@ def test_a_duel_of_combinations_is_planned_model_by_model(home, tmp_path):
     assert len(stages_of(planned, "seed")) == 3
 
 
+def test_a_ladder_of_experts_is_planned_at_equal_flops(home):
+    planned = plan_experiment(load_recipe("moe-efficiency"))
+    seeds = stages_of(planned, "seed")
+    assert len(seeds) == 24  # two families, four rungs, three seeds
+    dense, moe = (
+        [row for row in seeds if row["name"].startswith(family) and row["name"].endswith("seed0")]
+        for family in ("dense", "moe")
+    )
+    step = 16 * 128
+    for one, other in zip(dense, moe, strict=True):
+        per_token = other["flops"] / other["tokens"]
+        assert abs(one["flops"] - other["flops"]) < step * per_token  # whole steps
+        assert 1.1 < per_token / (one["flops"] / one["tokens"]) < 1.3
+    assert stages_of(planned, "moe-efficiency")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model={family: qwen3}"], "model.family='qwen3': no dense model to compare it with"),
+        (["model.capacity_factor=0"], "model.capacity_factor: Input should be greater than 0"),
+        (["model.num_experts=2", "model.top_k=3"], "num_experts=2 is fewer than top_k=3"),
+        (["moe_efficiency.rungs=[0.5]"], "moe_efficiency.rungs"),
+        (["moe_efficiency.rungs=[0.9999, 1.0]"], "rungs that are different numbers of steps"),
+        (["duel={seeds: 1}"], "duel and moe_efficiency are given together; allowed: one of them"),
+        (["budget.minutes=3"], "budget.minutes=3 with a duel"),
+    ],
+)
+def test_a_ladder_that_cannot_be_is_refused_before_anything_is_spent(home, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        plan_experiment(load_recipe("moe-efficiency", overrides))
+
+
 def test_own_text_is_planned_from_its_files_first_rows(home, tmp_path):
     """Half of each row is text, and a compressed file holds what it says it holds."""
     text = "word " * 200
@@ -206,6 +239,7 @@ KINDS = {
         "duel={seeds: 1, rungs: [1], regimes: [{name: all}], contenders: [{name: best, mixture: {method: utilimax}}, "
         "{name: even, mixture: {method: uniform}}]}"
     ],
+    "experts": ["model.family=moe", "moe_efficiency={rungs: [0.5, 1.0], seeds: 1, resamples: 100}"],
     "stitch duel": [
         "stitch_duel={seeds: 1, costs: false, changes_of: bts, switching_documents: 4, cross_items: 20, "
         "cross_tokens: 2000, domains: {docs: [python-docs], math: [arith*]}, variants: [{name: soup, method: soup}, "

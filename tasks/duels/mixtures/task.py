@@ -15,7 +15,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tasks.training.training_run import ExtraText
 if TYPE_CHECKING:
     import pandas as pd
 
-VERSION = 3
+VERSION = 4
 MEASURING_SECONDS = 30.0
 KEPT = "kept:"
 

@@ -15,7 +15,7 @@ from tasks.sources.expecting import bytes_per_token
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.estimates import reading_cost
 
-VERSION = 3
+VERSION = 4
 STUDY_FIELDS = {"method", "confidence", "permutations", "random_seed"}
 
 
@@ -61,7 +61,7 @@ def respond_to_prompts(
             inputs=inputs,
             build=build,
             label=name,
-            cost=lambda: _cost(model.facts["metrics"]["parameters"], corpus.facts, settings),
+            cost=lambda: _cost(model.facts["metrics"], corpus.facts, settings),
             expected=lambda: {"held": [], "notes": []},
             headline=lambda facts: ", ".join(
                 f"{row['category']} {row['share']:.2f}" for row in facts["held"]
@@ -138,11 +138,11 @@ def study_programmatic(
     return artifact
 
 
-def _cost(parameters: int, corpus_facts: dict, settings: ProgrammaticSettings) -> Cost:
+def _cost(metrics: dict, corpus_facts: dict, settings: ProgrammaticSettings) -> Cost:
     requests = settings.items * len(corpus_facts["sources"])
     prompt = settings.prompt_characters / bytes_per_token(corpus_facts)
     tokens = requests * (prompt + settings.new_tokens)
-    return reading_cost(parameters, tokens, requests, 0.0, "every source gives as many prompts as it may")
+    return reading_cost(metrics, tokens, requests, 0.0, "every source gives as many prompts as it may")
 
 
 def _kept(folder: Path, facts: dict) -> dict:

@@ -15,7 +15,7 @@ from tasks.proxies.ablation.settings import AblationSettings
 from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
-from tasks.training.start import new_model
+from tasks.training.start import start_of
 from tasks.training.token_plans import whole_tokens
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run_proxy(
     progress = folder / "progress"
     outcome = run_job(
         TrainingJob(
-            model=new_model(settings.model, training, corpus.path, proxy.random_seed, progress / "start"),
+            model=start_of(settings.model, training, corpus.path, proxy.random_seed, progress / "start"),
             out=str(progress / "model"),
             progress=str(progress),
             tokens={source: str(token_file(corpus, source)) for source in plan},

@@ -24,7 +24,7 @@ from tasks.training.estimates import config_of, dense_shape, training_cost, trai
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import training_identity
 
-VERSION = 5
+VERSION = 6
 
 
 @stage_task(name="proxy", task_run_name="train-proxy-{plan.name}")

@@ -19,7 +19,7 @@ from tasks.training.estimates import config_of, dense_shape, training_cost
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import training_identity
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="online", task_run_name="learn-weights-{method}")
@@ -54,7 +54,7 @@ def learn_weights(
         from tasks.proxies.online.proxy_text import proxy_text
         from tasks.sources.stated_sizes import token_file
         from tasks.sources.tokenization import open_tokens
-        from tasks.training.start import new_model
+        from tasks.training.start import start_of
 
         sizes = token_counts(corpus.facts)
         length = training.sequence_length
@@ -65,7 +65,7 @@ def learn_weights(
         learnt = rule.learn(
             Setting(
                 rule,
-                new_model(settings.model, training, corpus.path, random_seed, folder / "progress" / "start"),
+                start_of(settings.model, training, corpus.path, random_seed, folder / "progress" / "start"),
                 proxy_text(tokens, data_limits(sizes, share, length), length, held),
                 sizes,
                 settings,

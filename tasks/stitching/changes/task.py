@@ -14,9 +14,10 @@ from tasks.stitching.stitch_loop import stitch_training
 from tasks.stitching.task import run_stitch_training, stitching_told
 from tasks.training.estimates import config_of_artifact, training_headline
 from tasks.training.lineage import Lineage
+from tasks.training.parameter_counts import PARAMETERS, parameters_of
 from tasks.training.training_run import Training, TrainingData
 
-VERSION = 5
+VERSION = 6
 
 
 @stage_task(name="dropped", task_run_name="drop-{expert}")
@@ -29,11 +30,14 @@ def drop_expert(run: AnyRun, stitched: Artifact, expert: str, name: str) -> Arti
         model: Any = models.load_causal_lm(stitched.path / "model")
         model.drop_expert(expert)
         model.save_pretrained(folder / "model")
-        return {"metrics": {"parameters": models.count_parameters(model)[0]}}
+        return {"metrics": parameters_of(model)}
 
     def expected() -> dict:
         metrics = stitched.facts["metrics"]
-        return {"metrics": {"parameters": metrics["parameters"]}, "config": config_of_artifact(stitched)}
+        return {
+            "metrics": {name: metrics[name] for name in PARAMETERS},
+            "config": config_of_artifact(stitched),
+        }
 
     return run.stage(
         Stage(

@@ -20,6 +20,7 @@ from tasks.stitching.compositions import (
     task_arithmetic,
     ties,
     token_routing,
+    upcycle_composition,
 )
 from tasks.stitching.compositions.composition import Composition
 

@@ -30,6 +30,7 @@ class BtxSampledSettings(TrainedSettings):
 def build(settings: BtxSampledSettings, seed_model: PreTrainedModel, experts: Experts) -> PreTrainedModel:
     from models.combined.upcycled import UpcycledForCausalLM
 
+    _check_is_dense(seed_model.config)
     return UpcycledForCausalLM.from_models(seed_model, experts, **_options(settings))
 
 
@@ -38,7 +39,16 @@ def configuration(
 ) -> PreTrainedConfig:
     from models.combined.combined_config import UpcycledConfig
 
+    _check_is_dense(base_config)
     return UpcycledConfig(base_config=base_config, expert_names=list(names), **_options(settings))
+
+
+def _check_is_dense(base_config: PreTrainedConfig) -> None:
+    if getattr(base_config, "num_experts", None):
+        raise ValueError(
+            f"btx-sampled of {base_config.model_type} models: the members' own routers would see but the tokens that "
+            "were drawn for them, while balance loss and capacity are of whole batches; allowed: dense models; btx-soft"
+        )
 
 
 def _options(settings: BtxSampledSettings) -> dict[str, Any]:

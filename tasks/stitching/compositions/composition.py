@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,16 @@ def as_the_seed(settings: Any, base_config: PreTrainedConfig, names: Sequence[st
     return base_config
 
 
+def as_the_dense_seed(settings: Any, base_config: PreTrainedConfig, names: Sequence[str]) -> PreTrainedConfig:
+    """The same for what cannot be done with mixtures of experts; ValueError with the reason for those."""
+    if getattr(base_config, "num_experts", None):
+        raise ValueError(
+            f"{settings.method} of {base_config.model_type} models: mergekit takes every layer of that architecture to "
+            "hold experts; allowed: dense models, or another composition, such as soup or task-arithmetic"
+        )
+    return base_config
+
+
 @dataclass(frozen=True, kw_only=True)
 class Composition(Method):
     """One way to combine a seed and its experts into one causal language model.
@@ -87,7 +98,8 @@ class Composition(Method):
     build: (settings, seed model, experts by name) -> model, leaving what it is given untouched. It raises ValueError
     for experts that differ from the seed. If all are equal, the model has the seed's logits. trains: which of its
     weights then train; `build` leaves it at what requires a gradient. configuration: (settings, the architecture
-    that seed and experts share, names of the experts) -> that of the model.
+    that seed and experts share, names of the experts) -> that of the model; it raises ValueError for an architecture
+    that cannot be combined so, which a plan then does too.
     """
 
     settings: type[CompositionSettings]
@@ -113,6 +125,6 @@ class Composition(Method):
         trains, no weights and no FLOPs do.
         """
         names = [str(number) for number in range(num_experts)]
-        config = self.configuration(settings or self.configured(), base_config, names)
+        config = self.configuration(settings or self.configured(), copy.deepcopy(base_config), names)
         shape = dense_shape(config, sequence_length)
-        return shape if self.is_trained else Shape(shape.parameters, 0, 0.0)
+        return shape if self.is_trained else Shape(shape.parameters, 0, 0.0, shape.active)

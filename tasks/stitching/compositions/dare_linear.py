@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tasks.stitching.compositions.composition import Composition, RandomMergeSettings, merged_by
+from tasks.stitching.compositions.composition import (
+    Composition,
+    RandomMergeSettings,
+    as_the_dense_seed,
+    merged_by,
+)
 
 
 class DareLinearSettings(RandomMergeSettings):
@@ -19,5 +24,6 @@ COMPOSITION = Composition(
     line="random weight changes, scaled up and summed",
     paper="Yu et al. 2023, arXiv 2311.03099",
     equation="theta = theta_seed + sum_i w_i m_i * (theta_i - theta_seed) / density, m_i ~ Bernoulli(density)",
+    configuration=as_the_dense_seed,
     build=merged_by("dare_linear"),
 )

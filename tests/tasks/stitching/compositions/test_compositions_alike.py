@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from models import load_causal_lm
+from models import load_causal_lm, new_seed_model, qwen3_config
 from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 
 TRAINED = {name: composition for name, composition in COMPOSITIONS_BY_NAME.items() if composition.is_trained}
@@ -15,11 +15,24 @@ OPTIONS = {"routing": {"prefix_tokens": 3, "longest_prefix": 3}}  # texts here a
 
 
 @pytest.fixture
-def build(tiny_llama, off_their_start):
+def tiny_seed(request, tiny_llama):
+    """Function seed -> a Llama; for `upcycle`, which cannot start from one, a Qwen3 of the same sizes."""
+
+    def build(random_seed: int, num_layers: int = 4, tie_embeddings: bool = False):
+        sizes = {"max_length": 64, "ffn_multiple": 8, "tie_embeddings": tie_embeddings}
+        config = qwen3_config(97, 16, num_layers, 4, 2, **sizes)
+        config.initializer_range = 0.1
+        return new_seed_model(config, random_seed).eval()
+
+    return build if request.node.callspec.params["name"] == "upcycle" else tiny_llama
+
+
+@pytest.fixture
+def build(tiny_seed, off_their_start):
     """Function name -> that composition of three different models, away from where it starts."""
 
     def compose(name: str, tie_embeddings: bool = False):
-        seed, code, math = (tiny_llama(number, 3, tie_embeddings) for number in range(3))
+        seed, code, math = (tiny_seed(number, 3, tie_embeddings) for number in range(3))
         seed.generation_config.eos_token_id = 96
         experts = {"code": code, "math": math}
         return off_their_start(COMPOSITIONS_BY_NAME[name].combine(seed, experts, **OPTIONS.get(name, {})))
@@ -40,8 +53,8 @@ def greedy(model, input_ids, num_new):
 
 @pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
-def test_copies_of_the_seed_give_the_seeds_logits(name, tiny_llama, tokens):
-    seed = tiny_llama(0)
+def test_copies_of_the_seed_give_the_seeds_logits(name, tiny_seed, tokens):
+    seed = tiny_seed(0)
     model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": seed, "b": seed})
     assert isinstance(model, PreTrainedModel)
     assert not model.training
@@ -158,9 +171,9 @@ def test_loss_is_next_token_cross_entropy_in_evaluation(name, build, tokens):
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_training_lowers_the_loss_and_moves_only_what_trains(name, tiny_llama, tokens):
+def test_training_lowers_the_loss_and_moves_only_what_trains(name, tiny_seed, tokens):
     torch.manual_seed(0)
-    seed, code, math = (tiny_llama(number, 3) for number in range(3))
+    seed, code, math = (tiny_seed(number, 3) for number in range(3))
     model = TRAINED[name].combine(seed, {"code": code, "math": math}).train()
     before = {key: weight.detach().clone() for key, weight in model.named_parameters()}
     trained = {key for key, weight in model.named_parameters() if weight.requires_grad}
@@ -198,8 +211,8 @@ def test_what_trains_is_what_it_says(name, build):
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
-def test_models_given_stay_as_they_were(name, tiny_llama):
-    seed, expert = tiny_llama(0, 3), tiny_llama(1, 3)
+def test_models_given_stay_as_they_were(name, tiny_seed):
+    seed, expert = tiny_seed(0, 3), tiny_seed(1, 3)
     before = [weight.clone() for model in (seed, expert) for weight in model.parameters()]
     random_state = torch.get_rng_state()
     model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert})
@@ -213,22 +226,22 @@ def test_models_given_stay_as_they_were(name, tiny_llama):
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
-def test_experts_that_differ_are_refused(name, tiny_llama):
-    seed = tiny_llama(0, 3)
+def test_experts_that_differ_are_refused(name, tiny_seed):
+    seed = tiny_seed(0, 3)
     with pytest.raises(ValueError, match="expert 'deep': num_hidden_layers is 4 but the hub's is 3"):
-        COMPOSITIONS_BY_NAME[name].combine(seed, {"same": seed, "deep": tiny_llama(1, 4)})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"same": seed, "deep": tiny_seed(1, 4)})
     with pytest.raises(ValueError, match=r"expert 'half': dtype is torch.bfloat16 .* torch.float32"):
-        COMPOSITIONS_BY_NAME[name].combine(seed, {"half": tiny_llama(1, 3).bfloat16()})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"half": tiny_seed(1, 3).bfloat16()})
     with pytest.raises(
         ValueError, match="expert 'tied': tie_word_embeddings is True but the seed's is False"
     ):
-        COMPOSITIONS_BY_NAME[name].combine(seed, {"tied": tiny_llama(1, 3, tie_embeddings=True)})
+        COMPOSITIONS_BY_NAME[name].combine(seed, {"tied": tiny_seed(1, 3, tie_embeddings=True)})
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS_BY_NAME)
 @torch.no_grad()
-def test_weights_keep_the_seeds_dtype(name, tiny_llama, tokens):
-    seed, expert = tiny_llama(0, 3).bfloat16(), tiny_llama(1, 3).bfloat16()
+def test_weights_keep_the_seeds_dtype(name, tiny_seed, tokens):
+    seed, expert = tiny_seed(0, 3).bfloat16(), tiny_seed(1, 3).bfloat16()
     model = COMPOSITIONS_BY_NAME[name].combine(seed, {"a": expert})
     assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
     assert model(tokens(1, 5)).logits.isfinite().all()

@@ -23,6 +23,16 @@ OPTIONS = {
     "btx-sampled": {"learning_rate": None, "temperature": 1.0, "soft_layers": 1},
     "bam": {"learning_rate": None},
     "bam-adapters": {"learning_rate": None},
+    "upcycle": {
+        "learning_rate": None,
+        "members": "all",
+        "copies": 1,
+        "top_k": 2,
+        "sparse_step": 2,
+        "capacity_factor": 2.0,
+        "balance_weight": 0.01,
+        "random_seed": 0,
+    },
 }
 
 
@@ -71,6 +81,9 @@ def test_options_reach_the_model(tiny_llama):
 @pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda composition: composition.name)
 def test_the_cost_before_building_is_that_of_the_built_model(composition, tie_embeddings, tiny_llama):
     seed = tiny_llama(0, 3, tie_embeddings)
+    if composition.name == "upcycle":  # not of a Llama
+        config = models.qwen3_config(64, 32, 3, 4, ffn_multiple=16, tie_embeddings=tie_embeddings)
+        seed = models.new_seed_model(config, 0)
     model = composition.combine(seed, {"a": seed, "b": seed})
     told = composition.cost(seed.config, 2, 24)
     assert told.parameters == models.count_parameters(model)[0] == models.model_costs(model, 24).total

@@ -1,0 +1,1 @@
+"""Dense models and mixtures of experts compared at equal FLOPs."""
