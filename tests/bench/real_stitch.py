@@ -99,7 +99,6 @@ def recipe(data: Path, folder: Path) -> Any:
                 "dev_share": 0.5,
                 "max_length": 2 * LENGTH,
                 "bits_per_byte_bytes": dial["BYTES"],
-                "batch_size": 8,
                 "samples": 0,
             },
             "experts": {"listed": [{"name": name, "tasks": tasks} for name, tasks in EXPERTS.items()]},

@@ -66,8 +66,8 @@ def _of_runs(question: Question, names: list[str]) -> tuple[Curves | None, str]:
         return None, ""
     if not (losses > 0).all(axis=None):
         return None, "the runs' losses are not all above 0 and do not count"
-    if len(weights) < len(names):
-        return None, f"{len(weights)} runs are fewer than the {len(names)} sources and do not count"
+    if 2 * len(weights) < len(names):
+        return None, f"{len(weights)} runs are fewer than half of the {len(names)} sources and do not count"
     losses = losses[sorted(losses.columns)]
     curves = curves_of_runs(weights[names].to_numpy(float), losses.to_numpy(float))
     return curves, f"{mixed} runs on mixtures and {len(weights) - mixed} on one source each"

@@ -163,11 +163,14 @@ def test_what_to_ask_next_is_worth_something_beside_a_source_of_no_use():
     assert first["worth"] > 1e-4
 
 
-def test_fewer_runs_than_sources_tell_nothing():
-    table = runs(np.random.default_rng(0).dirichlet(np.ones(4), 3))
-    mixture = solved(found=Found(runs=table))
-    assert mixture.weights == pytest.approx(unimax(TOKENS, BUDGET, 4.0).weights)
-    assert "3 runs are fewer than the 4 sources" in mixture.certificate["evidence"][0]
+def test_runs_that_are_fewer_than_half_of_the_sources_tell_nothing():
+    names = [f"s{i}" for i in range(11)]
+    mixtures = np.random.default_rng(0).dirichlet(np.ones(11), 5)
+    table = pd.DataFrame(mixtures, columns=[f"w_{s}" for s in names]).assign(loss_x=[2.0, 2.1, 2.2, 2.3, 2.4])
+    sizes = dict.fromkeys(names, 10_000)
+    mixture = sure_returns(Question(sizes, 20_000, found=Found(runs=table)), 4.0)
+    assert mixture.weights == pytest.approx(unimax(sizes, 20_000, 4.0).weights)
+    assert "5 runs are fewer than half of the 11 sources" in mixture.certificate["evidence"][0]
 
 
 def test_measured_losses_buy_the_mean_with_at_most_half_of_what_is_sure():
