@@ -1,4 +1,4 @@
-"""The training loop: any causal LM, next-token cross-entropy, AdamW, warm-up and cosine, on Accelerate.
+"""The training loop: any causal LM, next-token cross-entropy or another objective, AdamW, warm-up and cosine.
 
 What trains is what requires a gradient: all of a seed or expert, only the stitches of a stitched model.
 """
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
+from tasks.training.objectives.next_token import Objective, Sequences, next_token
 from tasks.training.position import Position
 from tasks.training.settings import TrainingSettings
 from tasks.training.snapshots import keep_snapshot, snapshot_digest
 from tasks.training.step_log import StepLog, StepReport
-from tasks.training.token_order import TokenOrder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -94,7 +94,7 @@ def pull_to_identity(groups: Sequence[Mapping[str, Any]]) -> None:
 
 def train(
     model: PreTrainedModel,
-    order: TokenOrder,
+    order: Sequences,
     settings: TrainingSettings,
     peak_learning_rate: float,
     random_seed: int,
@@ -103,11 +103,12 @@ def train(
     rate_scales: Mapping[str, float] | None = None,
     snapshot_steps: Collection[int] = (),
     near_identity: Sequence[str] = (),
+    objective: Objective = next_token,
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
     rate_scales, near_identity: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept
-    under `progress`.
+    under `progress`. objective: what is minimised; it takes what `order.batch` gives.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
     a second, with the last look at Adam's state, and the same rows are appended to progress/steps.jsonl. Raises
     FloatingPointError where the loss is no longer finite, and no recovery is left.
@@ -150,7 +151,7 @@ def train(
             ids = torch.from_numpy(order.batch(range(begin + offset, begin + offset + micro)))
             ids = ids.to(accelerator.device, non_blocking=True)
             with accelerator.accumulate(wrapped):
-                loss = wrapped(input_ids=ids, labels=ids, use_cache=False).loss
+                loss = objective(wrapped, ids)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
