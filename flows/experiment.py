@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.allowed import check_keys, check_what_started
+from flows.chat import chat_pipeline
 from flows.duels import mixture_duel, stitch_duel
 from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
@@ -64,12 +65,14 @@ def experiment_flow(experiment: Experiment = Experiment(), until: str | None = N
 
 
 def walk(run: AnyRun, experiment: Experiment) -> None:
-    """The pipeline, or the duel that the experiment asks for; `run` does the work, or plans it."""
+    """The pipeline, or the duel or chat stage that the experiment asks for; `run` does the work, or plans it."""
     check_keys(experiment)
     if experiment.duel is not None:
         mixture_duel(run, experiment, experiment.duel)
     elif experiment.stitch_duel is not None:
         stitch_duel(run, experiment, experiment.stitch_duel)
+    elif experiment.chat is not None:
+        chat_pipeline(run, experiment, experiment.chat)
     else:
         pipeline(run, experiment)
 

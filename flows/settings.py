@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from storage.trusted import PERHAPS_PLACE, RESULTS_HOST
+from tasks.chat.settings import ChatSettings
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
@@ -173,6 +174,11 @@ class Experiment(BaseModel):
         description="Ways to combine the experts to compare with each other; empty: no such duel.",
         json_schema_extra={"position": 13},
     )
+    chat: ChatSettings | None = Field(
+        None,
+        description="A chat model made of the seed, in place of experts; empty: none.",
+        json_schema_extra={"position": 15},
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
@@ -236,6 +242,12 @@ class Experiment(BaseModel):
             )
         if self.duel is not None and self.stitch_duel is not None:
             raise ValueError("duel and stitch_duel are both given; allowed: one of them")
+        if self.chat is not None and (self.duel is not None or self.stitch_duel is not None):
+            raise ValueError("chat and a duel are both given; allowed: one of them")
+        if self.chat is not None and self.budget.minutes is not None:
+            raise ValueError(
+                "budget.minutes with chat, whose seed has budget.tokens; allowed: budget.tokens alone"
+            )
         taken = self.names_taken()
         for expert in self.experts.listed:
             if expert.name in taken:

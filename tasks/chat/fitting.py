@@ -77,8 +77,10 @@ def fit_answers(
     return facts
 
 
-def fit_rows(model: Any, order: RowOrder, objective: Any, folder: Path, fit: Fit) -> dict[str, Any]:
-    """Train the model by the loop, going on from folder/progress; into folder/model."""
+def fit_rows(
+    model: Any, order: RowOrder, objective: Any, folder: Path, fit: Fit, texts: int = 1
+) -> dict[str, Any]:
+    """Train the model by the loop, going on from folder/progress; into folder/model. texts: that a row holds."""
     import models
     from tasks.training.loop import train
 
@@ -96,10 +98,11 @@ def fit_rows(model: Any, order: RowOrder, objective: Any, folder: Path, fit: Fit
     model.save_pretrained(folder / "model")
     (folder / "logs").mkdir(exist_ok=True)
     shutil.copy(folder / "progress" / "steps.jsonl", folder / "logs" / "steps.jsonl")
-    flops = outcome.tokens * models.train_flops_per_token(model, loop.sequence_length)
+    tokens = outcome.tokens * texts
+    flops = tokens * models.train_flops_per_token(model, loop.sequence_length)
     return {
         "metrics": {
-            "tokens": outcome.tokens,
+            "tokens": tokens,
             "flops": flops,
             "parameters": models.count_parameters(model)[0],
             "final_loss": outcome.final_loss,
@@ -109,7 +112,7 @@ def fit_rows(model: Any, order: RowOrder, objective: Any, folder: Path, fit: Fit
             "seed": fit.random_seed,
             "resumed_at": outcome.resumed_at,
             "training_seconds": outcome.seconds,
-            "tokens": outcome.tokens,
+            "tokens": tokens,
             "flops": flops,
             "device": model.device.type,
         },

@@ -21,8 +21,9 @@ from tasks.training.token_order import generator
 
 PROGRAMMATIC = "programmatic"
 OPPOSITES = (
-    "hot cold", "big small", "up down", "left right", "old new", "fast slow", "open closed", "day night", 
-    "true false", "first last", "high low", "long short", "good bad", "full empty", "hard soft", "light dark", "early late", "more less",
+    "hot cold", "big small", "up down", "left right", "old new", "fast slow", "open closed", "day night",
+    "true false", "first last", "high low", "long short", "good bad", "full empty", "hard soft", "light dark",
+    "early late", "more less",
 )  # fmt: skip
 COLOURS = (
     "grass green", "snow white", "coal black", "blood red", "the sky blue", "the sun yellow", "milk white",
@@ -71,12 +72,8 @@ def questions() -> list[Question]:
 
 
 def rated(question: Question, response: str) -> int:
-    """0 to 4 points, by the rules of the project's programmatic annotators."""
-    if question.kind == "after":
-        is_right = RULES_BY_NAME["last_number"].holds(response, question.answer)
-    else:
-        is_right = question.answer in _words(response)
-    if not is_right:
+    """0 to 4 points; the answer must be a word of the response, the style is by the programmatic annotators."""
+    if question.answer not in _words(response):
         return 0
     return 1 + sum(RULES_BY_NAME[rule].holds(response, argument) for rule, argument in STYLE)
 

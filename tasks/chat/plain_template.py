@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PLAIN = (
     "{% for m in messages %}{{ m['role'] | capitalize }}: {{ m['content'] }}"
-    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}Assistant: {% endif %}"
 )
 ASKED = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
@@ -27,7 +27,7 @@ def with_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase
     learnt = sum(encoded(tokenizer, ASKED).answers(ASKED))
     if learnt == 0 or not turn_ends(tokenizer):
         raise ValueError(
-            "the chat template does not mark where an assistant's answer ends by a special token, so no model could learn "
-            "to end one; allowed: a template that does, or a tokenizer without one, which is given a plain one"
+            "the chat template does not mark where an assistant's answer ends by a special token, so no model could "
+            "learn to end one; allowed: a template that does, or a tokenizer without one, which is given a plain one"
         )
     return tokenizer

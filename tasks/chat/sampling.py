@@ -1,6 +1,7 @@
 """Answers drawn at a temperature, each from random numbers of its own.
 
-The argmax of logits / T + Gumbel noise is a draw from the softmax of logits / T. So an answer depends on its prompt, its number and the seed, and not on which others are drawn beside it.
+The argmax of logits / T + Gumbel noise is a draw from the softmax of logits / T. So an answer depends on its prompt,
+its number and the seed, and not on which others are drawn beside it.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Speaker:
             said = self._continued([asked[i] for i in rows], ends, LogitsProcessorList(processors))
             for i, tokens in zip(rows, said, strict=True):
                 kept = list(takewhile(lambda token: token not in ends, tokens))
-                found[i] = self.tokenizer.decode(kept, skip_special_tokens=True).strip()
+                found[i] = str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
         return found
 
     def _check(self, asked: Sequence[list[int]]) -> None:
@@ -86,8 +87,8 @@ class Speaker:
         longest = max((len(tokens) for tokens in asked), default=0)
         if context is not None and longest + self.new_tokens > context:
             raise ValueError(
-                f"a prompt of {longest} tokens leaves no room for {self.new_tokens} (chat.new_tokens) in the {context} of "
-                "the model's context; allowed: shorter prompts, fewer turns, or fewer new tokens"
+                f"a prompt of {longest} tokens leaves no room for {self.new_tokens} (chat.new_tokens) in the {context} "
+                "of the model's context; allowed: shorter prompts, fewer turns, or fewer new tokens"
             )
 
     def _continued(

@@ -34,7 +34,7 @@ class FitSettings(BaseModel):
     final_share: float = Field(0.1, ge=0, le=1, description="The cosine ends at this share of the peak.")
     packed: bool = Field(
         True,
-        description="Several dialogues a sequence, which do not see each other; no: one, padded, which every model takes.",
+        description="Several dialogues a sequence, which do not see each other; no: one, padded (any model).",
     )
 
 
@@ -54,7 +54,8 @@ class RewardSettings(FitSettings):
     def _margin_is_trained(self) -> RewardSettings:
         if self.margin not in self.compared or len(set(self.compared)) < len(self.compared):
             raise ValueError(
-                f"compared is {', '.join(self.compared) or 'empty'}; allowed: margins that differ, {self.margin} among them"
+                f"compared is {', '.join(self.compared) or 'empty'}; allowed: margins that "
+                f"differ, {self.margin} among them"
             )
         return self
 

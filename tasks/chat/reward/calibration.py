@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.chat.dialogue_lines import Pair
+from tasks.chat.reward.reward_pairs import rewards
 from tasks.evaluation.standard_errors import share_interval
 
 CONFIDENCE = 0.95
@@ -55,4 +57,16 @@ def reward_histogram(chosen: NDArray, rejected: NDArray) -> dict[str, list[float
         "edges": edges.tolist(),
         "chosen": np.histogram(chosen, edges)[0].tolist(),
         "rejected": np.histogram(rejected, edges)[0].tolist(),
+    }
+
+
+def measured(model: Any, tokenizer: Any, pairs: Sequence[Pair], length: int) -> dict[str, Any]:
+    """accuracy by strength, ece and histogram of a reward model on pairs."""
+    said = [(pair.prompt, getattr(pair, side)) for side in ("chosen", "rejected") for pair in pairs]
+    found = rewards(model, tokenizer, said, length)
+    chosen, rejected = found[: len(pairs)], found[len(pairs) :]
+    return {
+        "accuracy": accuracy_by_strength(chosen - rejected, [pair.strength for pair in pairs]),
+        "ece": calibration_error(chosen - rejected),
+        "histogram": reward_histogram(chosen, rejected),
     }

@@ -1,8 +1,8 @@
 """Cross-entropy of the tokens that are learnt, those of answers: L = -1/A sum_t log p(x_t | x_<t of its document).
 
-Llama 2 (arXiv 2307.09288, section 3.1) zeroes the loss on the user's tokens. A is the number of learnt tokens of the whole
-optimiser step, so that the loss does not depend on how a step is cut into forward passes. Documents that are packed into
-one sequence do not see each other, and each counts its positions from 0.
+Llama 2 (arXiv 2307.09288, section 3.1) zeroes the loss on the user's tokens. A is the number of learnt tokens of the
+whole optimiser step, so that the loss does not depend on how a step is cut into forward passes. Documents that are
+packed into one sequence do not see each other, and each counts its positions from 0.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ def written(tmp_path, *rows):
     return path
 
 
+USER = {"role": "user", "content": "a"}
 GOOD = {"prompt": "a", "response": "b"}
 PAIR = {"prompt": "a", "chosen": "b", "rejected": "c", "strength": 2}
 
@@ -38,9 +39,9 @@ def test_both_shapes_of_a_dialogue_are_read(tmp_path):
     [
         ({"prompt": "a", "response": " "}, "response is empty"),
         ({"prompt": "a"}, "response is missing"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]}, "(assistant) is empty"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, "must take turns"),
-        ({"messages": [{"role": "user", "content": "a"}]}, "no answer in it"),
+        ({"messages": [USER, {"role": "assistant", "content": ""}]}, "(assistant) is empty"),
+        ({"messages": [USER, USER]}, "must take turns"),
+        ({"messages": [USER]}, "no answer in it"),
         ({"messages": [{"role": "bot", "content": "a"}]}, "role='bot'"),
         ({"messages": "hello"}, "messages: allowed: a list"),
         (GOOD | {"learn_from": 2}, "learn_from is 2; allowed: 0 to 1"),

@@ -19,7 +19,7 @@ INSTRUCTION = "Always end with the word moss."
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return with_template(make_tokenizer(TokenizerSettings(vocab_size=300), ["some words of text"] * 9))
+    return with_template(make_tokenizer(TokenizerSettings(vocab_size=320), ["some words of text"] * 9))
 
 
 def dialogue(turns):

@@ -18,7 +18,7 @@ N = NOT_LEARNT
 
 @pytest.fixture()
 def tokenizer():
-    return make_tokenizer(TokenizerSettings(vocab_size=300), ["some words of text"] * 9)
+    return make_tokenizer(TokenizerSettings(vocab_size=320), ["some words of text"] * 9)
 
 
 def test_the_first_token_of_an_answer_and_the_end_of_its_turn_are_learnt(tokenizer):

@@ -15,7 +15,7 @@ from tasks.sources.tokenization import make_tokenizer
 
 @pytest.fixture(scope="module")
 def speaker():
-    tokenizer = with_template(make_tokenizer(TokenizerSettings(vocab_size=300), ["some words of text"] * 9))
+    tokenizer = with_template(make_tokenizer(TokenizerSettings(vocab_size=320), ["some words of text"] * 9))
     config = models.seed_config(len(tokenizer), 32, 2, 2, max_length=64, ffn_multiple=8)
     return Speaker(models.new_seed_model(config, 0), tokenizer, 8)
 
