@@ -20,22 +20,36 @@ BASIS = f"{TOKENS_A_TURN} tokens a turn, which ends before as often as not"
 
 
 def fit_told(
-    model: Artifact, settings: FitSettings, training: TrainingSettings, sequences: int, rows: int = 1
+    model: Artifact,
+    settings: FitSettings,
+    training: TrainingSettings,
+    sequences: int,
+    rows: int = 1,
+    length: int = 0,
 ) -> dict[str, Any]:
-    """`cost` and `expected` of a stage that fits a model to so many sequences, each read as `rows` texts."""
+    """`cost` and `expected` of a stage that fits a model to so many sequences, each read as `rows` texts.
+
+    length: of a text; 0: that of the loop.
+    """
+    length = length or training.sequence_length
     steps = sequences * settings.epochs // settings.batch_size
-    tokens = steps * settings.batch_size * rows * training.sequence_length
+    tokens = steps * settings.batch_size * rows * length
 
     def cost() -> Cost:
         config = config_of_artifact(model)
         own = training.model_copy(
-            update={"batch_size": settings.batch_size * rows, "micro_batch_size": None, "processes": 1}
+            update={
+                "batch_size": settings.batch_size * rows,
+                "micro_batch_size": None,
+                "processes": 1,
+                "sequence_length": length,
+            }
         )
-        return training_cost(dense_shape(config, training.sequence_length), tokens, config, own)
+        return training_cost(dense_shape(config, length), tokens, config, own)
 
     def expected() -> dict[str, Any]:
         config = config_of_artifact(model)
-        shape = dense_shape(config, training.sequence_length)
+        shape = dense_shape(config, length)
         return {
             "metrics": {"parameters": shape.parameters, "tokens": tokens, "steps": steps},
             "config": config,

@@ -190,8 +190,8 @@ def _said(
     for row in wins:
         verdict = "better" if row["low"] > 0.5 else "worse" if row["high"] < 0.5 else "not told apart"
         found.append(
-            f"{row['of']} against {row['against']}: wins {row['mean']:.0%} [{row['low']:.0%}, {row['high']:.0%}] by the "
-            f"rules, {verdict}."
+            f"{row['of']} against {row['against']}: wins {row['mean']:.0%} [{row['low']:.0%}, {row['high']:.0%}] by "
+            f"the rules, {verdict}."
         )
     for row in rewards:
         first = row["accuracy"][0]

@@ -53,7 +53,7 @@ class Instructions:
 
 
 def check_files(chat: ChatSettings) -> None:
-    """Raises ValueError by file and line for what is wrong with the user's dialogues and pairs, before anything runs."""
+    """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs."""
     if chat.dialogues is not None:
         _split_dialogues(read_dialogues(chat.dialogues))
     if chat.pairs is not None:

@@ -40,11 +40,18 @@ def answered_tokens(
 def pair_rows(
     tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], margin: str, length: int
 ) -> np.ndarray:
-    """int64 (pairs, 3, length) as the objective takes them. Raises ValueError by file and line of a pair too long."""
-    rows = np.zeros((len(pairs), 3, length), np.int64)
-    for plane, name in ((CHOSEN, "chosen"), (REJECTED, "rejected")):
-        texts = [answered_tokens(tokenizer, p.prompt, getattr(p, name), length, p.where) for p in pairs]
-        rows[:, plane] = padded(texts, length, tokenizer.eos_token_id)
+    """int64 (pairs, 3, longest) as the objective takes them, padded to the longest text.
+
+    Raises ValueError by file and line of a pair of more than `length` tokens.
+    """
+    sides = {
+        plane: [answered_tokens(tokenizer, p.prompt, getattr(p, name), length, p.where) for p in pairs]
+        for plane, name in ((CHOSEN, "chosen"), (REJECTED, "rejected"))
+    }
+    longest = max(len(text) for texts in sides.values() for text in texts)
+    rows = np.zeros((len(pairs), 3, longest), np.int64)
+    for plane, texts in sides.items():
+        rows[:, plane] = padded(texts, longest, tokenizer.eos_token_id)
         rows[:, ABOUT, plane] = [len(text) - 1 for text in texts]
     rows[:, ABOUT, 2] = np.rint(np.array(margins_of(pairs, margin)) * MICRO)
     return rows

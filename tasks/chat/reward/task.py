@@ -7,7 +7,7 @@ from pathlib import Path
 from storage.artifacts import Artifact, label_of
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
-from tasks.chat.chat_prices import fit_told
+from tasks.chat.chat_prices import TOKENS_A_TURN, fit_told
 from tasks.chat.settings import Margin
 from tasks.chat.task import ChatWork
 from tasks.stage import Progress, show_table, stage_task
@@ -36,8 +36,9 @@ def train_reward(run: AnyRun, work: ChatWork, margin: Margin, chat_model: Artifa
         tokenizer, training = told.tokenizer(), work.training
         model = models.reward_model(chat_model.path / "model", new_head=True)
         rows = pair_rows(tokenizer, told.pairs(), margin, work.length)
-        # the trunk is called for itself, which autocast does not reach
-        loop = training.settings.model_copy(update={"precision": "fp32"})
+        # the trunk is called for itself, which autocast does not reach; a row is no longer than the longest text
+        own = {"precision": "fp32", "sequence_length": rows.shape[-1]}
+        loop = training.settings.model_copy(update=own)
         fit = Fit(settings, loop, training.random_seed, "reward", progress.step)
         order = RowOrder(rows, settings.epochs, settings.batch_size, training.random_seed, "reward")
         facts = fit_rows(model, order, preference_margin, folder, fit, ROWS_A_PAIR)
