@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.chat.dialogue_lines import Example, Pair, read_dialogues, read_pairs, write_lines
-from tasks.chat.made_instructions import Question, make_instructions, question_rows
+from tasks.chat.made_instructions import Question, check_counts, make_instructions, question_rows
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
 from tasks.chat.reward.reward_pairs import pair_rows
@@ -54,6 +54,7 @@ class Instructions:
 
 def check_files(chat: ChatSettings) -> None:
     """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs."""
+    check_counts(chat.made)
     if chat.dialogues is not None:
         _split_dialogues(read_dialogues(chat.dialogues))
     if chat.pairs is not None:

@@ -38,6 +38,7 @@ ASKS = {
     "opposite": ("What is the opposite of {}?", "Give the opposite of {}.", "Tell me the opposite of {}."),
     "colour": ("What colour is {}?", "Tell me the colour of {}.", "Give the colour of {}."),
     "after": ("Which number comes after {}?", "Give the number after {}.", "Tell me the number after {}."),
+    "sum": ("What is {}?", "Add up {}.", "Tell me what {} is."),
     "repeat": ("Repeat the word {}.", "Say the word {}.", "Give back the word {}."),
 }
 STYLE = (("starts_with", "It is"), ("words_at_most", "4"), ("ends_with", "."))
@@ -60,7 +61,8 @@ def questions() -> list[Question]:
     facts = {
         "opposite": [p for pair in OPPOSITES for p in (pair.split(), pair.split()[::-1])],
         "colour": [pair.rsplit(" ", 1) for pair in COLOURS],
-        "after": [[str(n), str(n + 1)] for n in range(30)],
+        "after": [[str(n), str(n + 1)] for n in range(60)],
+        "sum": [[f"{a} plus {b}", str(a + b)] for a in range(10) for b in range(10)],
         "repeat": [[word, word] for word in WORDS],
     }
     return [
@@ -109,14 +111,11 @@ def make_instructions(settings: MadeChatSettings, random_seed: int) -> Made:
 
     Raises ValueError where more prompts are asked for than there are.
     """
+    check_counts(settings)
     every = questions()
     drawn = generator(random_seed, "made chat")
     order = [every[i] for i in drawn.permutation(len(every))]
-    if settings.heldout > len(order) // 3:
-        raise ValueError(f"chat.made.heldout is {settings.heldout}; allowed: 2 to {len(order) // 3}")
     heldout, rest = order[: settings.heldout], order[settings.heldout :]
-    if settings.prompts > len(rest):
-        raise ValueError(f"chat.made.prompts is {settings.prompts}; allowed: 1 to {len(rest)}")
     pairs = list(_pairs(rest, settings.pairs, drawn))
     tenth = settings.pairs // 10
     return Made(
@@ -126,6 +125,15 @@ def make_instructions(settings: MadeChatSettings, random_seed: int) -> Made:
         prompts=rest[: settings.prompts],
         heldout=heldout,
     )
+
+
+def check_counts(settings: MadeChatSettings) -> None:
+    """Raises ValueError where more prompts are asked for than there are."""
+    most = len(questions())
+    if settings.heldout > most // 3:
+        raise ValueError(f"chat.made.heldout is {settings.heldout}; allowed: 2 to {most // 3}")
+    if settings.prompts > most - settings.heldout:
+        raise ValueError(f"chat.made.prompts is {settings.prompts}; allowed: 1 to {most - settings.heldout}")
 
 
 def asked_to_end_with(mark: str) -> str:

@@ -46,9 +46,8 @@ def train_reward(run: AnyRun, work: ChatWork, margin: Margin, chat_model: Artifa
         facts["metrics"] |= {"accuracy": found["accuracy"][0]["accuracy"], "ece": found["ece"]}
         return facts | found
 
-    told = fit_told(
-        chat_model, settings, work.training.settings, work.instructions.facts["pairs"], ROWS_A_PAIR
-    )
+    num_pairs = work.instructions.facts["pairs"]
+    told = fit_told(chat_model, settings, work.training.settings, num_pairs, ROWS_A_PAIR, TOKENS_A_TURN)
     artifact = run.stage(
         Stage(
             name="reward",
