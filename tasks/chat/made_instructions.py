@@ -21,26 +21,22 @@ from tasks.training.token_order import generator
 
 PROGRAMMATIC = "programmatic"
 OPPOSITES = (
-    "hot cold", "big small", "up down", "left right", "old new", "fast slow", "open closed", "day night",
-    "true false", "first last", "high low", "long short", "good bad", "full empty", "hard soft", "light dark",
-    "early late", "more less",
+    "hot cold", "big small", "up down", "left right", "old new", "fast slow", "day night", "true false", "first last",
+    "high low",
 )  # fmt: skip
 COLOURS = (
-    "grass green", "snow white", "coal black", "blood red", "the sky blue", "the sun yellow", "milk white",
-    "a leaf green", "a rose red", "night black", "a lemon yellow", "the sea blue",
+    "grass green", "snow white", "coal black", "blood red", "sky blue", "sun yellow", "milk white", "rose red",
+    "lemon yellow", "sea blue",
 )  # fmt: skip
-WORDS = (
-    "river stone table window garden bread horse paper music letter market summer winter silver forest button pocket "
-    "mirror copper island valley engine number string object module value class file name"
-).split()  # fmt: skip
+WORDS = "river stone table window garden bread horse paper music letter".split()
 MARKS = "moss lime pearl cedar flint amber tide wren".split()  # what an answer is asked to end with
+ASKED_FOR = ("Give {}.", "Tell me {}.", "Name {}.", "I need {}.")
 ASKS = {
-    "opposite": ("What is the opposite of {}?", "Give the opposite of {}.", "Tell me the opposite of {}."),
-    "colour": ("What colour is {}?", "Tell me the colour of {}.", "Give the colour of {}."),
-    "after": ("Which number comes after {}?", "Give the number after {}.", "Tell me the number after {}."),
-    "sum": ("What is {}?", "Add up {}.", "Tell me what {} is."),
-    "repeat": ("Repeat the word {}.", "Say the word {}.", "Give back the word {}."),
-}
+    "opposite": ("What is the opposite of {}?", "Which word is the opposite of {}?", "the opposite of {}"),
+    "colour": ("What is the colour of {}?", "Which colour has {}?", "the colour of {}"),
+    "after": ("What is the number after {}?", "Which number comes after {}?", "the number after {}"),
+    "repeat": ("Repeat the word {}.", "Say the word {}.", "the word {}"),
+}  # the last of each is what is asked for
 STYLE = (("starts_with", "It is"), ("words_at_most", "4"), ("ends_with", "."))
 LONGEST = 3  # turns of a made dialogue
 MARKED, SEVERAL = 0.25, 0.25  # shares of dialogues with something to end with, and with several turns
@@ -61,16 +57,20 @@ def questions() -> list[Question]:
     facts = {
         "opposite": [p for pair in OPPOSITES for p in (pair.split(), pair.split()[::-1])],
         "colour": [pair.rsplit(" ", 1) for pair in COLOURS],
-        "after": [[str(n), str(n + 1)] for n in range(60)],
-        "sum": [[f"{a} plus {b}", str(a + b)] for a in range(10) for b in range(10)],
+        "after": [[str(n), str(n + 1)] for n in range(10)],
         "repeat": [[word, word] for word in WORDS],
     }
     return [
         Question(kind, ask.format(asked), answer)
         for kind, known in facts.items()
         for asked, answer in known
-        for ask in ASKS[kind]
+        for ask in _wordings(kind)
     ]
+
+
+def _wordings(kind: str) -> list[str]:
+    *whole, thing = ASKS[kind]
+    return [*whole, *(ask.format(thing) for ask in ASKED_FOR)]
 
 
 def rated(question: Question, response: str) -> int:

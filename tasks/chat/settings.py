@@ -17,8 +17,8 @@ class MadeChatSettings(BaseModel):
 
     dialogues: int = Field(3000, ge=1, description="Dialogues to fine-tune on.")
     pairs: int = Field(3000, ge=10, description="Pairs of answers for the reward model; a tenth is held out.")
-    prompts: int = Field(400, ge=1, description="Prompts that rejection sampling answers.")
-    heldout: int = Field(300, ge=2, description="Prompts that nothing is trained on, to compare models.")
+    prompts: int = Field(150, ge=1, description="Prompts that rejection sampling answers.")
+    heldout: int = Field(80, ge=2, description="Prompts that nothing is trained on, to compare models.")
 
 
 class FitSettings(BaseModel):
