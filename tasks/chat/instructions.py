@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.chat.dialogue_lines import Example, Pair, read_dialogues, read_pairs, write_lines
-from tasks.chat.made_instructions import Question, check_counts, make_instructions, question_rows
+from tasks.chat.made_instructions import (
+    MARKS,
+    Question,
+    asked_to_end_with,
+    check_counts,
+    make_instructions,
+    question_rows,
+    questions,
+)
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
 from tasks.chat.reward.reward_pairs import pair_rows
@@ -27,6 +35,7 @@ GIVEN = "given"  # kind of a question without a known answer
 DIALOGUES, PAIRS, HELDOUT_PAIRS = "dialogues.jsonl", "pairs.jsonl", "heldout-pairs.jsonl"
 PROMPTS, HELDOUT, TOKENIZER = "prompts.jsonl", "heldout.jsonl", "tokenizer"
 TENTH = 10
+SEPARATING = 4  # tokens that a template may write between an answer and the next turn
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,10 @@ def write_instructions(
     )
     pair_rows(tokenizer, [*pairs, *heldout_pairs], "none", length)
     told = Instructions(folder)
-    for name, questions in ((PROMPTS, told.questions()), (HELDOUT, told.questions(heldout=True))):
-        _check_room(tokenizer, questions, length, chat, name)
+    for name, own in ((PROMPTS, told.questions()), (HELDOUT, told.questions(heldout=True))):
+        _check_room(tokenizer, own, length, chat, name)
+    if chat.ghost.dialogues:
+        _check_turns(tokenizer, chat, length)
     return {
         "dialogues": len(examples),
         "sequences": len(rows),
@@ -157,15 +168,30 @@ def _pair_row(pair: Pair) -> dict[str, Any]:
     return told | {"strength": pair.strength}
 
 
+def _check_turns(tokenizer: PreTrainedTokenizerBase, chat: ChatSettings, length: int) -> None:
+    """Raises ValueError where the longest dialogue of Ghost Attention or its probe may not fit."""
+    turns = max(chat.ghost.turns, *chat.ghost.recall_turns)
+    asked = [f"{asked_to_end_with(mark)} {question.prompt}" for mark in MARKS for question in questions()]
+    each = max(
+        len(encoded(tokenizer, [{"role": "user", "content": text}], asks=True).tokens) for text in asked
+    )
+    longest = turns * (each + chat.new_tokens + SEPARATING)
+    if longest > length:
+        raise ValueError(
+            f"chat.ghost: {turns} turns (turns, recall_turns) may take {longest} tokens, more than the {length} of a "
+            f"sequence (training.sequence_length); allowed: up to {length * turns // longest} turns, or fewer chat.new_tokens"
+        )
+
+
 def _check_room(
     tokenizer: PreTrainedTokenizerBase,
-    questions: Sequence[Question],
+    asked: Sequence[Question],
     length: int,
     chat: ChatSettings,
     name: str,
 ) -> None:
     file = chat.dialogues or name
-    for question in questions:
+    for question in asked:
         size = len(encoded(tokenizer, [{"role": "user", "content": question.prompt}], asks=True).tokens)
         if size + chat.new_tokens > length:
             raise ValueError(

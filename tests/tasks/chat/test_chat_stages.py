@@ -136,6 +136,22 @@ def test_a_stitched_base_is_refused_for_packing_with_the_reason(tokenizer, base,
         fit_answers(tmp_path / "model", [], tokenizer, tmp_path, fit)
 
 
+def test_a_stitched_base_is_fitted_one_dialogue_a_sequence(tokenizer, base, tmp_path):
+    """What trains are its stitches alone."""
+    seed = models.load_causal_lm(base / "model")
+    stitched = models.StitchedForCausalLM.from_models(seed, {"a": seed}, 1)
+    stitched.save_pretrained(tmp_path / "model")
+    before = {name: weight.clone() for name, weight in stitched.named_parameters()}
+    examples = [
+        Example([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "here")
+    ] * 4
+    fit = Fit(FitSettings(**FIT | {"packed": False}), LOOP, 0, "sft", lambda row: None)
+    fit_answers(tmp_path / "model", examples, with_template(tokenizer), tmp_path / "fitted", fit)
+    after = dict(models.load_causal_lm(tmp_path / "fitted" / "model").named_parameters())
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("stitch" in name for name in changed)
+
+
 PAIR = {"prompt": "a", "chosen": "b", "rejected": "c", "strength": 2}
 
 
