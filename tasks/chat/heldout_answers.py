@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.chat.instructions import GIVEN, Instructions
-from tasks.chat.made_instructions import rated
+from tasks.chat.made_instructions import is_right, rated
 from tasks.evaluation.standard_errors import mean_error, share_interval
 
 CONFIDENCE = 0.95
@@ -15,7 +15,7 @@ ALL = "all"
 
 
 def answered_by(model: Path, instructions: Path, new_tokens: int) -> list[dict[str, Any]]:
-    """kind, prompt, answer and points (None where the prompt has no known answer) of each held-out prompt."""
+    """kind, prompt, answer, points (None where no answer is known) and right, of each held-out prompt."""
     questions = Instructions(instructions).questions(heldout=True)
     speaker = speaker_of(model, instructions, new_tokens)
     said = speaker.likeliest([[{"role": "user", "content": question.prompt}] for question in questions])
@@ -25,6 +25,7 @@ def answered_by(model: Path, instructions: Path, new_tokens: int) -> list[dict[s
             "prompt": question.prompt,
             "answer": text,
             "points": None if question.kind == GIVEN else rated(question, text),
+            "right": question.kind != GIVEN and is_right(question, text),
         }
         for question, text in zip(questions, said, strict=True)
     ]
@@ -49,7 +50,7 @@ def points_told(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         own = [float(row["points"]) for row in known if kind in (ALL, row["kind"])]
         if not own:
             continue
-        right = sum(points > 0 for points in own)
+        right = sum(row["right"] for row in known if kind in (ALL, row["kind"]))
         low, high = share_interval(right, len(own), CONFIDENCE)
         found.append(
             {

@@ -106,7 +106,7 @@ def write_instructions(
     told = Instructions(folder)
     for name, own in ((PROMPTS, told.questions()), (HELDOUT, told.questions(heldout=True))):
         _check_room(tokenizer, own, length, chat, name)
-    if chat.ghost.dialogues:
+    if chat.ghost.most_turns:
         _check_turns(tokenizer, chat, length)
     return {
         "dialogues": len(examples),
@@ -170,7 +170,7 @@ def _pair_row(pair: Pair) -> dict[str, Any]:
 
 def _check_turns(tokenizer: PreTrainedTokenizerBase, chat: ChatSettings, length: int) -> None:
     """Raises ValueError where the longest dialogue of Ghost Attention or its probe may not fit."""
-    turns = max(chat.ghost.turns, *chat.ghost.recall_turns)
+    turns = chat.ghost.most_turns
     asked = [f"{asked_to_end_with(mark)} {question.prompt}" for mark in MARKS for question in questions()]
     each = max(
         len(encoded(tokenizer, [{"role": "user", "content": text}], asks=True).tokens) for text in asked
@@ -179,7 +179,8 @@ def _check_turns(tokenizer: PreTrainedTokenizerBase, chat: ChatSettings, length:
     if longest > length:
         raise ValueError(
             f"chat.ghost: {turns} turns (turns, recall_turns) may take {longest} tokens, more than the {length} of a "
-            f"sequence (training.sequence_length); allowed: up to {length * turns // longest} turns, or fewer chat.new_tokens"
+            f"sequence (training.sequence_length); allowed: up to {length * turns // longest} turns, or fewer "
+            "chat.new_tokens"
         )
 
 

@@ -1,8 +1,8 @@
 """Instructions made by rules with known answers: prompts, answers of every quality, and which of two is better.
 
-A rule rates an answer in nobody's place (programmatic): 0 where it is wrong, else 1, and 1 more for each of: it begins
-with "It is", it has at most four words, it ends with a full stop. How many points apart two answers are is the
-strength with which the better is chosen, 1 to 4.
+A rule rates an answer in nobody's place (programmatic): a point each where it is right, begins with "It is", has at most
+four words, and ends with a full stop. How many points apart two answers are is the strength with which the better is
+chosen, 1 to 4. Dialogues to fine-tune on are right, and seldom in the style that is preferred.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLOURS = (
     "lemon yellow", "sea blue",
 )  # fmt: skip
 WORDS = "river stone table window garden bread horse paper music letter".split()
-MARKS = "moss lime pearl cedar flint amber tide wren".split()  # what an answer is asked to end with
+MARKS = "moss lime pearl".split()  # what an answer is asked to end with
 ASKED_FOR = ("Give {}.", "Tell me {}.", "Name {}.", "I need {}.")
 ASKS = {
     "opposite": ("What is the opposite of {}?", "Which word is the opposite of {}?", "the opposite of {}"),
@@ -39,7 +39,8 @@ ASKS = {
 }  # the last of each is what is asked for
 STYLE = (("starts_with", "It is"), ("words_at_most", "4"), ("ends_with", "."))
 LONGEST = 3  # turns of a made dialogue
-MARKED, SEVERAL = 0.25, 0.25  # shares of dialogues with something to end with, and with several turns
+MARKED, SEVERAL = 0.4, 0.2  # shares of dialogues with something to end with, and with several turns
+TAUGHT = (0.2, 0.4, 0.3, 0.1)  # shares of the styles of 1 to 4 points in dialogues
 WRONG = 0.4  # share of the answers of pairs
 
 
@@ -75,9 +76,15 @@ def _wordings(kind: str) -> list[str]:
 
 def rated(question: Question, response: str) -> int:
     """0 to 4 points; the answer must be a word of the response, the style is by the programmatic annotators."""
-    if question.answer not in _words(response):
+    if not response.strip():
         return 0
-    return 1 + sum(RULES_BY_NAME[rule].holds(response, argument) for rule, argument in STYLE)
+    return is_right(question, response) + sum(
+        RULES_BY_NAME[rule].holds(response, argument) for rule, argument in STYLE
+    )
+
+
+def is_right(question: Question, response: str) -> bool:
+    return question.answer in _words(response)
 
 
 def _words(text: str) -> list[str]:
@@ -161,7 +168,7 @@ def _dialogue(among: Sequence[Question], drawn: np.random.Generator) -> dict[str
     messages: list[Message] = []
     for _ in range(turns):
         question = draw_question(among, drawn)
-        prompt, said = question.prompt, styled(question.answer, int(drawn.integers(1, 5)), drawn)
+        prompt, said = question.prompt, styled(question.answer, int(drawn.choice(4, p=TAUGHT)) + 1, drawn)
         if is_marked:
             mark = draw_mark(drawn)
             prompt, said = f"{asked_to_end_with(mark)} {prompt}", f"{said} {mark}"

@@ -90,6 +90,11 @@ class GhostSettings(FitSettings):
     )
     probes: int = Field(60, ge=2, description="Dialogues that the probe has.")
 
+    @property
+    def most_turns(self) -> int:
+        """Of a dialogue, learnt from or probed; 0 without Ghost Attention."""
+        return max(self.turns, *self.recall_turns) if self.dialogues else 0
+
     @field_validator("recall_turns")
     @classmethod
     def _turns_rise(cls, turns: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.training_run import Training
 
-VERSION = 1
+VERSION = 2
 ANSWERS = "answers.jsonl"
 
 
@@ -58,6 +58,7 @@ def prepare_instructions(
         "length": length,
         "new_tokens": chat.new_tokens,
         "packed": chat.sft.packed,
+        "turns": chat.ghost.most_turns,
         "random_seed": random_seed,
     }
     files = {"dialogues": chat.dialogues, "pairs": chat.pairs}

@@ -17,6 +17,7 @@ from storage.artifacts import Artifact
 from storage.unrecorded import UnrecordedRun
 from tasks.chat.dialogue_lines import Example
 from tasks.chat.fitting import Fit, fit_answers, fit_rows
+from tasks.chat.instructions import write_instructions
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
 from tasks.chat.rejection.rejecting import LEDGER, drawn_in_parts
@@ -77,6 +78,14 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
     again, page = made()
     assert page.hit and all(one.hit for name, one in again.models.items() if name != "base")
+
+
+def test_dialogues_that_may_not_fit_are_refused_before_training(tokenizer, tmp_path):
+    ghost = TINY.ghost.model_copy(update={"turns": 9})
+    with pytest.raises(
+        ValueError, match=r"chat\.ghost: 9 turns .* more than the 192 .* allowed: up to \d turns"
+    ):
+        write_instructions(tmp_path, TINY.model_copy(update={"ghost": ghost}), tokenizer, 192, 0)
 
 
 def test_a_killed_fit_ends_as_one_in_peace(tokenizer, base, tmp_path):
