@@ -1,8 +1,8 @@
 """Instructions made by rules with known answers: prompts, answers of every quality, and which of two is better.
 
-A rule rates an answer in nobody's place (programmatic): a point each where it is right, begins with "It is", has at most
-four words, and ends with a full stop. How many points apart two answers are is the strength with which the better is
-chosen, 1 to 4. Dialogues to fine-tune on are right, and seldom in the style that is preferred.
+A rule rates an answer in nobody's place (programmatic): a point each where it is right, begins with "It is", has at
+most four words, and ends with a full stop. How many points apart two answers are is the strength with which the better
+is chosen, 1 to 4. Dialogues to fine-tune on are right, and seldom in the style that is preferred.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LEDGER = "ledger.parquet"
 PART = 32  # prompts that are answered between two looks at the disk
-SHOWN = 6
 
 
 def sampled_round(
@@ -73,7 +72,6 @@ def sampled_round(
     return examples, {
         "best_of": best_against_median(scores),
         "chosen": _chosen(questions, rows, best, number),
-        "samples": rows.head(SHOWN * settings.samples).to_dict("records"),
     }
 
 

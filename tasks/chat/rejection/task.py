@@ -11,7 +11,7 @@ from tasks.chat.chat_prices import answering_cost, fit_told
 from tasks.chat.task import ChatWork, fit_headline
 from tasks.stage import Progress, stage_task
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="rejection", task_run_name="reject-{number}")
@@ -80,7 +80,7 @@ def reject(
             build=build,
             label=label,
             cost=cost,
-            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}, "samples": []},
+            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}},
             headline=fit_headline,
         )
     )
