@@ -78,7 +78,7 @@ def _win_rates(answers: Sequence[Mapping[str, list[dict[str, Any]]]]) -> list[di
             for one in answers
         ]
         rate, error = each[0]["rate"], 1.96 * each[0]["stderr"]
-        told = over_seeds([one["rate"] for one in each], (rate - error, rate + error))
+        told = over_seeds([one["rate"] for one in each], (max(rate - error, 0.0), min(rate + error, 1.0)))
         ties = float(np.mean([one["ties"] for one in each]))
         rows.append({"of": second, "against": first, **told, "ties": ties, "items": len(answers[0][first])})
     return rows
@@ -94,7 +94,7 @@ def _points(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "model": name,
-                "points": over_seeds(points, (points[0] - spread, points[0] + spread)),
+                "points": over_seeds(points, (max(points[0] - spread, 0.0), points[0] + spread)),
                 "right": over_seeds([row["right"] for row in every], (every[0]["low"], every[0]["high"])),
                 "by_kind": {
                     kind: float(np.mean([one[kind]["right"] for one in told]))
