@@ -39,7 +39,7 @@ TINY = ChatSettings(
     rejection=FIT | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2},
     ghost=FIT | {"dialogues": 3, "turns": 2, "recall_turns": (1, 2), "probes": 2, "batch_size": 1},
 )
-LOOP = TrainingSettings(sequence_length=192)
+LOOP = TrainingSettings(sequence_length=400)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def base(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
-    config = models.seed_config(len(tokenizer), 16, 1, 1, max_length=192, ffn_multiple=8)
+    config = models.seed_config(len(tokenizer), 16, 1, 1, max_length=400, ffn_multiple=8)
     models.new_seed_model(config, 0).save_pretrained(folder / "model")
     return folder
 
@@ -66,7 +66,7 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     seed = artifact("seed", base, metrics={"parameters": 1})
 
     def made():
-        instructions = prepare_instructions(run, TINY, corpus, 192, 0)
+        instructions = prepare_instructions(run, TINY, corpus, 400, 0)
         results = chat_of(run, ChatWork(TINY, Training(LOOP, 0), instructions), seed)
         return results, report_chat(run, "tiny", TINY, instructions, [results])
 
@@ -83,9 +83,9 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
 def test_dialogues_that_may_not_fit_are_refused_before_training(tokenizer, tmp_path):
     ghost = TINY.ghost.model_copy(update={"turns": 9})
     with pytest.raises(
-        ValueError, match=r"chat\.ghost: 9 turns .* more than the 192 .* allowed: up to \d turns"
+        ValueError, match=r"chat\.ghost: 9 turns .* more than the 400 .* allowed: up to \d turns"
     ):
-        write_instructions(tmp_path, TINY.model_copy(update={"ghost": ghost}), tokenizer, 192, 0)
+        write_instructions(tmp_path, TINY.model_copy(update={"ghost": ghost}), tokenizer, 400, 0)
 
 
 def test_a_killed_fit_ends_as_one_in_peace(tokenizer, base, tmp_path):
@@ -99,7 +99,7 @@ def test_a_killed_fit_ends_as_one_in_peace(tokenizer, base, tmp_path):
     fit = Fit(settings, loop, 0, "sft", lambda row: None)
     fit_answers(base / "model", examples, tokenizer, tmp_path / "peace", fit)
 
-    rows = rows_of([tokens_of(tokenizer, one, 192) for one in examples], 192, False, tokenizer.eos_token_id)
+    rows = rows_of([tokens_of(tokenizer, one, 400) for one in examples], 400, False, tokenizer.eos_token_id)
     order = AnswerOrder(rows, 1, 2, 0, "sft")
     calls = []
 
