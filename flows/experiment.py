@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.allowed import check_keys, check_what_started
+from flows.chat import chat_pipeline
 from flows.duels import mixture_duel, stitch_duel
 from flows.efficiency import moe_efficiency
 from flows.environment import open_home, prefect_settings
@@ -65,7 +66,7 @@ def experiment_flow(experiment: Experiment = Experiment(), until: str | None = N
 
 
 def walk(run: AnyRun, experiment: Experiment) -> None:
-    """The pipeline, or the duel that the experiment asks for; `run` does the work, or plans it."""
+    """The pipeline, or the duel or chat stage that the experiment asks for; `run` does the work, or plans it."""
     check_keys(experiment)
     if experiment.duel is not None:
         mixture_duel(run, experiment, experiment.duel)
@@ -73,6 +74,8 @@ def walk(run: AnyRun, experiment: Experiment) -> None:
         stitch_duel(run, experiment, experiment.stitch_duel)
     elif experiment.moe_efficiency is not None:
         moe_efficiency(run, experiment, experiment.moe_efficiency)
+    elif experiment.chat is not None:
+        chat_pipeline(run, experiment, experiment.chat)
     else:
         pipeline(run, experiment)
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from storage.trusted import PERHAPS_PLACE, RESULTS_HOST
+from tasks.chat.settings import ChatSettings
 from tasks.duels.efficiency.settings import EfficiencySettings
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
@@ -180,6 +181,11 @@ class Experiment(BaseModel):
     moe_efficiency: EfficiencySettings | None = Field(
         None, description="Experts against their dense twin; empty: none.", json_schema_extra={"position": 14}
     )
+    chat: ChatSettings | None = Field(
+        None,
+        description="A chat model made of the seed, in place of experts; empty: none.",
+        json_schema_extra={"position": 15},
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
@@ -242,9 +248,13 @@ class Experiment(BaseModel):
                 f"preference.programmatic.new_tokens={programmatic.new_tokens} leaves no room for a prompt in the "
                 f"{context} tokens (training.sequence_length) that the model is made for; allowed: 1 to {context - 1}"
             )
-        given = [name for name in DUELS if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given together; allowed: one of them")
+        ways = [name for name in (*DUELS, "chat") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)} are given together; allowed: one of them")
+        if self.chat is not None and self.budget.minutes is not None:
+            raise ValueError(
+                "budget.minutes with chat, whose seed has budget.tokens; allowed: budget.tokens alone"
+            )
         taken = self.names_taken()
         for expert in self.experts.listed:
             if expert.name in taken:

@@ -23,6 +23,7 @@ from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
 from models.merging import mergekit_merge
+from models.reward_head import reward_model
 from models.seed import load_causal_lm, new_seed_model
 from models.stitched.prefix_cache import Prefix, PrefixCache
 from models.stitched.stitch_layer import Stitch, StitchPlace, stitch_places
@@ -71,6 +72,7 @@ __all__ = [
     "new_seed_model",
     "pretrained_place",
     "qwen3_config",
+    "reward_model",
     "round_frozen",
     "seed_config",
     "stitch_places",

@@ -1,4 +1,4 @@
-"""The training loop: any causal LM, next-token cross-entropy, AdamW, warm-up and cosine, on Accelerate.
+"""The training loop: any causal LM, next-token cross-entropy or another objective, AdamW, warm-up and cosine.
 
 What trains is what requires a gradient: all of a seed or expert, only the stitches of a stitched model.
 """
@@ -16,12 +16,12 @@ import torch
 from accelerate import Accelerator
 
 from models.families.expert_routing import TrainedRouters
+from tasks.training.objectives.next_token import Objective, Sequences, next_token
 from tasks.training.position import Position
 from tasks.training.routing_log import ROUTING, RoutingLog
 from tasks.training.settings import TrainingSettings
 from tasks.training.snapshots import keep_snapshot, snapshot_digest
 from tasks.training.step_log import StepLog, StepReport
-from tasks.training.token_order import TokenOrder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -96,7 +96,7 @@ def pull_to_identity(groups: Sequence[Mapping[str, Any]]) -> None:
 
 def train(
     model: PreTrainedModel,
-    order: TokenOrder,
+    order: Sequences,
     settings: TrainingSettings,
     peak_learning_rate: float,
     random_seed: int,
@@ -105,12 +105,13 @@ def train(
     rate_scales: Mapping[str, float] | None = None,
     snapshot_steps: Collection[int] = (),
     near_identity: Sequence[str] = (),
+    objective: Objective = next_token,
 ) -> TrainingOutcome:
     """Train `model` in place on all sequences of `order`, going on from a checkpoint under `progress`.
 
     The loss that is told is that of the text; what routers of experts add to it is in their log.
     rate_scales, near_identity: as of `make_optimizer`. snapshot_steps: after so many steps the weights are kept
-    under `progress`.
+    under `progress`. objective: what is minimised; it takes what `order.batch` gives.
     `report` gets {step, steps, loss, learning_rate, gradient_norm, tokens_per_second, seconds_left} about once
     a second, with the last look at Adam's state, and the same rows are appended to progress/steps.jsonl. Raises
     FloatingPointError where the loss is no longer finite, and no recovery is left.
@@ -159,7 +160,7 @@ def train(
             if routers:
                 routers.reads(torch.from_numpy(order.source_numbers(numbers)).to(accelerator.device))
             with accelerator.accumulate(wrapped):
-                loss = wrapped(input_ids=ids, labels=ids, use_cache=False).loss
+                loss = objective(wrapped, ids)
                 accelerator.backward(loss + routers.loss() if routers else loss)
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)

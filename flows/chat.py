@@ -1,0 +1,64 @@
+"""The chat stage on one page: a base model, fine-tuned, rewarded, sampled from in rounds, and taught to remember."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flows.parts import seed_of, utility_of, weights_learnt
+from flows.settings import Experiment
+from storage.artifacts import Artifact
+from storage.unrecorded import AnyRun
+from tasks.chat.ghost.task import ghost_attention, probe_recall
+from tasks.chat.rejection.task import reject
+from tasks.chat.reward.task import train_reward
+from tasks.chat.settings import ChatSettings
+from tasks.chat.task import (
+    ChatResults,
+    ChatWork,
+    answer_heldout,
+    fine_tune,
+    prepare_instructions,
+    report_chat,
+)
+from tasks.mixture.task import Known, Stretch, solve_mixture
+from tasks.sources.task import prepare_sources
+from tasks.training.training_run import Training, TrainingData
+
+
+def chat_pipeline(run: AnyRun, e: Experiment, chat: ChatSettings) -> None:
+    """The base once; then, for every seed, everything that is made of it, and how all of these compare."""
+    corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
+    instructions = prepare_instructions(run, chat, corpus, e.training.sequence_length, e.random_seed)
+    training = Training(e.training, e.random_seed)
+    utility = utility_of(run, e, corpus, e.utility.method, e.budget.tokens)
+    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, e.budget.tokens))
+    stretch = Stretch(e.budget.tokens, is_read=e.budget.seed_share > 0)
+    mixture = solve_mixture(run, "seed", e.mixture, known, stretch)
+    base = seed_of(run, e, training, TrainingData(corpus, mixture))
+    results = [
+        chat_of(run, ChatWork(chat, replace(training, random_seed=random_seed), instructions), base)
+        for random_seed in range(e.random_seed, e.random_seed + chat.seeds)
+    ]
+    report_chat(run, e.name, chat, instructions, results)
+
+
+def chat_of(run: AnyRun, work: ChatWork, base: Artifact) -> ChatResults:
+    """From the base to a chat model, with one seed."""
+    chat = work.settings
+    models = {"base": base, "sft": fine_tune(run, work, base)}
+    rewards: dict[str, Artifact] = {
+        margin: train_reward(run, work, margin, models["sft"]) for margin in chat.reward.compared
+    }
+    rounds: list[Artifact] = []
+    for number in range(1, chat.rejection.rounds + 1):
+        newest = rounds[-1] if rounds else models["sft"]
+        judge = rewards[chat.reward.margin]
+        rounds.append(reject(run, work, number, newest, judge, tuple(rounds)))
+        models[f"round{number}"] = rounds[-1]
+    recall: dict[str, Artifact] = {}
+    if chat.ghost.dialogues:
+        without = list(models)[-1]
+        models["ghost"] = ghost_attention(run, work, models[without])
+        recall = {name: probe_recall(run, work, name, models[name]) for name in ("sft", without, "ghost")}
+    answers = {name: answer_heldout(run, work, name, model) for name, model in models.items()}
+    return ChatResults(work.training.random_seed, models, answers, rewards, tuple(rounds), recall)

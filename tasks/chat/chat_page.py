@@ -1,0 +1,87 @@
+"""The page of a chat run: one HTML file with its tables and pictures inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.chat.settings import ChatSettings
+from tasks.report.pictures.colours import ACCENT, INK, MUTED
+from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
+from tasks.report.templating import page_environment, page_style
+
+STRENGTH_WORDS = {
+    None: "all",
+    4: "significantly better",
+    3: "better",
+    2: "slightly better",
+    1: "negligibly better, unsure",
+}
+WIDTH, HEIGHT = 3.6, 2.4
+
+
+def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[str, Any]) -> None:
+    """Write the page to `path`. found: as `chat_results.chat_tables` gives it."""
+    template = page_environment(Path(__file__).parent).get_template("chat.html")
+    page = template.render(
+        title=title,
+        style=page_style(),
+        found=found,
+        chat=chat,
+        strengths=STRENGTH_WORDS,
+        between=between,
+        share=share,
+        histograms=[_histogram(row) for row in found["rewards"]],
+        curves=[_curve(row) for row in found["rounds"]],
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def share(row: Mapping[str, float]) -> str:
+    """ "63% [55%, 71%]"."""
+    return f"{row['mean']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+
+
+def between(row: Mapping[str, float]) -> str:
+    """ "2.13 [2.01, 2.25]"."""
+    return f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def _histogram(row: Mapping[str, Any]) -> Picture:
+    told = row["histogram"]
+    with drawing():
+        figure, axes = new_figure(WIDTH, HEIGHT)
+        figure.subplots_adjust(left=0.14, right=0.97, top=0.88, bottom=0.2)
+        for name, colour in (("chosen", ACCENT), ("rejected", MUTED)):
+            axes.stairs(told[name], told["edges"], color=colour, label=name, linewidth=1.5)
+        axes.set_xlabel(f"reward, margin {row['margin']}")
+        axes.set_ylabel("held-out answers")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.18), ncols=2)
+        return finished(figure, f"Rewards of chosen and rejected answers with margin {row['margin']}.")
+
+
+def _curve(row: Mapping[str, Any]) -> Picture:
+    curve: Sequence[Mapping[str, float]] = row["best_of"]
+    with drawing():
+        figure, axes = new_figure(WIDTH, HEIGHT)
+        figure.subplots_adjust(left=0.17, right=0.97, top=0.88, bottom=0.2)
+        counts = [point["n"] for point in curve]
+        axes.plot(
+            counts,
+            [point["best"] for point in curve],
+            color=ACCENT,
+            marker="o",
+            markersize=3,
+            label="best of N",
+        )
+        axes.plot(counts, [point["median"] for point in curve], color=INK, linestyle="--", label="median")
+        axes.set_xlabel(f"answers N, round {row['round']}")
+        axes.set_ylabel("reward")
+        axes.legend(loc="upper left", bbox_to_anchor=(0, 1.18), ncols=2)
+        first, last = curve[0], curve[-1]
+        words = (
+            f"Round {row['round']}: expected best reward from {first['best']:.2f} of 1 to {last['best']:.2f} of "
+            f"{last['n']:.0f}."
+        )
+        return finished(figure, words)

@@ -1,0 +1,139 @@
+"""Dialogues and pairs from JSON lines, each refused by file and line where it cannot be learnt from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.sources.chat_template import ASSISTANT, check_dialogue
+
+Message = dict[str, str]
+MARGINS = {"none": (0.0, 0.0, 0.0, 0.0), "small": (0.0, 1 / 3, 2 / 3, 1.0), "large": (0.0, 1.0, 2.0, 3.0)}
+STRENGTHS = (1, 2, 3, 4)  # negligibly better or unsure, slightly better, better, significantly better
+
+
+@dataclass(frozen=True)
+class Example:
+    """A dialogue; of its answers those in messages from number `learn_from` on are learnt. where: file and line."""
+
+    messages: Sequence[Message]
+    where: str
+    learn_from: int = 0
+
+    def __post_init__(self) -> None:
+        check_dialogue(self.messages, self.where)
+        if not any(m["role"] == ASSISTANT for m in self.messages[self.learn_from :]):
+            raise ValueError(f"{self.where}: there is no answer in it; nothing could be learnt")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to a prompt, and how much better the chosen one is: 1 to 4, or between where votes were averaged."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    strength: float
+    where: str
+
+
+def read_dialogues(path: Path) -> list[Example]:
+    """Lines of {messages} or {prompt, response}, and perhaps {learn_from}."""
+    return [_example(row, where) for where, row in _rows(path)]
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Lines of {prompt, chosen, rejected, strength}.
+
+    Raises ValueError for a strength out of range, an empty text, an answer against itself, and a pair that stands
+    twice, in either order.
+    """
+    found: list[Pair] = []
+    seen: dict[tuple[str, frozenset[str]], str] = {}
+    for where, row in _rows(path):
+        prompt, chosen, rejected = (_text(row, name, where) for name in ("prompt", "chosen", "rejected"))
+        if chosen.strip() == rejected.strip():
+            raise ValueError(f"{where}: chosen and rejected are the same text")
+        strength = _strength(row, where)
+        before = seen.setdefault((prompt, frozenset((chosen, rejected))), where)
+        if before != where:
+            raise ValueError(f"{where}: this pair stands in {before} already")
+        found.append(Pair(prompt, chosen, rejected, strength, where))
+    return found
+
+
+def margins_of(pairs: Sequence[Pair], kind: str) -> list[float]:
+    """The margin of each pair by the paper's table 27; of a strength between two, straight between theirs."""
+    table = MARGINS[kind]
+    found = []
+    for pair in pairs:
+        below = min(int(pair.strength) - 1, len(table) - 2)
+        part = pair.strength - 1 - below
+        found.append(table[below] * (1 - part) + table[below + 1] * part)
+    return found
+
+
+def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read as text: {error}") from error
+    number = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{where}: no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{where}: {type(row).__name__}; allowed: an object")
+        yield where, row
+    if not text.strip():
+        raise ValueError(f"{path}: there is no line in it")
+
+
+def _example(row: dict[str, Any], where: str) -> Example:
+    if "messages" not in row:
+        prompt, response = _text(row, "prompt", where), _text(row, "response", where)
+        messages = [{"role": "user", "content": prompt}, {"role": ASSISTANT, "content": response}]
+    else:
+        messages = row["messages"]
+        if not isinstance(messages, list) or not all(_is_message(message) for message in messages):
+            raise ValueError(
+                f"{where}: messages: allowed: a list of objects with role and content, both text"
+            )
+    learn_from = row.get("learn_from", 0)
+    if type(learn_from) is not int or not 0 <= learn_from < len(messages):
+        raise ValueError(f"{where}: learn_from is {learn_from!r}; allowed: 0 to {len(messages) - 1}")
+    return Example(messages, where, learn_from)
+
+
+def _is_message(message: object) -> bool:
+    return isinstance(message, dict) and all(isinstance(message.get(k), str) for k in ("role", "content"))
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    text = row.get(name)
+    if not isinstance(text, str) or not text.strip():
+        told = "missing" if name not in row else "empty" if isinstance(text, str) else "no text"
+        raise ValueError(f"{where}: {name} is {told}; allowed: a text")
+    return text
+
+
+def _strength(row: dict[str, Any], where: str) -> float:
+    strength = row.get("strength")
+    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
+    if not is_number or not STRENGTHS[0] <= strength <= STRENGTHS[-1]:  # type: ignore[operator]
+        raise ValueError(
+            f"{where}: strength is {strength!r}; allowed: 1 (negligibly better) to 4 (significantly better)"
+        )
+    return float(strength)  # type: ignore[arg-type]

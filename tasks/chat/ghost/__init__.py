@@ -1,0 +1,1 @@
+"""Ghost Attention: what the first turn asks for holds to the last."""

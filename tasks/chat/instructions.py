@@ -1,0 +1,201 @@
+"""What the chat stage learns from, in one folder: made by rules or a user's own, checked before any training.
+
+dialogues.jsonl, pairs.jsonl, heldout-pairs.jsonl, prompts.jsonl, heldout.jsonl, and the tokenizer with its template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.chat.dialogue_lines import Example, Pair, read_dialogues, read_pairs, write_lines
+from tasks.chat.made_instructions import (
+    MARKS,
+    Question,
+    asked_to_end_with,
+    check_counts,
+    make_instructions,
+    question_rows,
+    questions,
+)
+from tasks.chat.packing import rows_of, tokens_of
+from tasks.chat.plain_template import with_template
+from tasks.chat.reward.reward_pairs import pair_rows
+from tasks.chat.settings import ChatSettings
+from tasks.sources.chat_template import encoded
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+GIVEN = "given"  # kind of a question without a known answer
+DIALOGUES, PAIRS, HELDOUT_PAIRS = "dialogues.jsonl", "pairs.jsonl", "heldout-pairs.jsonl"
+PROMPTS, HELDOUT, TOKENIZER = "prompts.jsonl", "heldout.jsonl", "tokenizer"
+TENTH = 10
+SEPARATING = 4  # tokens that a template may write between an answer and the next turn
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """What lies in the folder, read."""
+
+    folder: Path
+
+    def dialogues(self) -> list[Example]:
+        return read_dialogues(self.folder / DIALOGUES)
+
+    def pairs(self, heldout: bool = False) -> list[Pair]:
+        return read_pairs(self.folder / (HELDOUT_PAIRS if heldout else PAIRS))
+
+    def questions(self, heldout: bool = False) -> list[Question]:
+        """Those that rejection sampling answers, or those that models are compared on."""
+        lines = (self.folder / (HELDOUT if heldout else PROMPTS)).read_text(encoding="utf-8").splitlines()
+        return [Question(row["kind"], row["prompt"], row["answer"]) for row in map(json.loads, lines)]
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        from tasks.sources.tokenization import load_tokenizer
+
+        return load_tokenizer(self.folder / TOKENIZER)
+
+
+def check_files(chat: ChatSettings) -> None:
+    """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs."""
+    check_counts(chat.made)
+    if chat.dialogues is not None:
+        _split_dialogues(read_dialogues(chat.dialogues))
+    if chat.pairs is not None:
+        _check_strengths(chat, read_pairs(chat.pairs))
+
+
+def write_instructions(
+    folder: Path, chat: ChatSettings, tokenizer: PreTrainedTokenizerBase, length: int, random_seed: int
+) -> dict[str, Any]:
+    """Write the folder and return its facts. Raises ValueError by file and line for what does not fit the sequences."""
+    with_template(tokenizer).save_pretrained(folder / TOKENIZER)
+    made = make_instructions(chat.made, random_seed)
+    write_lines(folder / PROMPTS, question_rows(made.prompts))
+    write_lines(folder / HELDOUT, question_rows(made.heldout))
+    if chat.dialogues is None:
+        write_lines(folder / DIALOGUES, made.dialogues)
+        examples = read_dialogues(folder / DIALOGUES)
+    else:
+        examples, heldout = _split_dialogues(read_dialogues(chat.dialogues))
+        write_lines(folder / DIALOGUES, [_row(example) for example in examples])
+        write_lines(folder / PROMPTS, _questions(examples))
+        write_lines(folder / HELDOUT, _questions(heldout))
+    if chat.pairs is None:
+        write_lines(folder / PAIRS, made.pairs)
+        write_lines(folder / HELDOUT_PAIRS, made.heldout_pairs)
+        pairs, heldout_pairs = (read_pairs(folder / name) for name in (PAIRS, HELDOUT_PAIRS))
+    else:
+        every = read_pairs(chat.pairs)
+        pairs = [pair for pair in every if not _is_heldout(pair.prompt)]
+        heldout_pairs = [pair for pair in every if _is_heldout(pair.prompt)]
+        write_lines(folder / PAIRS, [_pair_row(pair) for pair in pairs])
+        write_lines(folder / HELDOUT_PAIRS, [_pair_row(pair) for pair in heldout_pairs])
+    rows = rows_of(
+        [tokens_of(tokenizer, one, length) for one in examples],
+        length,
+        chat.sft.packed,
+        tokenizer.eos_token_id,
+    )
+    pair_rows(tokenizer, [*pairs, *heldout_pairs], "none", length)
+    told = Instructions(folder)
+    for name, own in ((PROMPTS, told.questions()), (HELDOUT, told.questions(heldout=True))):
+        _check_room(tokenizer, own, length, chat, name)
+    if chat.ghost.most_turns:
+        _check_turns(tokenizer, chat, length)
+    return {
+        "dialogues": len(examples),
+        "sequences": len(rows),
+        "pairs": len(pairs),
+        "heldout_pairs": len(heldout_pairs),
+        "prompts": len(told.questions()),
+        "heldout": len(told.questions(heldout=True)),
+        "is_made": chat.dialogues is None,
+    }
+
+
+def _is_heldout(prompt: str) -> bool:
+    """A tenth of all prompts, by their hash, whatever stands beside them."""
+    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()[:4], "big") % TENTH == 0
+
+
+def _first_prompt(example: Example) -> str:
+    return next(message["content"] for message in example.messages if message["role"] == "user")
+
+
+def _split_dialogues(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    kept = [example for example in examples if not _is_heldout(_first_prompt(example))]
+    heldout = [example for example in examples if _is_heldout(_first_prompt(example))]
+    if not kept or len(heldout) < 2:
+        file = examples[0].where.partition(", line")[0]
+        raise ValueError(
+            f"{file}: a tenth of the prompts is held out, which leaves {len(kept)} dialogues to learn from and "
+            f"{len(heldout)} to compare models on; allowed: more dialogues"
+        )
+    return kept, heldout
+
+
+def _check_strengths(chat: ChatSettings, pairs: Sequence[Pair]) -> None:
+    file = pairs[0].where.partition(", line")[0]
+    heldout = sum(_is_heldout(pair.prompt) for pair in pairs)
+    if heldout < 2 or heldout == len(pairs):
+        raise ValueError(
+            f"{file}: a tenth of the prompts is held out, {heldout} of {len(pairs)} pairs; allowed: more pairs"
+        )
+    if len({pair.strength for pair in pairs}) == 1 and len(chat.reward.compared) > 1:
+        raise ValueError(
+            f"{file}: every pair has strength {pairs[0].strength:g}, so that margins by strength cannot be told apart; "
+            "allowed: pairs of several strengths, or chat.reward.compared=[none] and chat.reward.margin=none"
+        )
+
+
+def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
+    prompts = dict.fromkeys(_first_prompt(example) for example in examples)
+    return [{"kind": GIVEN, "prompt": prompt, "answer": ""} for prompt in prompts]
+
+
+def _row(example: Example) -> dict[str, Any]:
+    return {"messages": list(example.messages), "learn_from": example.learn_from}
+
+
+def _pair_row(pair: Pair) -> dict[str, Any]:
+    told = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
+    return told | {"strength": pair.strength}
+
+
+def _check_turns(tokenizer: PreTrainedTokenizerBase, chat: ChatSettings, length: int) -> None:
+    """Raises ValueError where the longest dialogue of Ghost Attention or its probe may not fit."""
+    turns = chat.ghost.most_turns
+    asked = [f"{asked_to_end_with(mark)} {question.prompt}" for mark in MARKS for question in questions()]
+    each = max(
+        len(encoded(tokenizer, [{"role": "user", "content": text}], asks=True).tokens) for text in asked
+    )
+    longest = turns * (each + chat.new_tokens + SEPARATING)
+    if longest > length:
+        raise ValueError(
+            f"chat.ghost: {turns} turns (turns, recall_turns) may take {longest} tokens, more than the {length} of a "
+            f"sequence (training.sequence_length); allowed: up to {length * turns // longest} turns, or fewer "
+            "chat.new_tokens"
+        )
+
+
+def _check_room(
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Sequence[Question],
+    length: int,
+    chat: ChatSettings,
+    name: str,
+) -> None:
+    file = chat.dialogues or name
+    for question in asked:
+        size = len(encoded(tokenizer, [{"role": "user", "content": question.prompt}], asks=True).tokens)
+        if size + chat.new_tokens > length:
+            raise ValueError(
+                f"{file}: the prompt {question.prompt[:60]!r} of {size} tokens leaves no room for {chat.new_tokens} "
+                f"(chat.new_tokens) in the {length} of a sequence (training.sequence_length)"
+            )

@@ -1,0 +1,1 @@
+"""Rejection sampling: the best of many answers by the reward model are trained on."""

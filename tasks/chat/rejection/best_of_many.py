@@ -1,0 +1,57 @@
+"""Best of many: the ledger of samples, the pool of the best, and how the best grows with how many are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+COLUMNS = ["round", "prompt", "sample", "temperature", "answer", "score", "chosen"]
+
+
+def ledger(
+    round_number: int,
+    prompts: Sequence[str],
+    answers: Sequence[Sequence[str]],
+    scores: NDArray,
+    temperature: float,
+) -> pd.DataFrame:
+    """A row a sample; `chosen`: the first of a prompt's best. scores: (prompts, samples)."""
+    best = scores.argmax(axis=1)
+    rows = [
+        (round_number, prompt, number, temperature, answer, float(scores[at, number]), number == best[at])
+        for at, (prompt, said) in enumerate(zip(prompts, answers, strict=True))
+        for number, answer in enumerate(said)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def pooled_best(ledgers: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Each prompt's best answer of all rounds (of one score, the earliest), in the order of the prompts.
+
+    An answer without text is never chosen: nothing is learnt from it. The scores must be of one reward model.
+    """
+    rows = pd.concat(list(ledgers), ignore_index=True)
+    rows = rows[rows["answer"].str.strip() != ""]
+    order = rows.sort_values(["score", "round", "sample"], ascending=[False, True, True], kind="stable")
+    return order.drop_duplicates("prompt").sort_index()
+
+
+def best_against_median(scores: NDArray) -> list[dict[str, float]]:
+    """For N = 1 to K: the mean over prompts of the expected best of N of the K samples, and of the median of the K.
+
+    Expected without bias: sample i of the sorted K is the best of N with probability C(i-1, N-1) / C(K, N).
+    """
+    ordered = np.sort(scores, axis=1)
+    count = ordered.shape[1]
+    middle = float(np.median(ordered, axis=1).mean())
+    found = []
+    chance = np.full(count, 1 / count)  # of N = 1
+    for n in range(1, count + 1):
+        if n > 1:
+            # C(i-1, n-1) / C(K, n) from that of n - 1
+            chance = chance * np.maximum(np.arange(count) - n + 2, 0) / (n - 1) * n / (count - n + 1)
+        found.append({"n": n, "best": float((ordered @ chance).mean()), "median": middle})
+    return found

@@ -1,0 +1,86 @@
+"""Stage `rejection`: one round of sampling, scoring, choosing and fine-tuning on the best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.artifacts import Artifact, label_of
+from storage.stages import Cost, Stage
+from storage.unrecorded import AnyRun
+from tasks.chat.chat_prices import answering_cost, fit_told
+from tasks.chat.task import ChatWork, fit_headline
+from tasks.stage import Progress, stage_task
+
+VERSION = 2
+
+
+@stage_task(name="rejection", task_run_name="reject-{number}")
+def reject(
+    run: AnyRun,
+    work: ChatWork,
+    number: int,
+    model: Artifact,
+    reward: Artifact,
+    earlier: tuple[Artifact, ...] = (),
+) -> Artifact:
+    """Round `number`: the newest model answers every prompt often, the best by the reward model are trained on.
+
+    earlier: the rounds before, whose ledgers the pool holds too where the settings say so.
+    """
+    label = work.label(f"round{number}")
+    progress, settings = Progress(run, label_of("rejection", label)), work.settings.rejection
+    facts = work.instructions.facts
+    pooled = earlier if settings.pool == "all" else ()
+    identity = work.identity(settings.model_copy(update={"rounds": 1}))
+
+    def build(folder: Path) -> dict:
+        from tasks.chat.fitting import Fit, fit_answers
+        from tasks.chat.instructions import Instructions
+        from tasks.chat.rejection.rejecting import LEDGER, sampled_round
+
+        told = Instructions(work.instructions.path)
+        ledgers = [artifact.path / LEDGER for artifact in pooled]
+        examples, about = sampled_round(
+            folder, work, number, model.path / "model", reward.path / "model", ledgers, progress.fraction
+        )
+        fit = Fit(
+            settings, work.training.settings, work.training.random_seed, f"rejection {number}", progress.step
+        )
+        return fit_answers(model.path / "model", examples, told.tokenizer(), folder, fit) | about
+
+    answers = facts["prompts"] * settings.samples
+    sequences = max(1, facts["prompts"] * facts["sequences"] // facts["dialogues"])
+    told = fit_told(model, settings, work.training.settings, sequences)
+
+    def cost() -> Cost:
+        fit, said = told["cost"](), answering_cost(model, work.settings, answers)
+        return Cost(
+            tokens=fit.tokens,
+            read=2 * (said.read or 0),
+            flops=(fit.flops or 0) + 2 * (said.flops or 0),  # written by the one, read by the other
+            memory=fit.memory,
+            disk=fit.disk,
+            requests=answers,
+            basis=said.basis,
+        )
+
+    return run.stage(
+        Stage(
+            name="rejection",
+            title="rejection sampling",
+            did="best of many trained on",
+            version=VERSION,
+            identity=identity | {"round": number, "new_tokens": work.settings.new_tokens},
+            inputs={
+                "instructions": work.instructions.digest,
+                "model": model.digest,
+                "reward": reward.digest,
+                **{f"round {at}": artifact.digest for at, artifact in enumerate(pooled, 1)},
+            },
+            build=build,
+            label=label,
+            cost=cost,
+            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}},
+            headline=fit_headline,
+        )
+    )

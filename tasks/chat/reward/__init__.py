@@ -1,0 +1,1 @@
+"""Reward models: an answer to a number, trained on pairs."""

@@ -1,0 +1,128 @@
+"""Settings of the chat stage; defaults are Llama 2's (arXiv 2307.09288), for models of billions of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Margin = Literal["none", "small", "large"]
+
+
+class MadeChatSettings(BaseModel):
+    """Dialogues, pairs and prompts that are made by rules with known answers; each is marked programmatic."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dialogues: int = Field(3000, ge=1, description="Dialogues to fine-tune on.")
+    pairs: int = Field(3000, ge=10, description="Pairs of answers for the reward model; a tenth is held out.")
+    prompts: int = Field(150, ge=1, description="Prompts that rejection sampling answers.")
+    heldout: int = Field(80, ge=2, description="Prompts that nothing is trained on, to compare models.")
+
+
+class FitSettings(BaseModel):
+    """How one model of the chat stage is fitted; the rest is as in `training`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(2e-5, gt=0, le=1, description="Peak learning rate of a cosine.")
+    epochs: int = Field(2, ge=1, le=100, description="How often everything is read.")
+    batch_size: int = Field(64, ge=1, description="Sequences in an optimiser step.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay, on matrices only.")
+    warmup_share: float = Field(0.03, ge=0, lt=1, description="Share of the steps that warm up linearly.")
+    final_share: float = Field(0.1, ge=0, le=1, description="The cosine ends at this share of the peak.")
+    packed: bool = Field(
+        True,
+        description="Several dialogues a sequence, which do not see each other; no: one, padded (any model).",
+    )
+
+
+class RewardSettings(FitSettings):
+    """The reward model; `batch_size` counts pairs."""
+
+    learning_rate: float = Field(1e-5, gt=0, le=1, description="Peak learning rate of a cosine.")
+    epochs: int = Field(1, ge=1, le=100, description="How often all pairs are read; more over-fits.")
+    batch_size: int = Field(512, ge=1, description="Pairs in an optimiser step.")
+    packed: Literal[False] = Field(False, description="Each answer is a sequence of its own.")
+    margin: Margin = Field("small", description="Of the reward model that rejection sampling uses.")
+    compared: tuple[Margin, ...] = Field(
+        ("none", "small", "large"), description="Margins that a reward model is trained with, side by side."
+    )
+
+    @model_validator(mode="after")
+    def _margin_is_trained(self) -> RewardSettings:
+        if self.margin not in self.compared or len(set(self.compared)) < len(self.compared):
+            raise ValueError(
+                f"compared is {', '.join(self.compared) or 'empty'}; allowed: margins that "
+                f"differ, {self.margin} among them"
+            )
+        return self
+
+
+class RejectionSettings(FitSettings):
+    """Rejection sampling."""
+
+    rounds: int = Field(2, ge=0, le=20, description="Rounds, each from the model of the one before.")
+    samples: int = Field(10, ge=2, le=1000, description="Answers sampled for each prompt.")
+    temperature: float = Field(
+        1.2,
+        gt=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Of sampling; the paper's best is 1.2 to 1.3 for 10 to 100.",
+    )
+    pool: Literal["all", "last"] = Field(
+        "all",
+        description="Which rounds the best answer of a prompt is taken from; with `last` the paper's model forgot.",
+    )
+
+
+class GhostSettings(FitSettings):
+    """Ghost Attention."""
+
+    dialogues: int = Field(
+        300, ge=0, description="Dialogues that are sampled and trained on; 0: no Ghost Attention."
+    )
+    turns: int = Field(6, ge=2, le=50, description="Most user turns of such a dialogue; the least is 2.")
+    recall_turns: tuple[int, ...] = Field(
+        (2, 4, 6), description="Turns at which it is asked whether what the first turn asked for still holds."
+    )
+    probes: int = Field(60, ge=2, description="Dialogues that the probe has.")
+
+    @property
+    def most_turns(self) -> int:
+        """Of a dialogue, learnt from or probed; 0 without Ghost Attention."""
+        return max(self.turns, *self.recall_turns) if self.dialogues else 0
+
+    @field_validator("recall_turns")
+    @classmethod
+    def _turns_rise(cls, turns: tuple[int, ...]) -> tuple[int, ...]:
+        if not turns or min(turns) < 1 or list(turns) != sorted(set(turns)):
+            raise ValueError("allowed: turns from 1 in rising order, at least one")
+        return turns
+
+
+class ChatSettings(BaseModel):
+    """The chat stage: what it learns from, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: int = Field(
+        1, ge=1, le=20, description="Random seeds that the whole stage is done with, from the same base."
+    )
+    new_tokens: int = Field(32, ge=1, description="Most tokens of an answer.")
+    dialogues: Path | None = Field(
+        None,
+        description="JSONL with `messages`, or `prompt` and `response`, a dialogue a line; empty: made by rules.",
+    )
+    pairs: Path | None = Field(
+        None,
+        description="JSONL with `prompt`, `chosen`, `rejected` and `strength` (1 to 4), as `mixstitch rate` writes it; "
+        "empty: made by rules.",
+    )
+    made: MadeChatSettings = Field(MadeChatSettings(), description="What is made by rules.")
+    sft: FitSettings = Field(FitSettings(), description="Supervised fine-tuning.")
+    reward: RewardSettings = Field(RewardSettings(), description="The reward model.")
+    rejection: RejectionSettings = Field(RejectionSettings(), description="Rejection sampling.")
+    ghost: GhostSettings = Field(GhostSettings(), description="Ghost Attention.")

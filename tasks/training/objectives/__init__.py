@@ -1,0 +1,1 @@
+"""What a training run minimises: the model and a batch to a loss, one file an objective."""
