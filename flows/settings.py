@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from storage.trusted import PERHAPS_PLACE, RESULTS_HOST
+from flows.tracking_settings import TrackingSettings
+from storage.trusted import PERHAPS_PLACE
 from tasks.chat.settings import ChatSettings
 from tasks.duels.efficiency.settings import EfficiencySettings
 from tasks.duels.mixtures.settings import DuelSettings
@@ -78,31 +79,6 @@ class ExpertsSettings(BaseModel):
                 f"experts are named {names}; allowed: names that differ, and none of {', '.join(RESERVED_NAMES)}"
             )
         return listed
-
-
-class TrackingSettings(BaseModel):
-    """Where runs are tracked for people."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    mlflow_uri: str | None = Field(
-        None, description="URL of an MLflow server; empty: a database in the home. No passwords: use MLflow's "
-        "environment variables.", json_schema_extra=RESULTS_HOST,
-    )  # fmt: skip
-
-    @field_validator("mlflow_uri")
-    @classmethod
-    def _names_a_server_without_password(cls, uri: str | None) -> str | None:
-        if uri is not None and not uri.startswith(("http://", "https://")):
-            raise ValueError(
-                "allowed: the http:// or https:// URL of an MLflow server, or nothing for the database in the home"
-            )
-        if uri is not None and any(mark in uri for mark in "@?"):
-            raise ValueError(
-                "must hold no user, password or query: they would be written into the run's record; set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
-            )
-        return uri
 
 
 class Experiment(BaseModel):

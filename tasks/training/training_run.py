@@ -15,6 +15,15 @@ from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import SNAPSHOTS, TrainingSettings
 from tasks.training.stability.telling import catalog_rows
 
+OUTCOME = (
+    "tokens",
+    "flops",
+    "parameters",
+    "active_parameters",
+    "final_loss",
+    "steps",
+)  # metrics of what was trained
+
 
 @dataclass(frozen=True)
 class ExtraText:
@@ -159,9 +168,7 @@ def run_training(
         report,
     )
     (folder / "trained_tokens.json").write_text(json.dumps(outcome["trained_tokens"]), encoding="utf-8")
-    metrics = {
-        k: outcome[k] for k in ("tokens", "flops", "parameters", "active_parameters", "final_loss", "steps")
-    }
+    metrics = {name: outcome[name] for name in OUTCOME}
     events = outcome["events"]
     for kind in ("alarm", "spike", "rewind"):
         metrics[f"{kind}s"] = sum(event["event"] == kind for event in events)

@@ -22,7 +22,7 @@ from tasks.sources.scarcity import data_limits, token_counts
 from tasks.stage import Progress, stage_task
 from tasks.training.estimates import config_of, dense_shape, training_cost, training_headline
 from tasks.training.settings import TrainingSettings
-from tasks.training.training_run import training_identity
+from tasks.training.training_run import OUTCOME, training_identity
 
 VERSION = 6
 
@@ -68,7 +68,7 @@ def train_proxy(
         losses.to_parquet(folder / "losses.parquet", index=False)
         return {
             "weights": plan.weights,
-            "metrics": {k: outcome[k] for k in ("tokens", "flops", "parameters", "final_loss", "steps")},
+            "metrics": {name: outcome[name] for name in OUTCOME},
             "provenance": {"seed": plan.random_seed, "tokens": outcome["tokens"], "flops": outcome["flops"]},
         }
 
