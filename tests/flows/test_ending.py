@@ -21,11 +21,13 @@ from storage.run_records import find_record
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 WORK = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from flows.ending import end_by_signals
 from flows.environment import open_home, prefect_settings
 if sys.argv[1] == "ours":
     end_by_signals()
+else:  # as a terminal starts it: what starts tests in the background has it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 home = open_home()
 with prefect_settings(home):
     from prefect import flow, task
