@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from tasks.report.pictures.colours import ACCENT, HEAT, INK, STITCHED
-from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
+from tasks.report.pictures.drawing import Picture, drawing, finished
+from tasks.report.pictures.step_maps import colour_bar, edges_of, looks_of_columns, map_and_curve
 
 TABLE = "routing.parquet"
-MAX_COLUMNS = 240
 CHOICE_COLOURS = (INK, STITCHED, ACCENT)
 
 
@@ -49,10 +49,10 @@ def read_routing_map(folder: Path) -> RoutingMap | None:
 
 
 def _thinned(found: RoutingMap) -> RoutingMap:
-    """At most MAX_COLUMNS looks, each the mean of as many."""
-    if len(found.steps) <= MAX_COLUMNS:
+    """A look a column of the map: the mean of its looks."""
+    parts = looks_of_columns(len(found.steps))
+    if parts is None:
         return found
-    parts = np.array_split(np.arange(len(found.steps)), MAX_COLUMNS)
     return RoutingMap(
         found.layers,
         found.experts,
@@ -69,17 +69,9 @@ def draw_routing(found: RoutingMap) -> Picture:
     with drawing():
         rows = len(found.loads)
         height = min(0.12 * rows, 5.0)
-        figure, axes = new_figure(11.3, 2.3 + height)
-        axes.remove()
-        upper, lower = figure.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": [max(height, 0.6), 1.3]}
-        )
-        figure.subplots_adjust(
-            left=0.15, right=0.91, top=0.97, bottom=0.2 * 2.3 / (2.3 + height), hspace=0.12
-        )
-        first = found.steps[0] - (found.steps[1] - found.steps[0] if len(found.steps) > 1 else found.steps[0])
+        figure, upper, lower = map_and_curve(height)
         mesh = upper.pcolormesh(
-            np.concatenate([[first], found.steps]),
+            edges_of(found.steps),
             np.arange(rows + 1),
             found.loads,
             vmin=0,
@@ -94,7 +86,7 @@ def draw_routing(found: RoutingMap) -> Picture:
         for place in range(1, len(found.layers)):
             upper.axhline(place * found.experts, color="white", linewidth=1.5)
         upper.invert_yaxis()
-        bar = figure.colorbar(mesh, cax=figure.add_axes((0.925, 0.3, 0.012, 0.6)))
+        bar = colour_bar(figure, mesh)
         bar.set_ticks([0, 1, 2], labels=["0", "1", "≥ 2"])
         bar.set_label("load, 1 is an equal share")
         names = ["first", "second", "third"]

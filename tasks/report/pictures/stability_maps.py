@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from tasks.report.pictures.colours import HEAT, INK, MUTED, STITCHED
-from tasks.report.pictures.drawing import Picture, drawing, finished, new_figure
+from tasks.report.pictures.drawing import Picture, drawing, finished
+from tasks.report.pictures.step_maps import colour_bar, edges_of, looks_of_columns, map_and_curve
 
 TABLE = "stability.parquet"
-MAX_COLUMNS = 240
 LOWEST, HIGHEST = 5e-4, 0.5  # ends of the colours: independent gradients, and gradients that hardly change
 EVENT_COLOURS = {"alarm": MUTED, "spike": STITCHED, "rewind": INK}
 
@@ -48,10 +48,10 @@ def read_stability(folder: Path) -> StabilityMap | None:
 
 
 def _thinned(found: StabilityMap) -> StabilityMap:
-    """At most MAX_COLUMNS looks: the highest share and loss of as many, lest a short spike is lost."""
-    if len(found.steps) <= MAX_COLUMNS:
+    """A look a column of the map: the highest share and loss of its looks, lest a short spike is lost."""
+    parts = looks_of_columns(len(found.steps))
+    if parts is None:
         return found
-    parts = np.array_split(np.arange(len(found.steps)), MAX_COLUMNS)
     return StabilityMap(
         found.layers,
         np.array([found.steps[part[-1]] for part in parts]),
@@ -66,19 +66,10 @@ def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
 
     with drawing():
         height = 0.16 * len(found.layers)
-        figure, axes = new_figure(11.3, 2.3 + height)
-        axes.remove()
-        upper, lower = figure.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": [max(height, 0.6), 1.3]}
-        )
-        figure.subplots_adjust(
-            left=0.15, right=0.91, top=0.97, bottom=0.2 * 2.3 / (2.3 + height), hspace=0.12
-        )
-        first = found.steps[0] - (found.steps[1] - found.steps[0] if len(found.steps) > 1 else found.steps[0])
-        edges = np.concatenate([[first], found.steps])
+        figure, upper, lower = map_and_curve(height)
         colours = LinearSegmentedColormap.from_list("heat", HEAT)
         mesh = upper.pcolormesh(
-            edges,
+            edges_of(found.steps),
             np.arange(len(found.layers) + 1),
             np.maximum(found.tails, LOWEST),
             norm=LogNorm(LOWEST, HIGHEST),
@@ -87,7 +78,7 @@ def draw_stability(found: StabilityMap, events: Sequence[dict]) -> Picture:
         )
         upper.set_yticks(np.arange(len(found.layers)) + 0.5, [_short(layer) for layer in found.layers])
         upper.invert_yaxis()
-        bar = figure.colorbar(mesh, cax=figure.add_axes((0.925, 0.3, 0.012, 0.6)))
+        bar = colour_bar(figure, mesh)
         bar.set_ticks([0.001, 0.01, 0.1, HIGHEST], labels=[".001", ".01", ".1", ".5"])
         bar.minorticks_off()
         bar.set_label("share of |r| > .8")

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tasks.report.pictures.routing_maps import MAX_COLUMNS, draw_routing, read_routing_map
+from tasks.report.pictures.routing_maps import draw_routing, read_routing_map
+from tasks.report.pictures.step_maps import MAX_COLUMNS
 from tasks.report.routing_tables import layer_rows, source_rows
 from tasks.training.routing_log import routing_facts, write_routing
 
