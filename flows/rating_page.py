@@ -21,7 +21,8 @@ from starlette.datastructures import Headers
 
 from flows.guarded_server import refusal
 from tasks.preference.rating.masking import masked
-from tasks.preference.rating.vote_book import LEFT, RIGHT, STRENGTHS, TIE, Said, Shown, VoteBook
+from tasks.preference.rating.strengths import STRENGTHS, STRONGEST
+from tasks.preference.rating.vote_book import LEFT, RIGHT, TIE, Said, Shown, VoteBook
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,7 +31,6 @@ NAME = re.compile(r"[\w .\-]{1,60}")
 ANNOTATOR, TOKEN = "mixstitch-annotator", "mixstitch-token"
 MOST_BYTES = 16_384
 YEAR_SECONDS = 365 * 24 * 3600
-STRONGEST = len(STRENGTHS) - 1
 CHOICES = [
     *((LEFT, strength) for strength in range(STRONGEST, 0, -1)),
     (TIE, 0),
@@ -106,7 +106,7 @@ def rating_app(book: VoteBook, scores: bool = False, token: str = "") -> FastAPI
     def voted(request: Request, form: Filled) -> Response:
         choice, _, strength = form.get("vote", "").partition(" ")
         try:
-            left, right = (_number(form, f"{side}_score") if scores else None for side in (LEFT, RIGHT))
+            left, right = (int(form.get(f"{side}_score", "")) if scores else None for side in (LEFT, RIGHT))
             said = Said(choice, int(strength), form.get("comment", "").strip(), left, right)
             book.vote(int(form.get("shown", "")), _annotator(request), said)
         except ValueError as error:
@@ -119,10 +119,6 @@ def rating_app(book: VoteBook, scores: bool = False, token: str = "") -> FastAPI
         return RedirectResponse("/", 303)
 
     return app
-
-
-def _number(form: dict[str, str], name: str) -> int:
-    return int(form.get(name, ""))
 
 
 def _refused(headers: Headers, token: str, given: str) -> str | None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.preference.rating.strengths import STRONGEST
 from tasks.sources.chat_template import ASSISTANT, check_dialogue
 
 Message = dict[str, str]
-MARGINS = {"none": (0.0, 0.0, 0.0, 0.0), "small": (0.0, 1 / 3, 2 / 3, 1.0), "large": (0.0, 1.0, 2.0, 3.0)}
-STRENGTHS = (1, 2, 3, 4)  # negligibly better or unsure, slightly better, better, significantly better
 
 
 @dataclass(frozen=True)
@@ -62,17 +61,6 @@ def read_pairs(path: Path) -> list[Pair]:
         if before != where:
             raise ValueError(f"{where}: this pair stands in {before} already")
         found.append(Pair(prompt, chosen, rejected, strength, where))
-    return found
-
-
-def margins_of(pairs: Sequence[Pair], kind: str) -> list[float]:
-    """The margin of each pair by the paper's table 27; of a strength between two, straight between theirs."""
-    table = MARGINS[kind]
-    found = []
-    for pair in pairs:
-        below = min(int(pair.strength) - 1, len(table) - 2)
-        part = pair.strength - 1 - below
-        found.append(table[below] * (1 - part) + table[below + 1] * part)
     return found
 
 
@@ -132,7 +120,7 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
 def _strength(row: dict[str, Any], where: str) -> float:
     strength = row.get("strength")
     is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not is_number or not STRENGTHS[0] <= strength <= STRENGTHS[-1]:  # type: ignore[operator]
+    if not is_number or not 1 <= strength <= STRONGEST:  # type: ignore[operator]
         raise ValueError(
             f"{where}: strength is {strength!r}; allowed: 1 (negligibly better) to 4 (significantly better)"
         )

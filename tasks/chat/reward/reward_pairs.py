@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tasks.chat.dialogue_lines import Pair, margins_of
+from tasks.chat.dialogue_lines import Pair
 from tasks.chat.fitting import padded
+from tasks.preference.rating.strengths import margin_of
 from tasks.sources.chat_template import ASSISTANT, encoded
 from tasks.training.objectives.preference_margin import ABOUT, CHOSEN, MICRO, REJECTED, rewards_of
 
@@ -53,7 +54,7 @@ def pair_rows(
     for plane, texts in sides.items():
         rows[:, plane] = padded(texts, longest, tokenizer.eos_token_id)
         rows[:, ABOUT, plane] = [len(text) - 1 for text in texts]
-    rows[:, ABOUT, 2] = np.rint(np.array(margins_of(pairs, margin)) * MICRO)
+    rows[:, ABOUT, 2] = np.rint(np.array([margin_of(pair.strength, margin) for pair in pairs]) * MICRO)
     return rows
 
 

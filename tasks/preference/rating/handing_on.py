@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from tasks.preference.annotation.gwet import ordinal_weights, with_interval
 from tasks.preference.annotation.rater_strengths import fit
-from tasks.preference.rating.vote_book import LEFT, RIGHT, STRENGTHS, TIE, VoteBook
+from tasks.preference.rating.strengths import STRONGEST, margin_of
+from tasks.preference.rating.vote_book import LEFT, RIGHT, TIE, VoteBook
 
-STRONGEST = len(STRENGTHS) - 1
 CONFIDENCE = 0.9
 UNIT = ["item", "first", "second"]
 VOTES, PAIRS = "votes.csv", "pairs.jsonl"
@@ -80,7 +80,8 @@ def reward_pairs(votes: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
     """Rows of prompt, chosen, rejected, margin, as a reward trainer reads them, one a pair of answers, and the number
     of pairs on which its votes cancel.
 
-    votes: as `in_order` gives them. A pair's strength is the mean of its votes, signed; its margin that of the mean.
+    votes: as `in_order` gives them. A pair's strength is the mean of its votes, signed, and 1 (negligibly better, or
+    unsure) where that is less.
     """
     rows, undecided = [], 0
     for _, own in votes.groupby(UNIT, sort=True):
@@ -88,6 +89,7 @@ def reward_pairs(votes: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
         if mean == 0:
             undecided += 1
             continue
+        strength = max(abs(mean), 1.0)
         better, worse = ("first", "second") if mean > 0 else ("second", "first")
         rows.append(
             {
@@ -96,8 +98,8 @@ def reward_pairs(votes: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
                 "prompt": one["prompt"],
                 "chosen": one[f"{better}_answer"],
                 "rejected": one[f"{worse}_answer"],
-                "margin": round(max(abs(mean) - 1, 0.0) / (STRONGEST - 1), 6),
-                "strength": round(abs(mean), 6),
+                "margin": round(margin_of(strength, "small"), 6),
+                "strength": round(strength, 6),
                 "votes": len(own),
             }
         )

@@ -23,6 +23,7 @@ import pandas as pd
 
 from tasks.preference.rating.compared_answers import Answer, Prompt
 from tasks.preference.rating.next_pair import Open, chosen
+from tasks.preference.rating.strengths import STRONGEST
 
 TABLES = """
 create table prompts (item text primary key, category text not null, prompt text not null, is_gold integer not null);
@@ -38,7 +39,6 @@ create unique index one_vote on votes (shown) where taken_back = 0;
 """
 BETTER, WORSE = "better", "worse"  # what the two answers of a gold prompt are called
 LEFT, RIGHT, TIE = "left", "right", "tie"
-STRENGTHS = ("", "negligibly better", "slightly better", "better", "significantly better")
 HELD_SECONDS = 600.0
 GOLD_EVERY = 10
 WAIT_SECONDS = 30.0
@@ -271,10 +271,8 @@ def check_said(said: Said) -> None:
     """Raises ValueError for a choice, strength or score that no vote has."""
     if said.choice not in (LEFT, RIGHT, TIE):
         raise ValueError(f"choice={said.choice!r}: allowed: {LEFT}, {RIGHT}, {TIE}")
-    if (said.strength != 0) if said.choice == TIE else said.strength not in range(1, len(STRENGTHS)):
-        raise ValueError(
-            f"strength={said.strength} of {said.choice}: allowed: 1 to {len(STRENGTHS) - 1}, of a tie 0"
-        )
+    if (said.strength != 0) if said.choice == TIE else said.strength not in range(1, STRONGEST + 1):
+        raise ValueError(f"strength={said.strength} of {said.choice}: allowed: 1 to {STRONGEST}, of a tie 0")
     for score in (said.left_score, said.right_score):
         if score is not None and score not in range(1, 8):
             raise ValueError(f"score={score}: allowed: 1 to 7")

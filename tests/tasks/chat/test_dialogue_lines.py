@@ -7,7 +7,10 @@ import re
 
 import pytest
 
-from tasks.chat.dialogue_lines import Pair, margins_of, read_dialogues, read_pairs
+from tasks.chat.dialogue_lines import read_dialogues, read_pairs
+from tasks.preference.rating.compared_answers import Answer
+from tasks.preference.rating.handing_on import handed_on
+from tasks.preference.rating.vote_book import Said, VoteBook
 
 
 def written(tmp_path, *rows):
@@ -75,8 +78,13 @@ def test_a_pair_that_says_nothing_is_refused_by_line(tmp_path, row, said):
         read_pairs(path)
 
 
-def test_margins_are_those_of_the_papers_table_27():
-    pairs = [Pair("a", "b", "c", strength, "here") for strength in (4, 3, 2, 1, 2.5)]
-    assert margins_of(pairs, "none") == [0, 0, 0, 0, 0]
-    assert margins_of(pairs, "small") == pytest.approx([1, 2 / 3, 1 / 3, 0, 0.5])
-    assert margins_of(pairs, "large") == [3, 2, 1, 0, 1.5]
+def test_what_people_voted_is_read_also_where_they_hardly_decided(tmp_path):
+    answers = [Answer("q", "", "?", model, f"{model} says") for model in ("alpha", "beta")]
+    votes = VoteBook.made(tmp_path / "votes.sqlite", answers)
+    for annotator, strength in (("ann", 2), ("bo", 0), ("cy", 0)):
+        shown = votes.next(annotator)
+        side = "left" if shown.left < shown.right else "right"
+        votes.vote(shown.id, annotator, Said(side if strength else "tie", strength))
+    handed_on(votes, tmp_path)
+    (pair,) = read_pairs(tmp_path / "pairs.jsonl")
+    assert (pair.chosen, pair.rejected, pair.strength) == ("alpha says", "beta says", 1)  # the mean is 2/3
