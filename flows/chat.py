@@ -22,6 +22,7 @@ from tasks.chat.task import (
 )
 from tasks.mixture.task import Known, Stretch, solve_mixture
 from tasks.sources.task import prepare_sources
+from tasks.training.budget import whole_steps
 from tasks.training.training_run import Training, TrainingData
 
 
@@ -30,9 +31,10 @@ def chat_pipeline(run: AnyRun, e: Experiment, chat: ChatSettings) -> None:
     corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     instructions = prepare_instructions(run, chat, corpus, e.training.sequence_length, e.random_seed)
     training = Training(e.training, e.random_seed)
-    utility = utility_of(run, e, corpus, e.utility.method, e.budget.tokens)
-    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, e.budget.tokens))
-    stretch = Stretch(e.budget.tokens, is_read=e.budget.seed_share > 0)
+    tokens = whole_steps(e.budget.tokens, e.training.tokens_per_step)
+    utility = utility_of(run, e, corpus, e.utility.method, tokens)
+    known = Known(corpus, utility, weights_learnt(run, e, e.mixture, corpus, tokens))
+    stretch = Stretch(tokens, is_read=e.budget.seed_share > 0)
     mixture = solve_mixture(run, "seed", e.mixture, known, stretch)
     base = seed_of(run, e, training, TrainingData(corpus, mixture))
     results = [

@@ -51,7 +51,12 @@ def fit_told(
         config = config_of_artifact(model)
         shape = dense_shape(config, length)
         return {
-            "metrics": {"parameters": shape.parameters, "tokens": tokens, "steps": steps},
+            "metrics": {
+                "parameters": shape.parameters,
+                "active_parameters": shape.active,
+                "tokens": tokens,
+                "steps": steps,
+            },
             "config": config,
         }
 
@@ -61,7 +66,7 @@ def fit_told(
 def answering_cost(model: Artifact, chat: ChatSettings, answers: int) -> Cost:
     """So many answers of a model, at their longest."""
     tokens = answers * (TOKENS_A_TURN + chat.new_tokens)
-    return reading_cost(model.facts["metrics"]["parameters"], tokens, answers, 0.0, BASIS)
+    return reading_cost(model.facts["metrics"], tokens, answers, 0.0, BASIS)
 
 
 def instructions_expected(chat: ChatSettings, length: int) -> dict[str, Any]:

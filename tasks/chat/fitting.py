@@ -83,6 +83,7 @@ def fit_rows(
     """Train the model by the loop, going on from folder/progress; into folder/model. texts: that a row holds."""
     import models
     from tasks.training.loop import train
+    from tasks.training.parameter_counts import parameters_of
 
     loop = fit.loop
     outcome = train(
@@ -104,7 +105,7 @@ def fit_rows(
         "metrics": {
             "tokens": tokens,
             "flops": flops,
-            "parameters": models.count_parameters(model)[0],
+            **parameters_of(model),
             "final_loss": outcome.final_loss,
             "steps": outcome.steps,
         },

@@ -61,6 +61,15 @@ def split_budget(tokens: int, settings: BudgetSettings, num_trained: int, tokens
     return Budget(**{name: count * tokens_per_step for name, count in steps.items()}, num_trained=num_trained)
 
 
+def whole_steps(tokens: int, tokens_per_step: int) -> int:
+    """`tokens`, rounded down to whole steps. Raises ValueError where they are less than one."""
+    if tokens < tokens_per_step:
+        raise ValueError(
+            f"budget of {tokens:,} tokens: less than one step; allowed: at least {tokens_per_step:,} tokens"
+        )
+    return tokens // tokens_per_step * tokens_per_step
+
+
 def tokens_in_time(
     settings: BudgetSettings, minutes: float, dense_speed: float, stitched_speed: float, num_trained: int
 ) -> int:

@@ -239,6 +239,12 @@ KINDS = {
         "duel={seeds: 1, rungs: [1], regimes: [{name: all}], contenders: [{name: best, mixture: {method: utilimax}}, "
         "{name: even, mixture: {method: uniform}}]}"
     ],
+    "chat": [
+        "training.sequence_length=256",
+        "chat={new_tokens: 8, made: {dialogues: 12, pairs: 20, prompts: 4, heldout: 6}, "
+        "sft: {epochs: 1, batch_size: 1}, reward: {compared: [small], batch_size: 2}, "
+        "rejection: {rounds: 1, samples: 2, batch_size: 1}, ghost: {dialogues: 0}}",  # so small a model says nothing
+    ],
     "experts": ["model.family=moe", "moe_efficiency={rungs: [0.5, 1.0], seeds: 1, resamples: 100}"],
     "stitch duel": [
         "stitch_duel={seeds: 1, costs: false, changes_of: bts, switching_documents: 4, cross_items: 20, "

@@ -12,7 +12,7 @@ from tasks.chat.chat_prices import answering_cost, fit_told
 from tasks.chat.task import ChatWork, fit_headline
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 
 
 @stage_task(name="ghost", task_run_name="ghost-attention")

@@ -11,7 +11,7 @@ from tasks.chat.chat_prices import answering_cost, fit_told
 from tasks.chat.task import ChatWork, fit_headline
 from tasks.stage import Progress, stage_task
 
-VERSION = 2
+VERSION = 3
 
 
 @stage_task(name="rejection", task_run_name="reject-{number}")

@@ -12,7 +12,7 @@ from tasks.chat.settings import Margin
 from tasks.chat.task import ChatWork
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 1
+VERSION = 2
 ROWS_A_PAIR = 2
 
 

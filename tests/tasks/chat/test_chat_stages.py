@@ -27,6 +27,7 @@ from tasks.chat.task import ChatWork, prepare_instructions, report_chat
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer
 from tasks.training.objectives.answer_tokens import answer_tokens
+from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import Training
 
@@ -77,6 +78,11 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert [row["of"] for row in told["win_rates"]] == ["sft", "round1", "round2", "ghost", "round2"]
     assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
     again, page = made()
+    trained = [one.facts["metrics"] for name, one in again.models.items() if name != "base"]
+    trained += [reward.facts["metrics"] for reward in again.rewards.values()]
+    assert all(
+        said_parameters(metrics).endswith(" parameters") for metrics in trained
+    )  # as `export` says them
     assert page.hit and all(one.hit for name, one in again.models.items() if name != "base")
 
 

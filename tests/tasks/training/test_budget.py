@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.training.budget import split_budget, tokens_in_time
+from tasks.training.budget import split_budget, tokens_in_time, whole_steps
 from tasks.training.estimates import config_of, dense_shape, stitched_shape
 from tasks.training.settings import BudgetSettings, ModelSettings, TrainingSettings
 
@@ -50,3 +50,9 @@ def test_what_is_taken_as_it_is_shares_no_tokens():
     assert (stitches_alone.seed, stitches_alone.expert, stitches_alone.stitch) == (0, 0, 100_000)
     with pytest.raises(ValueError, match=r"at least 1,001 tokens"):
         split_budget(999, BudgetSettings(seed_share=0, stitch_share=0.1), 0, 1_000)
+
+
+def test_a_budget_of_one_run_is_whole_steps():
+    assert whole_steps(24_000, 2_048) == 11 * 2_048 == whole_steps(11 * 2_048, 2_048)
+    with pytest.raises(ValueError, match="less than one step; allowed: at least 2,048"):
+        whole_steps(2_047, 2_048)
