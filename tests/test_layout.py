@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import json
 from collections import Counter
@@ -30,9 +31,14 @@ MAY_IMPORT_PREFECT = ("task.py", "stage.py")
 MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -57,7 +63,7 @@ def test_imports_run_one_way(path):
 def targets_of(path: Path) -> set[Path]:
     """Files of ours that a file imports when it runs, in functions too; not what is imported for types alone."""
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     for_types = {
         inner
         for node in ast.walk(tree)
@@ -114,7 +120,7 @@ def test_a_file_name_stands_once_in_the_house():
 
 
 def test_every_module_says_in_its_first_line_what_it_is_for():
-    silent = [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    silent = [path for path in MODULES if not ast.get_docstring(_tree(path))]
     assert silent == []
 
 
@@ -144,13 +150,40 @@ def test_the_pins_that_the_stack_needs_hold():
     assert all("==" in line for line in pins if line and not line.startswith("#"))
 
 
+@functools.cache
+def _names_of(file: Path) -> frozenset[str]:
+    """The names that a module has once it is imported."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [_tree(file)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name.split(".")[0])
+        nodes += ast.iter_child_nodes(node)
+    return frozenset(found)
+
+
+def _is_module(place: Path) -> bool:
+    return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
+
+
 def test_what_is_imported_of_ours_is_there():
     """Also in functions, where neither an import at start nor the type checker would find it missing."""
     missing = []
     for path in [*MODULES, *sorted((ROOT / "tests").rglob("*.py"))]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FOLDERS:
                 place = ROOT / node.module.replace(".", "/")
-                if not (place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()):
-                    missing.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.module}")
+                files = [f for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()]
+                known = _names_of(files[0]) if files else frozenset()
+                missing += [
+                    f"{path.relative_to(ROOT)}:{node.lineno} {node.module}.{alias.name}"
+                    for alias in node.names
+                    if alias.name not in known and not _is_module(place / alias.name)
+                ]
     assert missing == []

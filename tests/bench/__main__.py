@@ -7,7 +7,15 @@ import sys
 
 import flows  # noqa: F401 sets what libraries read when they are imported
 
-MIXTURE = ("mixture_solver", "mixture_value", "utility_agreement", "judges", "laws", "mixture_duel")
+MIXTURE = (
+    "mixture_solver",
+    "mixture_value",
+    "merged_proxies",
+    "utility_agreement",
+    "judges",
+    "laws",
+    "mixture_duel",
+)
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
 GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.retraining import Sampling
-
 TOKENS = 100_000
 
 
-class Unfollowed(Sampling):
-    """A run whose curves nobody looks at."""
-
-    def log_series(self, label: str, rows: list[dict]) -> None:
-        pass
-
-
 def measure() -> Iterator[str]:
+    from flows.environment import open_home
     from flows.parts import utility_of
     from flows.recipes import load_recipe
-    from storage.home import Home
+    from storage.unrecorded import UnrecordedRun
     from tasks.sources.task import prepare_sources
     from tasks.utility.judge_agreement import rank_agreement
     from tasks.utility.matrix import UtilityMatrix
 
     e = load_recipe("pocket", [f"utility.ablation.tokens={TOKENS}", "utility.ablation.seeds=2"])
-    run = Unfollowed(Home.from_environment())
+    run = UnrecordedRun(open_home())
     corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     found = {
         method: UtilityMatrix.load(utility_of(run, e, corpus, method, e.budget.tokens).path)
