@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from tasks.mixture.found_weights import runs_of
+from tasks.mixture.found_weights import capped, runs_of
 from tasks.mixture.laws.fitted_law import FittedLaw, fit_law
 from tasks.mixture.laws.law_fit import losses_of
 from tasks.mixture.laws.named_tables import read_tokens
@@ -36,6 +36,7 @@ from tasks.mixture.portfolio import utilimax
 from tasks.mixture.single_losses import utility_of_losses
 from tasks.report.pictures.colours import EXPERT_MARKERS, EXPERTS
 from tasks.report.pictures.drawing import drawing, new_figure
+from tests.bench.mixture_peers import REGMIX, published, regmix
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "pictures" / "mixture-value.svg"
@@ -46,7 +47,8 @@ LOSS_ERROR = 0.05  # of the spread over sources
 RUNS = (8, 16, 32, 64, 128)
 LAWS = ("diminishing", "power", "log-linear", "lightgbm")
 DRAWS, LAW_DRAWS = 10, 4
-FREE = ("uniform", "proportional", "unimax")
+FREE = ("uniform", "proportional", "unimax", "olmo")
+SIMULATED_RUNS, SIMULATED_DRAWS = (128, 512), 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Field:
     budget: int
     cap: float
     knows_sizes: bool
+    published: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @cached_property
     def judge(self) -> FittedLaw:
@@ -121,8 +124,9 @@ def _fields(folder: Path) -> Iterator[Field]:
     )
     if train.is_file() and test.is_file() and tokens.is_file():
         runs, others, sizes = read_runs(train), read_runs(test), read_tokens(tokens)
+        known = published(folder / "doremi_domain_weights.csv", list(sizes))
         for cap in (4.0, 1.0):
-            yield Field(f"RegMix 1M, cap {cap:g}", runs, others, sizes, 25 * 10**9, cap, True)
+            yield Field(f"RegMix 1M, cap {cap:g}", runs, others, sizes, 25 * 10**9, cap, True, known)
     ladder = folder / "slimpajama_mixture_losses.csv.gz"
     if ladder.is_file():
         runs = read_runs(ladder, where=["model_size=122000000"], last="n_tokens")
@@ -167,8 +171,11 @@ def _rows(one: Field) -> Iterator[dict]:
         }
 
     for method in FREE:
-        if one.knows_sizes or method != "proportional":
+        if one.knows_sizes or not METHODS_BY_NAME[method].needs_sizes or method == "unimax":
             yield row("none", method, one.free(method), 0, 1)
+    for told, weights in one.published.items():
+        mixture = capped(weights, one.sizes, one.budget, one.cap, {}, {"method": told})
+        yield row("published", told, mixture, 0, 1)
     yield row("none", "returns", _sure(one), 0, 1)
     for error in LABEL_ERRORS:
         for method, solve in _BY_UTILITY.items():
@@ -196,6 +203,12 @@ def _rows(one: Field) -> Iterator[dict]:
             for draw in range(draws):
                 mixture = _from_runs(one, method, number, draw)
                 yield row(f"{number} runs", method, mixture, draw, draws, number)
+        if number in SIMULATED_RUNS:
+            draws = 1 if number == total else SIMULATED_DRAWS
+            for draw in range(draws):
+                law = _law(one, "lightgbm", number, draw)
+                mixture = regmix(law, one.sizes, one.budget, one.cap, draw)
+                yield row(f"{number} runs", REGMIX, mixture, draw, draws)
 
 
 def _sure(one: Field, **known) -> Mixture:
@@ -228,14 +241,21 @@ def _single_losses(one: Field, draw: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _from_runs(one: Field, method: str, number: int, draw: int) -> Mixture:
-    seen = np.random.default_rng(draw).permutation(len(one.runs.weights))[:number]
-    weights, losses = one.runs.weights.iloc[seen], losses_of(one.runs).iloc[seen]
     if method == "returns":
-        return _sure(one, found=Found(runs=runs_of(weights, losses)))
+        return _sure(one, found=Found(runs=runs_of(*_seen(one, number, draw))))
     prior = "proportional" if one.knows_sizes else "uniform"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return fit_law(weights, losses, method).propose(one.budget, one.sizes, one.cap, prior=prior)
+        return _law(one, method, number, draw).propose(one.budget, one.sizes, one.cap, prior=prior)
+
+
+def _seen(one: Field, number: int, draw: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rows = np.random.default_rng(draw).permutation(len(one.runs.weights))[:number]
+    return one.runs.weights.iloc[rows], losses_of(one.runs).iloc[rows]
+
+
+def _law(one: Field, method: str, number: int, draw: int) -> FittedLaw:
+    return fit_law(*_seen(one, number, draw), method)
 
 
 def _line(rows: list[dict], evidence: str, method: str) -> str:
@@ -244,7 +264,7 @@ def _line(rows: list[dict], evidence: str, method: str) -> str:
     over = np.array([row["over_unimax"] for row in own])
     beyond = sum(row["beyond"] for row in own)
     told = f"  {evidence}: {method}: {shares.mean():.2f} [{shares.min():.2f}, {shares.max():.2f}]"
-    if method not in FREE:
+    if method not in FREE and evidence != "published":
         worse, most = int((over < -1e-6).sum()), max(-over.min(), 0.0)
         other = np.mean([row["other"] for row in own])
         told += f", worse than UniMax in {worse} of {len(own)}, most by {most:.2f}"
