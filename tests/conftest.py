@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from flows.environment import have_prefect_database
@@ -41,27 +43,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def tracking_database(tmp_path_factory) -> Path:
-    """An MLflow database that has been through its migrations: ten seconds, once."""
+def template(tmp_path_factory) -> Home:
+    """A home whose databases have been through their migrations: twenty seconds, once for all workers."""
     from storage.tracking import Tracker
 
-    home = Home(tmp_path_factory.mktemp("template"))
-    home.locks.mkdir()
-    Tracker(home).connect()
-    return home.mlflow_database
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    home = Home(shared / "template")
+    with FileLock(shared / "template.lock"):
+        if not home.root.exists():
+            begun = Home(own / "begun")
+            begun.locks.mkdir(parents=True)
+            Tracker(begun).connect()
+            have_prefect_database(begun)
+            begun.root.rename(home.root)
+    return home
 
 
 @pytest.fixture(scope="session")
-def server_database(tmp_path_factory) -> Path:
-    """Prefect's database, through its migrations: ten seconds, once."""
-    home = Home(tmp_path_factory.mktemp("server-template"))
-    home.locks.mkdir()
-    have_prefect_database(home)
-    return home.prefect_database
-
-
-@pytest.fixture(scope="session")
-def furnish(tracking_database, server_database) -> Callable[[Path], Home]:
+def furnish(template) -> Callable[[Path], Home]:
     """Makes a folder an empty home that has its databases already."""
 
     def furnished(folder: Path) -> Home:
@@ -70,8 +70,8 @@ def furnish(tracking_database, server_database) -> Callable[[Path], Home]:
             home = Home.from_environment()
         home.prefect.mkdir(exist_ok=True)
         for made, place in (
-            (tracking_database, home.mlflow_database),
-            (server_database, home.prefect_database),
+            (template.mlflow_database, home.mlflow_database),
+            (template.prefect_database, home.prefect_database),
         ):
             shutil.copy(made, place)
             place.chmod(0o600)

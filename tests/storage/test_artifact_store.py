@@ -330,14 +330,14 @@ def test_a_home_whose_path_no_database_can_have_is_refused(monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize("place", ["with space", "ünï-日本", "50%20 #1", "d$HOME ${x}", "long" * 40])
-def test_a_home_of_any_other_name_holds_mlflows_database(monkeypatch, tmp_path, tracking_database, place):
+def test_a_home_of_any_other_name_holds_mlflows_database(monkeypatch, tmp_path, template, place):
     """Relative, and behind a link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MIXSTITCH_HOME", f"link/{place}")
     home = Home.from_environment()
-    shutil.copy(tracking_database, home.mlflow_database)
+    shutil.copy(template.mlflow_database, home.mlflow_database)
     make_run(home)
     assert home.root == tmp_path / "real" / place
     with sqlite3.connect(home.mlflow_database) as connection:
