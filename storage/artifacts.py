@@ -3,17 +3,13 @@
 A folder is built under `work/` and renamed into `artifacts/` when its manifest is written. What a stage
 keeps under `progress/` while it works survives a crash and is dropped only when the manifest is written; what
 it writes under `logs/` (timings, traces) is kept and verified but does not count towards the digest that
-later stages build on. What is damaged is set aside and made again.
+later stages build on. What is damaged is set aside and made again. Where the environment names a site, what others
+have made is brought here from its store, and what is made here is put there before it counts as made.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import logging
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,13 +22,14 @@ from storage.damage import remove_tree, set_aside
 from storage.fingerprint import digest_file, stage_key
 from storage.home import MARK, Home
 from storage.manifests import MANIFEST, digest_of_files, first_damage, read_manifest
+from storage.provenance import environment
 from storage.sealed import Damaged, write_sealed
+from storage.site import shared_store
 from storage.stages import Stage
 from storage.writing import put_in_place, writing
 
 PROGRESS = "progress"
 KEY_CHARACTERS = 16
-PACKAGES = ("torch", "transformers", "accelerate", "datasets", "lm_eval", "scikit-learn", "prefect", "mlflow")
 log = logging.getLogger("mixstitch.storage")
 
 
@@ -82,6 +79,7 @@ class ArtifactStore:
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.shared = shared_store()
 
     def folder(self, stage: str, name: str, key: str) -> Path:
         """Where the artifact of this key lies, or would lie."""
@@ -105,7 +103,7 @@ class ArtifactStore:
             return None, str(error)
         if manifest is None:
             return None, "its manifest is missing"
-        if (manifest["stage"], manifest["name"], manifest["key"]) != (stage, name, key):
+        if not _is_of(manifest, stage, name, key):
             return None, "its manifest is that of another result"
         damage = first_damage(folder, manifest)
         return (None, damage) if damage else (replace(Artifact.of_manifest(folder, manifest), hit=True), None)
@@ -120,8 +118,10 @@ class ArtifactStore:
             found, damage = self._look(name, label, key)
             if damage is not None:
                 set_aside(self.home, folder, damage, "and made again")
-            found = found or self._adopt(name, label, key)
+            found = found or self._adopt(name, label, key) or self._fetch(name, label, key)
             if found is not None:
+                if self.shared is not None and not self.shared.has(name, folder.name):
+                    self.shared.publish(name, folder.name, folder)
                 return replace(found, seconds=time.monotonic() - started)
             self._prepare(work, name, key)
             try:
@@ -153,6 +153,10 @@ class ArtifactStore:
                 with suppress(OSError):  # where the home cannot be written any more; the next run clears it
                     _clear(work)
                 raise
+            if self.shared is not None and not self.shared.publish(name, folder.name, work):
+                theirs = self._fetch(name, label, key)  # whoever builds on this key builds on the same bytes
+                if theirs is not None:
+                    return replace(theirs, hit=False, seconds=seconds)
             _publish(work, folder)
             return replace(Artifact.of_manifest(folder, manifest), seconds=seconds)
 
@@ -177,6 +181,28 @@ class ArtifactStore:
         if manifest is None or manifest["key"] != key or first_damage(work, manifest):
             return None
         _publish(work, folder)
+        return replace(Artifact.of_manifest(folder, manifest), hit=True)
+
+    def _fetch(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The result that another machine put into the shared store, brought here."""
+        if self.shared is None:
+            return None
+        folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+        self._prepare(work, stage, key)
+        manifest = self.shared.fetch(stage, folder.name, work)
+        if manifest is None or not _is_of(manifest, stage, name, key):
+            return None
+        _publish(work, folder)
+        return replace(Artifact.of_manifest(folder, manifest), hit=True)
+
+    def elsewhere(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The artifact that lies in the shared store, and is not brought here yet."""
+        if self.shared is None:
+            return None
+        folder = self.folder(stage, name, key)
+        manifest = self.shared.manifest(stage, folder.name)
+        if manifest is None or not _is_of(manifest, stage, name, key):
+            return None
         return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
     @contextmanager
@@ -223,31 +249,8 @@ class ArtifactStore:
         return Artifact.of_manifest(folder, manifest)
 
 
-@functools.cache
-def environment() -> dict:
-    """What a result was made with: package versions, code commit, machine."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "absent"
-    return {
-        "python": platform.python_version(),
-        "packages": versions,
-        "commit": _git_commit(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-    }
-
-
-def _git_commit() -> str | None:
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or None
+def _is_of(manifest: dict, stage: str, name: str, key: str) -> bool:
+    return (manifest["stage"], manifest["name"], manifest["key"]) == (stage, name, key)
 
 
 def _list_files(folder: Path) -> dict[str, dict]:

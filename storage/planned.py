@@ -46,7 +46,9 @@ class PlannedRun(UnrecordedRun):
         key = key_of(stage)
         if key in self._known:
             return self._known[key]
-        found = self.store.find(stage.name, stage.label, key)
+        found = self.store.find(stage.name, stage.label, key) or self.store.elsewhere(
+            stage.name, stage.label, key
+        )
         artifact = found or Artifact(
             stage=stage.name,
             name=stage.label,

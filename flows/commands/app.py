@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.commands.console import print_json, readers_heard
+from flows.commands.doctor import SiteFile, doctor
 from flows.commands.evaluate import evaluate
 from flows.commands.gates import gates
 from flows.commands.instruct import instruct_app
@@ -30,6 +32,7 @@ app = typer.Typer(
 )
 
 app.command()(evaluate)
+app.command()(doctor)
 app.command()(gates)
 app.command()(stitch)
 app.command()(export)
@@ -66,8 +69,10 @@ def run(
     until: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Stop after this stage, and say what came of it.")
     ] = None,
+    site: SiteFile = None,
 ) -> None:
     """Run an experiment; stages that are done already are skipped."""
+    _at(site)
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
@@ -78,13 +83,22 @@ def run(
 
 
 @app.command()
-def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False) -> None:
+def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False, site: SiteFile = None) -> None:
     """Say what a run would do and cost, before anything is spent."""
+    _at(site)
     from flows.commands.printing import print_plan
     from flows.planning import plan_experiment
     from flows.recipes import load_recipe
 
     print_plan(plan_experiment(load_recipe(recipe, override or [])), json)
+
+
+def _at(site: Path | None) -> None:
+    """Share results at a site."""
+    if site is not None:
+        from storage.site import use_site
+
+        use_site(site)
 
 
 @app.command()

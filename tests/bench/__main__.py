@@ -18,13 +18,13 @@ MIXTURE = (
 )
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
-GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
+GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed", "cached_runs")
 FAMILIES = ("moe_efficiency",)
 BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE)
 
 
 def main() -> None:
-    from storage.artifacts import environment
+    from storage.provenance import environment
 
     wanted = sys.argv[1:] or GENERAL
     unknown = sorted(set(wanted) - set(BENCHES))

@@ -1,0 +1,43 @@
+"""The command `mixstitch doctor`: whether this machine and the site that it shares results with can be worked with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.console import print_json
+from flows.environment import open_home
+
+SiteFile = Annotated[
+    Path | None,
+    typer.Option("--site", help="YAML file that says where results are shared with other machines."),
+]
+
+
+def doctor(
+    site: SiteFile = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Try what a run needs of this machine and of a site; one line each, exit status 1 where something is wrong."""
+    from storage.site import read_site
+    from storage.site_check import Check, check_home, check_site
+
+    named = None if site is None else read_site(site)
+    found = [*check_home(open_home()), Check("GPUs", True, _gpus())]
+    if named is not None:
+        found += check_site(named)
+    if json:
+        print_json([vars(check) for check in found])
+    else:
+        for check in found:
+            print(f"{'well ' if check.is_well else 'WRONG'}  {check.name:10}  {check.told}")
+    if not all(check.is_well for check in found):
+        raise typer.Exit(1)
+
+
+def _gpus() -> str:
+    import torch
+
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return ", ".join(names) or "none; training runs on the CPU"

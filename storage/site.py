@@ -1,0 +1,101 @@
+"""A site: where results are kept besides the home, so that several machines share them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from storage.buckets import SCHEME, BucketObjects
+from storage.objects import FolderObjects, Objects
+from storage.shared_store import SharedStore
+
+ENVIRONMENT = "MIXSTITCH_SITE"
+WRITABLE = "writable"
+
+
+class Site(BaseModel):
+    """What a site file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    store: str = Field(
+        description="A folder that all machines see, counted from where the site file lies, or s3://BUCKET/PREFIX. "
+        "Credentials are never written here: they come from the environment.",
+    )
+    endpoint: str | None = Field(
+        None, description="URL of the server that holds the bucket; empty: Amazon's own."
+    )
+
+    @field_validator("store")
+    @classmethod
+    def _names_a_place(cls, store: str) -> str:
+        if store.startswith(SCHEME) and store.removeprefix(SCHEME).split("/")[0]:
+            return store
+        if "://" in store or not store:
+            raise ValueError("allowed: a folder, or s3://BUCKET/PREFIX")
+        return store
+
+    @field_validator("endpoint")
+    @classmethod
+    def _holds_no_password(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and (not endpoint.startswith(("http://", "https://")) or "@" in endpoint):
+            raise ValueError("allowed: an http:// or https:// URL without user or password")
+        return endpoint
+
+    def objects(self) -> Objects:
+        """The place itself. Raises ValueError for a bucket where the package that reaches it is not installed."""
+        if self.store.startswith(SCHEME):
+            return BucketObjects(self.store, self.endpoint)
+        if self.endpoint is not None:
+            raise ValueError(f"site: endpoint={self.endpoint}: has no effect with the folder {self.store}")
+        return FolderObjects(Path(self.store))
+
+
+def read_site(file: str | Path) -> Site:
+    """The site of a YAML file. Raises ValueError naming file, key and what is allowed."""
+    path = Path(file)
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        site = Site.model_validate(content)
+        if site.store.startswith(SCHEME):
+            return site
+        return site.model_copy(update={"store": str((path.parent / Path(site.store).expanduser()).resolve())})
+    except OSError as error:
+        raise ValueError(f"--site {path}: {error.strerror}; allowed: a YAML file with `store`") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--site {path}: is not YAML: {str(error).splitlines()[0]}") from error
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        )
+        raise ValueError(f"--site {path}: {told}; allowed keys: {', '.join(Site.model_fields)}") from error
+
+
+def use_site(file: str | Path) -> None:
+    """From here on this process, and those that it starts, share results at the site of a file.
+
+    Raises ValueError where the file is wrong, or its store cannot be written, before anything is spent.
+    """
+    objects = read_site(file).objects()
+    with TemporaryDirectory() as folder:
+        (Path(folder) / WRITABLE).touch()
+        objects.put(WRITABLE, Path(folder) / WRITABLE)
+    os.environ[ENVIRONMENT] = str(Path(file).resolve())
+
+
+def shared_store() -> SharedStore | None:
+    """The store of the site that the environment names; None where it names none."""
+    named = os.environ.get(ENVIRONMENT)
+    return _store_of(named) if named else None
+
+
+@functools.cache
+def _store_of(named: str) -> SharedStore:
+    return SharedStore(read_site(named).objects())

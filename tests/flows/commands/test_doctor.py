@@ -1,0 +1,53 @@
+"""`mixstitch doctor` and `--site`: what is wrong with a site is said before anything is spent."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flows.commands.app import app
+
+
+@pytest.fixture
+def called(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MIXSTITCH_SITE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    mask = os.umask(0)
+    os.umask(mask)
+    yield lambda *words: CliRunner().invoke(app, list(words))
+    os.umask(mask)
+
+
+def test_a_folder_is_tried_and_left_as_it_was(called, tmp_path):
+    Path("site.yaml").write_text("store: shared")
+    told = called("doctor", "--site", "site.yaml", "--json")
+    assert told.exit_code == 0
+    found = {check["name"]: check for check in json.loads(told.stdout)}
+    assert {"disk", "packages", "GPUs", "store", "first come", "clock", "two homes", "versions"} == set(found)
+    assert all(check["is_well"] for check in found.values())
+    assert not list((tmp_path / "shared").iterdir())
+
+
+def test_what_is_wrong_is_one_line_and_exit_status_1(called, tmp_path):
+    Path("file").write_text("")
+    Path("site.yaml").write_text("store: file/shared")
+    told = called("doctor", "--site", "site.yaml")
+    assert told.exit_code == 1
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("WRONG")]
+    assert "file/shared" in line and "Not a directory" in line
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_store_that_cannot_be_written_ends_a_run_before_it_begins(called, tmp_path, command):
+    Path("file").write_text("")
+    Path("site.yaml").write_text("store: file/shared")
+    told = called(command, "pocket", "--site", "site.yaml")
+    assert isinstance(told.exception, ValueError)
+    assert "the same command goes on" in str(told.exception)
+    assert "MIXSTITCH_SITE" not in os.environ
+    assert not (tmp_path / "home").exists()
