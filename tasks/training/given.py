@@ -51,6 +51,10 @@ def check_given(
     if model.pretrained is not None:
         seed = pretrained_architecture(model, checked_config(model.pretrained, "seed"))
         check_pretrained(model.pretrained, vocab_size, num_stitches)
+        if training.document_masks:
+            import models
+
+            models.check_config_reads_apart(seed, f"model.pretrained={model.pretrained}")
     else:
         seed = seed_architecture(model, training, vocab_size)
     for name, pretrained in experts.items():

@@ -35,6 +35,7 @@ class TrainingJob:
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
+    end_of_text: the token that ends a document, needed under document masks.
     rate_scales, near_identity: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as
     they are. snapshots: folder for as many snapshots as the settings say; None: no snapshots.
     """
@@ -55,6 +56,7 @@ class TrainingJob:
     near_identity: tuple[str, ...] = ()
     freeze_embeddings: bool = False
     snapshots: str | None = None
+    end_of_text: int | None = None
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -98,6 +100,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
 
     import models
     from tasks.sources.tokenization import open_tokens
+    from tasks.training.document_order import read_as_set
     from tasks.training.loop import train
     from tasks.training.parameter_counts import parameters_of
     from tasks.training.snapshots import save_snapshots
@@ -113,17 +116,19 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         name=job.name,
         random_seed=job.random_seed,
         limits=job.limits,
+        following=int(settings.border_targets),
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
     if job.freeze_embeddings:
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.requires_grad_(False)
+    sequences, objective = read_as_set(order, settings, job.end_of_text, model)
     rounded = models.round_frozen(model) if settings.precision == "bf16" else 0
     progress = Path(job.progress)
     steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
         model,
-        order,
+        sequences,
         settings,
         job.learning_rate,
         job.random_seed,
@@ -132,6 +137,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         job.rate_scales,
         steps,
         job.near_identity,
+        objective,
     )
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     steps = [step for step in steps if step < outcome.steps]  # the last batches may have been left out

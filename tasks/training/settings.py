@@ -10,6 +10,7 @@ from tasks.tables.token_counts import TokenCount
 from tasks.training.stability.settings import StabilitySettings
 
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
+READING = ("document_masks", "border_targets")
 
 
 class ModelSettings(TaggedSettings):
@@ -66,6 +67,16 @@ class TrainingSettings(BaseModel):
     batch_size: int = Field(16, ge=1, description="Sequences in an optimiser step, over all processes.")
     micro_batch_size: int | None = Field(
         None, ge=1, description="Sequences in one forward pass of one process; empty: the whole share."
+    )
+    document_masks: bool = Field(
+        False,
+        description="Whether a document of a packed sequence is read for itself: attention stays in it, positions "
+        "begin at 0 and its first token is no target. Otherwise a sequence is read as one text, as the papers do.",
+    )
+    border_targets: bool = Field(
+        False,
+        description="Whether the last token of a sequence is asked for the one that follows it in its source, so that "
+        "every token is a target once an epoch; otherwise the first of each sequence never is.",
     )
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate of the seed.")
     expert_learning_rate: float = Field(
@@ -129,6 +140,11 @@ class TrainingSettings(BaseModel):
     @property
     def tokens_per_step(self) -> int:
         return self.batch_size * self.sequence_length
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """Names of the settings that are on of those by which text is read otherwise than as one text a sequence."""
+        return tuple(name for name in READING if getattr(self, name))
 
     def snapshot_steps(self, num_steps: int) -> list[int]:
         """Steps of a run of `num_steps` after which a snapshot is kept: fewer than asked for where steps are few."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from storage.artifacts import Artifact
 from tasks.sources.stated_sizes import token_file
+from tasks.sources.tokenization import end_of_text
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
-from tasks.training.settings import SNAPSHOTS, TrainingSettings
+from tasks.training.settings import READING, SNAPSHOTS, TrainingSettings
 from tasks.training.stability.telling import catalog_rows
 
 OUTCOME = (
@@ -58,6 +59,7 @@ def training_identity(
             "freeze_expert_embeddings",
             "snapshots",
             "stability",
+            *(name for name in READING if name not in settings.reading),
         },
     )
     if settings.stability.recovery.when != "never":  # what only watches, decides nothing
@@ -153,6 +155,7 @@ def run_training(
             progress=str(folder / "progress"),
             tokens=files,
             token_dtype=data.corpus.facts["token_dtype"],
+            end_of_text=end_of_text(data.corpus.path) if training.settings.document_masks else None,
             plan=plan,
             used=lineage.used,
             learning_rate=rates.learning_rate,
