@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from flows.text_reading import check_reading
 from flows.tracking_settings import TrackingSettings
+from flows.training_fits import check_training
 from storage.trusted import PERHAPS_PLACE
 from tasks.chat.settings import ChatSettings
 from tasks.duels.efficiency.settings import EfficiencySettings
@@ -226,7 +226,7 @@ class Experiment(BaseModel):
                 f"preference.programmatic.new_tokens={programmatic.new_tokens} leaves no room for a prompt in the "
                 f"{context} tokens (training.sequence_length) that the model is made for; allowed: 1 to {context - 1}"
             )
-        check_reading(self.training.reading, self._mixtures(), self._compositions())
+        check_training(self.training, self.model, self._mixtures(), self._compositions())
         ways = [name for name in (*DUELS, "chat") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} are given together; allowed: one of them")

@@ -144,7 +144,8 @@ def _check_memory(config: PretrainedConfig, name: str, pretrained: str) -> None:
     """Raise ValueError where the weights alone, kept in fp32, are more than this machine has memory."""
     import psutil
 
-    from tasks.training.estimates import BYTES_PER_FROZEN_WEIGHT, dense_shape
+    from tasks.training.estimates import dense_shape
+    from tasks.training.training_memory import BYTES_PER_FROZEN_WEIGHT
 
     needed = BYTES_PER_FROZEN_WEIGHT * dense_shape(config, 1).parameters
     there = psutil.virtual_memory().total

@@ -152,6 +152,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
     skipped = order.sources_of(outcome.skipped, settings.batch_size)
     return {
         **asdict(outcome),
+        "measured": outcome.measured(),
         "flops": flops,
         "device": device,
         **parameters_of(model),

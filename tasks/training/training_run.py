@@ -10,7 +10,6 @@ from typing import Any
 
 from storage.artifacts import Artifact
 from tasks.sources.stated_sizes import token_file
-from tasks.sources.tokenization import end_of_text
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
 from tasks.training.settings import READING, SNAPSHOTS, TrainingSettings
@@ -59,6 +58,9 @@ def training_identity(
             "freeze_expert_embeddings",
             "snapshots",
             "stability",
+            "gradient_checkpointing",
+            "compile",
+            "peak_flops",
             *(name for name in READING if name not in settings.reading),
         },
     )
@@ -143,6 +145,8 @@ def run_training(
     name: decides the order of the data, with the seed. lineage: the models behind this run, whose sequences are not
     read again before the rest.
     """
+    from tasks.sources.tokenization import end_of_text
+
     plan = tokens_of(data.mixture)
     files = {source: str(token_file(data.corpus, source)) for source in plan}
     if data.extra is not None:
@@ -187,6 +191,7 @@ def run_training(
         "flops": outcome["flops"],
         "device": outcome["device"],
         "training_seconds": outcome["seconds"],
+        **outcome["measured"],
     }
     return {
         "metrics": metrics,

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from tasks.method import Method, MethodSettings
 from tasks.tables.file_names import NAME_PATTERN
-from tasks.training.estimates import Shape, dense_shape
+from tasks.training.estimates import dense_shape
+from tasks.training.training_memory import Shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel

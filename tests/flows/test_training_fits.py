@@ -1,9 +1,10 @@
-"""A recipe that asks for document masks where something cannot train under them is refused before anything starts."""
+"""A recipe by whose settings something cannot train is refused before anything starts."""
 
 from __future__ import annotations
 
 import pytest
 
+from flows.given_models import check_models
 from flows.settings import Experiment
 
 BOTH = {"document_masks": True, "border_targets": True}
@@ -46,3 +47,27 @@ def test_proxies_that_learn_online_are_refused():
         {"name": "b", "mixture": {"method": "doremi"}},
     ]
     assert "'doremi'" in refused({"document_masks": True}, duel={"contenders": contenders})
+
+
+def test_experts_with_a_capacity_are_not_cut_by_what_fits_into_memory():
+    told = refused({"micro_batch_size": "auto"}, model={"family": "moe", "num_layers": 4})
+    assert (
+        "training.micro_batch_size=auto with model.capacity_factor=2.0: experts drop tokens by what else"
+        in told
+    )
+    assert Experiment(
+        training={"micro_batch_size": "auto"},
+        model={"family": "moe", "num_layers": 4, "capacity_factor": None},
+    )
+
+
+def test_a_recipe_to_compile_is_refused_where_there_is_no_compiler(monkeypatch):
+    from torch._inductor import cpp_builder, exc
+
+    def none() -> str:
+        raise exc.InvalidCxxCompiler
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", none)
+    with pytest.raises(ValueError, match=r"training\.compile: there is no C\+\+ compiler"):
+        check_models(Experiment(training={"compile": True}))
