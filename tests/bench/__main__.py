@@ -1,4 +1,4 @@
-"""Prints the measured claims: `make bench`, or `python -m tests.bench loop_speed overhead` for some."""
+"""Prints the measured claims: `make bench`, or `python -m tests.bench training_engine overhead` for some."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import flows  # noqa: F401 sets what libraries read when they are imported
 MIXTURE = ("mixture_solver", "mixture_value", "utility_agreement", "judges", "laws", "mixture_duel")
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
-GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
+GENERAL = ("training_engine", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
 FAMILIES = ("moe_efficiency",)
 BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE)
 
