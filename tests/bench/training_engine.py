@@ -57,7 +57,7 @@ class Size:
         return models.new_seed_model(config, 0)
 
 
-SIZES = (Size(2048, 128, 4, 128, 16, 20), Size(8192, 256, 6, 256, 8, 6))
+SIZES = (Size(2048, 128, 4, 128, 16, 10), Size(8192, 256, 4, 256, 4, 4))
 
 
 def measure() -> list[str]:
