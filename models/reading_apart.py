@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 
+ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 TOLERANCE = 1e-3  # of the largest logit, between documents packed and alone
 
 
@@ -19,9 +20,10 @@ def check_config_reads_apart(config: PreTrainedConfig, place: str) -> None:
     """Raise ValueError, naming the model's place, where its architecture tells that it cannot; reads no weights."""
     architecture: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     kinds = {str(kind) for kind in getattr(config, "layer_types", None) or []}
-    others = sorted(kind for kind in kinds if kind not in ("full_attention", "sliding_attention"))
+    others = sorted(kinds - ATTENTION)
     if getattr(architecture, "_is_stateful", False) or others:
-        raise ValueError(_refusal(config, place, f"carries a state across documents ({', '.join(others)})"))
+        named = f" ({', '.join(others)})" if others else ""
+        raise ValueError(_refusal(config, place, f"carries a state from token to token{named}"))
     if "position_ids" not in inspect.signature(architecture.forward).parameters:
         raise ValueError(_refusal(config, place, "takes no positions"))
 

@@ -178,15 +178,15 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(settings.processes), "-m", "tasks.training.jobs", str(job_file)]
     on_cpu = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
-    environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path), "TQDM_DISABLE": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                if line.startswith(ROW_PREFIX):
-                    report(json.loads(line[len(ROW_PREFIX) :]))
+                if (row := row_of(line)) is not None:
+                    report(row)
                 else:
                     log.debug(line.rstrip())
         except BaseException:
@@ -199,6 +199,15 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
             + (failure_file.read_text(encoding="utf-8") if failure_file.exists() else "it was killed")
         )
     return json.loads(outcome_file.read_text(encoding="utf-8"))
+
+
+def row_of(line: str) -> dict[str, float] | None:
+    """The row of the step log that a line of the launched processes ends with; None where there is none.
+
+    All of them write into one pipe, so that a line may begin with what another has not ended yet.
+    """
+    _, is_row, row = line.partition(ROW_PREFIX)
+    return json.loads(row) if is_row else None
 
 
 def _main() -> None:

@@ -11,7 +11,7 @@ import torch
 
 import models
 from tasks.training.checkpoints import save_checkpoint
-from tasks.training.jobs import run_job
+from tasks.training.jobs import row_of, run_job
 
 
 class Cut(Exception):
@@ -31,6 +31,12 @@ def test_a_job_says_what_it_cost(job):
     assert outcome["trained_tokens"] == {"text": 4 * 256}
     model = models.load_causal_lm(job("again").model)
     assert outcome["flops"] == pytest.approx(models.train_flops_per_token(model, 32) * 4 * 256)
+
+
+def test_a_row_is_found_behind_what_another_process_left_on_the_line():
+    assert row_of('step-row {"step": 4}\n') == {"step": 4}
+    assert row_of('Loading weights:  50%|##  step-row {"step": 4}\n') == {"step": 4}
+    assert row_of("[W] a warning\n") is None
 
 
 @pytest.mark.slow
