@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from flows.settings import Experiment
+from tasks.training.engine_options import check_compiler
 from tasks.training.given import check_given
 
 
 def check_models(e: Experiment) -> None:
-    """Raises ValueError where a pretrained seed or a given expert cannot be read, or one does not fit the seed."""
+    """Raises ValueError where a pretrained seed or a given expert cannot be read, or one does not fit the seed.
+
+    And where models are to be compiled and no compiler is there.
+    """
+    if e.training.compile:
+        check_compiler()
     if e.duel is None and e.stitch_duel is None and e.moe_efficiency is None:
         tokenizer, num_stitches = e.sources.tokenizer.pretrained, e.stitching.num_stitches
         check_given(e.model, e.training, tokenizer, e.experts.given, num_stitches)

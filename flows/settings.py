@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from flows.tracking_settings import TrackingSettings
+from flows.training_fits import check_training
 from storage.trusted import PERHAPS_PLACE
 from tasks.chat.settings import ChatSettings
 from tasks.duels.efficiency.settings import EfficiencySettings
@@ -16,6 +17,7 @@ from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
 from tasks.mixture.methods import MixtureChoice, check_evidence
 from tasks.mixture.methods.returns import ReturnsMixture
+from tasks.mixture.settings import MixtureSettings
 from tasks.preference.settings import PreferenceSettings
 from tasks.sources.settings import SourcesSettings
 from tasks.stitching.compositions import RESERVED_NAMES
@@ -224,6 +226,7 @@ class Experiment(BaseModel):
                 f"preference.programmatic.new_tokens={programmatic.new_tokens} leaves no room for a prompt in the "
                 f"{context} tokens (training.sequence_length) that the model is made for; allowed: 1 to {context - 1}"
             )
+        check_training(self.training, self.model, self._mixtures(), self._compositions())
         ways = [name for name in (*DUELS, "chat") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} are given together; allowed: one of them")
@@ -262,6 +265,16 @@ class Experiment(BaseModel):
                 "stitch_duel trains seed and experts anew for every random seed; allowed: a budget.seed_share above 0, "
                 "and experts without `pretrained`"
             )
+
+    def _mixtures(self) -> list[MixtureSettings]:
+        """How every mixture of the run is chosen."""
+        return [self.mixture] if self.duel is None else [each.mixture for each in self.duel.contenders]
+
+    def _compositions(self) -> list[str]:
+        """Methods of what seed and experts are combined to."""
+        if self.stitch_duel is not None:
+            return [variant.method for variant in self.stitch_duel.variants]
+        return [] if self.duel or self.chat else [each.method for each in self.stitching.compositions]
 
     def _stitches(self) -> dict[str, int]:
         """The numbers of stitches that will be trained, by where they are set."""

@@ -23,6 +23,7 @@ from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
 from models.merging import mergekit_merge
+from models.reading_apart import check_config_reads_apart, check_reads_apart
 from models.reward_head import reward_model
 from models.seed import load_causal_lm, new_seed_model
 from models.stitched.prefix_cache import Prefix, PrefixCache
@@ -62,6 +63,8 @@ __all__ = [
     "TrainedRouters",
     "UpcycledConfig",
     "UpcycledForCausalLM",
+    "check_config_reads_apart",
+    "check_reads_apart",
     "copy_trained",
     "count_parameters",
     "load_causal_lm",

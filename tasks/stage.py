@@ -28,7 +28,7 @@ from storage.unrecorded import AnyRun
 
 UPDATE_SECONDS = 3.0
 SERIES = (  # of a row of the training loop, for MLflow; the last ones where Adam's state was looked at
-    "step", "loss", "learning_rate", "gradient_norm", "tokens_per_second",
+    "step", "loss", "learning_rate", "gradient_norm", "tokens_per_second", "mfu",
     "std_r", "tail_r", "worst_tail_r", "bimodality_r", "correlation", "floor_share", "gradient_scale", "update_norm",
 )  # fmt: skip
 
@@ -111,9 +111,10 @@ class Progress:
             return
         self._told = time.monotonic()
         left = round(row["seconds_left"])
+        mfu = f", MFU {row['mfu']:.1%}" if "mfu" in row else ""
         self.say(
             f"step {row['step']:,.0f}/{row['steps']:,.0f}, loss {row['loss']:.3f}, "
-            f"{row['tokens_per_second']:,.0f} tokens/s, {left // 60}:{left % 60:02d} left"
+            f"{row['tokens_per_second']:,.0f} tokens/s{mfu}, {left // 60}:{left % 60:02d} left"
         )
         self.fraction(row["step"] / row["steps"])
         self._run.log_series(self._label, self._rows)

@@ -175,8 +175,9 @@ class RoutedLayer:
             capacity = capacity_of(len(hidden), self._num_experts, self._factor)
             choices = choose(logits, self._top_k, capacity)
             shares = shares_of(choices, self._is_normalised)
-        self._gates = choices.gates
-        self._keep(choices)
+        if not _is_computed_again():
+            self._gates = choices.gates
+            self._keep(choices)
         return logits, shares.to(routed[1].dtype), choices.experts
 
     def weighted_loss(self) -> Tensor:
@@ -203,6 +204,11 @@ class RoutedLayer:
             first = first.clone()
             torch.distributed.all_reduce(first)
         self._counts = self._counts + first
+
+
+def _is_computed_again() -> bool:
+    """Whether this forward pass is part of a backward one, as under gradient checkpointing."""
+    return torch._C._current_graph_task_id() != -1
 
 
 def set_experts_to_machine(model: nn.Module) -> None:

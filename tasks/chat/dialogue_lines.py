@@ -10,8 +10,7 @@ from typing import Any
 
 from tasks.preference.rating.strengths import STRONGEST
 from tasks.sources.chat_template import ASSISTANT, check_dialogue
-
-Message = dict[str, str]
+from tasks.sources.dialogue_rows import Message, messages_of, rows_of_lines
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Pair:
 
 
 def read_dialogues(path: Path) -> list[Example]:
-    """Lines of {messages} or {prompt, response}, and perhaps {learn_from}."""
+    """Lines of {messages} or a question with its answer, and perhaps {learn_from}."""
     return [_example(row, where) for where, row in _rows(path)]
 
 
@@ -69,44 +68,21 @@ def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read as text: {error}") from error
-    number = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{where}: no JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise ValueError(f"{where}: {type(row).__name__}; allowed: an object")
+    """Raises ValueError for a file without a line, too."""
+    is_empty = True
+    for where, row in rows_of_lines(path):
+        is_empty = False
         yield where, row
-    if not text.strip():
+    if is_empty:
         raise ValueError(f"{path}: there is no line in it")
 
 
 def _example(row: dict[str, Any], where: str) -> Example:
-    if "messages" not in row:
-        prompt, response = _text(row, "prompt", where), _text(row, "response", where)
-        messages = [{"role": "user", "content": prompt}, {"role": ASSISTANT, "content": response}]
-    else:
-        messages = row["messages"]
-        if not isinstance(messages, list) or not all(_is_message(message) for message in messages):
-            raise ValueError(
-                f"{where}: messages: allowed: a list of objects with role and content, both text"
-            )
+    messages = messages_of(row, where)
     learn_from = row.get("learn_from", 0)
     if type(learn_from) is not int or not 0 <= learn_from < len(messages):
         raise ValueError(f"{where}: learn_from is {learn_from!r}; allowed: 0 to {len(messages) - 1}")
     return Example(messages, where, learn_from)
-
-
-def _is_message(message: object) -> bool:
-    return isinstance(message, dict) and all(isinstance(message.get(k), str) for k in ("role", "content"))
 
 
 def _text(row: dict[str, Any], name: str, where: str) -> str:

@@ -35,7 +35,7 @@ class Fit:
         own = {name: getattr(self.settings, name) for name in OWN}
         told = self.training.model_dump() | own | {"processes": 1, "snapshots": 0}
         micro = told["micro_batch_size"]
-        if micro is not None and own["batch_size"] % micro:
+        if isinstance(micro, int) and own["batch_size"] % micro:
             told["micro_batch_size"] = None
         return TrainingSettings(**told)
 
@@ -113,6 +113,7 @@ def fit_rows(
             "seed": fit.random_seed,
             "resumed_at": outcome.resumed_at,
             "training_seconds": outcome.seconds,
+            **outcome.measured(),
             "tokens": tokens,
             "flops": flops,
             "device": model.device.type,

@@ -6,23 +6,19 @@ templates of one task are rows of that task: what counts tasks or caps them coun
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tasks.sources.chat_template import ASSISTANT, check_dialogue
-from tasks.tables.reading import table_of
+from tasks.sources.chat_template import ASSISTANT
+from tasks.sources.dialogue_rows import messages_of, rows_of_lines
 
-ASKED = ("prompt", "instruction", "question", "input")
-ANSWERED = ("response", "output", "answer", "completion")
 ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 
 @dataclass(frozen=True)
 class Example:
-    """One dialogue of a task. place: file and row, for messages to the user."""
+    """One dialogue of a task. place: file and line, for messages to the user."""
 
     task: str
     category: str
@@ -39,7 +35,7 @@ class Example:
 def read_collection(folder: Path, setting: str) -> dict[str, list[Example]]:
     """Task -> its examples, in the order of the names. Folders in the folder are read too.
 
-    Raises ValueError by file and row for rows that are no dialogue, and a task of two categories; and for a folder
+    Raises ValueError by file and line for rows that are no dialogue, and a task of two categories; and for a folder
     without any.
     """
     if not folder.is_dir():
@@ -65,10 +61,8 @@ def read_collection(folder: Path, setting: str) -> dict[str, list[Example]]:
 def _examples(path: Path, folder: Path) -> Iterator[Example]:
     inner = path.parent.relative_to(folder).parts
     stem = path.name[: path.name.lower().index(".jsonl")]
-    for place, row in table_of(path, "instructions").rows:
-        where = f"{path} {place}"
-        messages = _messages(row, where)
-        check_dialogue(messages, where)
+    for where, row in rows_of_lines(path):
+        messages = messages_of(row, where)
         if messages[-1]["role"] != ASSISTANT:
             raise ValueError(
                 f"{where}: ends with a {messages[-1]['role']} message; the last must be an answer"
@@ -80,20 +74,3 @@ def _examples(path: Path, folder: Path) -> Iterator[Example]:
             messages=tuple(messages),
             place=where,
         )
-
-
-def _messages(row: Mapping[str, Any], where: str) -> list[dict[str, str]]:
-    told = row.get("messages")
-    if told is not None:
-        told = json.loads(told) if isinstance(told, str) else told
-        if not isinstance(told, list) or not all(isinstance(m, Mapping) for m in told):
-            raise ValueError(f"{where}: messages: must be a list of {{role, content}}")
-        return [{"role": str(m.get("role")), "content": str(m.get("content") or "")} for m in told]
-    asked, answered = (next((n for n in names if n in row), None) for names in (ASKED, ANSWERED))
-    if asked is None or answered is None:
-        raise ValueError(
-            f"{where}: neither messages nor one of {', '.join(ASKED)} with one of {', '.join(ANSWERED)}; columns are "
-            f"{', '.join(row)}"
-        )
-    said = ("" if row[name] is None else str(row[name]) for name in (asked, answered))
-    return [{"role": role, "content": text} for role, text in zip(("user", ASSISTANT), said, strict=True)]

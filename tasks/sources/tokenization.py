@@ -78,6 +78,11 @@ def load_tokenizer(path_or_name: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def end_of_text(corpus: Path) -> int:
+    """The token that ends every document in the token files of a corpus, and stands nowhere else."""
+    return load_tokenizer(corpus / "tokenizer").eos_token_id
+
+
 def token_dtype(vocab_size: int) -> np.dtype:
     """Smallest of uint16 and uint32 that holds every token id."""
     return np.dtype("<u2") if vocab_size <= 1 << 16 else np.dtype("<u4")

@@ -65,6 +65,7 @@ def check_joinable(members: Members, way: Way) -> None:
 
     Reads configurations and tokenizer alone.
     """
+    import models
     from models.combined.combined_config import check_names
     from tasks.sources.tokenization import load_tokenizer
 
@@ -85,6 +86,11 @@ def check_joinable(members: Members, way: Way) -> None:
             f"num_stitches={way.settings.num_stitches}: the models have {hub.num_hidden_layers} layers; allowed: 1 to "
             f"{hub.num_hidden_layers}"
         )
+    reading = way.training.settings.reading
+    if isinstance(way.settings, CompositionSettings):
+        COMPOSITIONS_BY_NAME[way.name].check_reading(reading)
+    if "document_masks" in reading:
+        models.check_config_reads_apart(hub, members.hub)
     longest = getattr(hub, "max_position_embeddings", None)
     length = way.training.settings.sequence_length
     if way.learning_rate is not None and longest is not None and length > longest:
@@ -198,6 +204,7 @@ def _job(
         progress=str(beside / "progress"),
         tokens=files,
         token_dtype=token_dtype(len(tokenizer)).str,
+        end_of_text=tokenizer.eos_token_id,
         plan=plan,
         used={},
         learning_rate=rates.learning_rate,

@@ -15,9 +15,10 @@ from tasks.stitching.compositions import COMPOSITIONS_BY_NAME
 from tasks.stitching.compositions.composition import CompositionSettings, TrainedSettings
 from tasks.stitching.settings import StitchSettings
 from tasks.stitching.stitch_loop import rates_of, stitch_training
-from tasks.training.estimates import Shape, config_of_artifact, stitched_shape, training_told
+from tasks.training.estimates import config_of_artifact, stitched_shape, training_told
 from tasks.training.lineage import Lineage
 from tasks.training.parameter_counts import parameters_of
+from tasks.training.training_memory import Shape
 from tasks.training.training_run import Rates, Training, TrainingData, run_training
 
 VERSION = 8

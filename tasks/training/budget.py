@@ -115,6 +115,7 @@ def _tokens_per_second(model: Any, training: TrainingSettings, vocab_size: int) 
 
     import numpy as np
 
+    from tasks.training.document_order import read_as_set
     from tasks.training.loop import train
     from tasks.training.token_order import TokenOrder
 
@@ -122,10 +123,20 @@ def _tokens_per_second(model: Any, training: TrainingSettings, vocab_size: int) 
     steps = WARM_UP_STEPS
     while True:
         counts = {"all": steps * training.batch_size}
-        order = TokenOrder({"all": tokens}, counts, {}, training.sequence_length, "speed", 0)
+        order = TokenOrder(
+            {"all": tokens},
+            counts,
+            {},
+            training.sequence_length,
+            "speed",
+            0,
+            None,
+            int(training.border_targets),
+        )
+        sequences, objective = read_as_set(order, training, int(tokens[-1]), model)
         with tempfile.TemporaryDirectory() as folder:
             started = time.monotonic()
-            train(model, order, training, 1e-5, 0, Path(folder), lambda row: None)
+            train(model, sequences, training, 1e-5, 0, Path(folder), lambda row: None, objective=objective)
             seconds = time.monotonic() - started
         if seconds >= MEASURED_SECONDS:
             return steps * training.tokens_per_step / seconds

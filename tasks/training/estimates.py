@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from storage.artifacts import Artifact, ArtifactStore
@@ -14,24 +13,13 @@ from storage.stages import Cost
 from tasks.training.architecture import pretrained_architecture, read_config, seed_architecture
 from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
+from tasks.training.training_memory import BYTES_PER_FROZEN_WEIGHT, Shape, training_bytes
 from tasks.training.training_run import Training
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-BYTES_PER_TRAINED_WEIGHT = 16  # fp32 weight, gradient and the two moments of AdamW
-BYTES_PER_FROZEN_WEIGHT = 4
 FORWARD_FLOPS_PER_WEIGHT = 2  # and token: a product and a sum
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What of a model decides its cost: weights, those that train, training FLOPs a token, weights a token meets."""
-
-    parameters: int
-    trained: int
-    flops_per_token: float
-    active: int
 
 
 def config_of(model: ModelSettings, training: TrainingSettings, vocab_size: int) -> PretrainedConfig:
@@ -157,25 +145,6 @@ def reading_cost(metrics: dict, tokens: float, requests: int, seconds: float, ba
         requests=requests,
         seconds=seconds,
         basis=basis,
-    )
-
-
-def training_bytes(
-    shape: Shape, config: PretrainedConfig, training: TrainingSettings, num_streams: int = 1
-) -> int:
-    """Memory of weights, optimiser and activations of one process, in bytes.
-
-    Activations by Korthikanti et al. 2022 (arXiv 2205.05198), eq. 1 without its last term, since fused attention
-    keeps no score matrix: 34 s b h bytes a layer in 16 bits, twice that in 32, without recomputation.
-    """
-    share = training.batch_size // training.processes
-    sequences = training.micro_batch_size or share
-    precision = 1 if training.precision == "bf16" else 2
-    layer = 34 * precision * training.sequence_length * sequences * config.hidden_size
-    return int(
-        BYTES_PER_TRAINED_WEIGHT * shape.trained
-        + BYTES_PER_FROZEN_WEIGHT * (shape.parameters - shape.trained)
-        + num_streams * config.num_hidden_layers * layer
     )
 
 

@@ -51,6 +51,10 @@ def check_given(
     if model.pretrained is not None:
         seed = pretrained_architecture(model, checked_config(model.pretrained, "seed"))
         check_pretrained(model.pretrained, vocab_size, num_stitches)
+        if training.document_masks:
+            import models
+
+            models.check_config_reads_apart(seed, f"model.pretrained={model.pretrained}")
     else:
         seed = seed_architecture(model, training, vocab_size)
     for name, pretrained in experts.items():
@@ -140,7 +144,8 @@ def _check_memory(config: PretrainedConfig, name: str, pretrained: str) -> None:
     """Raise ValueError where the weights alone, kept in fp32, are more than this machine has memory."""
     import psutil
 
-    from tasks.training.estimates import BYTES_PER_FROZEN_WEIGHT, dense_shape
+    from tasks.training.estimates import dense_shape
+    from tasks.training.training_memory import BYTES_PER_FROZEN_WEIGHT
 
     needed = BYTES_PER_FROZEN_WEIGHT * dense_shape(config, 1).parameters
     there = psutil.virtual_memory().total

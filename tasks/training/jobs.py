@@ -35,6 +35,7 @@ class TrainingJob:
     for checkpoints and the step log. tokens: source -> token file. plan: source -> tokens to train on. used:
     source -> tokens the lineage has trained on before. name: decides how the sources are interleaved. limits:
     source -> tokens of it that this run may see (see `TokenOrder`); a source that is not named has all its own.
+    end_of_text: the token that ends a document, needed under document masks.
     rate_scales, near_identity: as of `make_optimizer`. freeze_embeddings: token embeddings and output head stay as
     they are. snapshots: folder for as many snapshots as the settings say; None: no snapshots.
     """
@@ -55,6 +56,7 @@ class TrainingJob:
     near_identity: tuple[str, ...] = ()
     freeze_embeddings: bool = False
     snapshots: str | None = None
+    end_of_text: int | None = None
 
 
 def num_sequences(job: TrainingJob) -> int:
@@ -98,6 +100,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
 
     import models
     from tasks.sources.tokenization import open_tokens
+    from tasks.training.document_order import read_as_set
     from tasks.training.loop import train
     from tasks.training.parameter_counts import parameters_of
     from tasks.training.snapshots import save_snapshots
@@ -113,17 +116,19 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         name=job.name,
         random_seed=job.random_seed,
         limits=job.limits,
+        following=int(settings.border_targets),
     )
     model = models.load_causal_lm(job.model, torch.float32)  # autocast needs fp32 weights to add updates to
     if job.freeze_embeddings:
         for module in (model.get_input_embeddings(), model.get_output_embeddings()):
             module.requires_grad_(False)
+    sequences, objective = read_as_set(order, settings, job.end_of_text, model)
     rounded = models.round_frozen(model) if settings.precision == "bf16" else 0
     progress = Path(job.progress)
     steps = settings.snapshot_steps(len(order) // settings.batch_size) if job.snapshots is not None else []
     outcome = train(
         model,
-        order,
+        sequences,
         settings,
         job.learning_rate,
         job.random_seed,
@@ -132,6 +137,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
         job.rate_scales,
         steps,
         job.near_identity,
+        objective,
     )
     device = torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type
     steps = [step for step in steps if step < outcome.steps]  # the last batches may have been left out
@@ -146,6 +152,7 @@ def _train_job(job: TrainingJob, report: Callable[[dict[str, float]], None]) -> 
     skipped = order.sources_of(outcome.skipped, settings.batch_size)
     return {
         **asdict(outcome),
+        "measured": outcome.measured(),
         "flops": flops,
         "device": device,
         **parameters_of(model),
@@ -171,15 +178,15 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(settings.processes), "-m", "tasks.training.jobs", str(job_file)]
     on_cpu = {} if torch.cuda.is_available() else {"ACCELERATE_USE_CPU": "true"}
-    environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, **on_cpu, "PYTHONPATH": os.pathsep.join(sys.path), "TQDM_DISABLE": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                if line.startswith(ROW_PREFIX):
-                    report(json.loads(line[len(ROW_PREFIX) :]))
+                if (row := row_of(line)) is not None:
+                    report(row)
                 else:
                     log.debug(line.rstrip())
         except BaseException:
@@ -192,6 +199,15 @@ def _launch(job: TrainingJob, settings: TrainingSettings, report: Callable[[dict
             + (failure_file.read_text(encoding="utf-8") if failure_file.exists() else "it was killed")
         )
     return json.loads(outcome_file.read_text(encoding="utf-8"))
+
+
+def row_of(line: str) -> dict[str, float] | None:
+    """The row of the step log that a line of the launched processes ends with; None where there is none.
+
+    All of them write into one pipe, so that a line may begin with what another has not ended yet.
+    """
+    _, is_row, row = line.partition(ROW_PREFIX)
+    return json.loads(row) if is_row else None
 
 
 def _main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate import Accelerator
 
+from models.costs import train_flops_per_token
 from models.families.expert_routing import TrainedRouters
+from tasks.training.device_peaks import peak_flops_of
+from tasks.training.engine_options import computing_as_set
+from tasks.training.micro_batches import micro_batch_of
 from tasks.training.objectives.next_token import Objective, Sequences, next_token
+from tasks.training.peak_memory import begin_peak, peak_bytes
 from tasks.training.position import Position
+from tasks.training.read_ahead import read_ahead
 from tasks.training.routing_log import ROUTING, RoutingLog
 from tasks.training.settings import TrainingSettings
 from tasks.training.snapshots import keep_snapshot, snapshot_digest
@@ -31,7 +38,9 @@ if TYPE_CHECKING:
 class TrainingOutcome:
     """What a run of the loop did: steps and tokens in all, and seconds of this process alone.
 
-    events: alarms, spikes and rewinds in their order. skipped: batches that were read by none of these steps.
+    micro_batch_size: sequences in a forward pass. peak_memory: bytes of this process, or of its GPU. mfu: share of the
+    devices' FLOP/s; None where those are not known. events: alarms, spikes and rewinds in their order. skipped: batches
+    that were read by none of these steps.
     """
 
     steps: int
@@ -39,8 +48,22 @@ class TrainingOutcome:
     tokens: int
     seconds: float
     final_loss: float
+    micro_batch_size: int
+    peak_memory: int
+    tokens_per_second: float
+    mfu: float | None
     events: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)
+
+    def measured(self) -> dict[str, float]:
+        """How the run went on this machine, for its provenance."""
+        told = (
+            ("tokens_per_second", self.tokens_per_second),
+            ("mfu", self.mfu),
+            ("peak_memory", self.peak_memory),
+            ("micro_batch_size", self.micro_batch_size),
+        )
+        return {name: value for name, value in told if value is not None}
 
 
 def learning_rate_at(step: int, num_steps: int, peak: float, settings: TrainingSettings) -> float:
@@ -117,85 +140,104 @@ def train(
     FloatingPointError where the loss is no longer finite, and no recovery is left.
     """
     num_batches = len(order) // settings.batch_size
-    share = settings.batch_size // settings.processes
-    micro = settings.micro_batch_size or share
-    accelerator = Accelerator(
-        mixed_precision="bf16" if settings.precision == "bf16" else "no",
-        gradient_accumulation_steps=share // micro,
-    )
+    share = settings.share
+    accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
     if accelerator.num_processes != settings.processes:
         raise RuntimeError(
             f"training.processes is {settings.processes} but {accelerator.num_processes} were launched"
         )
+    begin_peak(accelerator.device)
+    micro = micro_batch_of(model, order, objective, settings, accelerator)
+    flops = train_flops_per_token(model, settings.sequence_length)
+    mfu_per_speed = flops / peak_flops_of(settings)
     model.train()
-    wrapped, optimizer = accelerator.prepare(
-        model, make_optimizer(model, settings, rate_scales, near_identity)
-    )
-    bare: Any = accelerator.unwrap_model(wrapped)
-    trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
-    at = Position(progress, trainable, optimizer.optimizer, accelerator, settings, num_batches)
-    rows = StepLog(progress / "steps.jsonl", settings.tokens_per_step, report, at.is_main)
-    rows.go_on(at.step, at.course.num_steps, len(at.decisions))
-    routers = TrainedRouters(bare, len(order.sources))
-    routed = RoutingLog(progress / ROUTING, routers, order.sources, at.is_main)
-    routed.go_on(at.step, len(at.decisions))
-    replays = settings.stability.recovery.skipped == "replay"
-    saved = started = time.monotonic()
-    loss_value = math.nan
-    while not at.is_last:
-        step, batch = at.step, int(at.course.batches[at.step])
-        # skipped batches that are not made up for take their part of the schedule with them
-        place = step if replays else batch
-        rate = learning_rate_at(place, num_batches, peak_learning_rate, settings) * at.course.rate_factor
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
-        # Dropout is drawn anew from (seed, step, process), so a resumed run draws what it would have drawn.
-        torch.manual_seed((random_seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
-        begin = batch * settings.batch_size + accelerator.process_index * share
-        loss_sum, norm = torch.zeros((), device=accelerator.device), None
-        routers.begin_step()
-        for offset in range(0, share, micro):
-            numbers = range(begin + offset, begin + offset + micro)
-            ids = torch.from_numpy(order.batch(numbers)).to(accelerator.device, non_blocking=True)
-            if routers:
-                routers.reads(torch.from_numpy(order.source_numbers(numbers)).to(accelerator.device))
-            with accelerator.accumulate(wrapped):
-                loss = objective(wrapped, ids)
-                accelerator.backward(loss + routers.loss() if routers else loss)
-                if accelerator.sync_gradients:
-                    norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
-                    pull_to_identity(optimizer.param_groups)  # as AdamW does, before its own step
-                optimizer.step()
-                optimizer.zero_grad()
-            loss_sum += loss.detach() * (micro / share)
-        if accelerator.num_processes > 1:
-            loss_sum = accelerator.reduce(loss_sum, "mean")
-        rows.add(step, loss_sum, norm, rate)
-        at.step += 1
-        at.watch.add(at.step, loss_sum, norm, rate, optimizer.optimizer)
-        if at.went_back():
-            rows.go_on(at.step, at.course.num_steps, len(at.decisions))
-            routed.go_on(at.step, len(at.decisions))
-            continue
-        # a loss that is no number may yet be gone back from
-        if at.is_last or (rows.due and not (at.recovers and not rows.is_finite)):
-            loss_value = rows.flush(at.tell())
-        if at.step in snapshot_steps and at.is_main:
-            keep_snapshot(progress, at.step, trainable)
-            at.kept |= snapshot_digest(progress, at.step)
-        is_kept = at.is_due() or (time.monotonic() - saved > settings.checkpoint_seconds and not at.is_last)
-        routed.add(at.step, is_kept or at.is_last)
-        if is_kept:
-            at.keep()
-            saved = time.monotonic()
+    with computing_as_set(model, settings), read_ahead(order, accelerator.device) as reader:
+        wrapped, optimizer = accelerator.prepare(
+            model, make_optimizer(model, settings, rate_scales, near_identity)
+        )
+        bare: Any = accelerator.unwrap_model(wrapped)
+        trainable = {name: weight for name, weight in bare.named_parameters() if weight.requires_grad}
+        at = Position(progress, trainable, optimizer.optimizer, accelerator, settings, num_batches)
+        rows = StepLog(progress / "steps.jsonl", settings.tokens_per_step, report, at.is_main, mfu_per_speed)
+        rows.go_on(at.step, at.course.num_steps, len(at.decisions))
+        routers = TrainedRouters(bare, len(order.sources))
+        routed = RoutingLog(progress / ROUTING, routers, order.sources, at.is_main)
+        routed.go_on(at.step, len(at.decisions))
+        replays = settings.stability.recovery.skipped == "replay"
+        saved = started = time.monotonic()
+        loss_value = math.nan
+        while not at.is_last:
+            step, batch = at.step, int(at.course.batches[at.step])
+            # skipped batches that are not made up for take their part of the schedule with them
+            place = step if replays else batch
+            rate = learning_rate_at(place, num_batches, peak_learning_rate, settings) * at.course.rate_factor
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["scale"]
+            # Dropout is drawn anew from (seed, step, process), so a resumed run draws what it would have drawn.
+            torch.manual_seed((random_seed * 1_000_003 + step) * 1_009 + accelerator.process_index)
+            loss_sum = torch.zeros((), device=accelerator.device)
+            routers.begin_step()
+            passes = _passes(at.course.batches, step, accelerator.process_index, settings, micro)
+            for number, numbers in enumerate(passes[: share // micro], start=1):
+                ids, sources = reader.take(numbers, passes[number] if number < len(passes) else None)
+                if routers:
+                    routers.reads(sources)
+                is_last = number == share // micro
+                # not accelerator.accumulate, whose state is one for all threads of a process
+                with nullcontext() if is_last else accelerator.no_sync(wrapped):
+                    loss = objective(wrapped, ids)
+                    whole = loss + routers.loss() if routers else loss
+                    accelerator.backward(whole / (share // micro))
+                loss_sum += loss.detach() * (micro / share)
+            norm = accelerator.clip_grad_norm_(trainable.values(), settings.clip)
+            pull_to_identity(optimizer.param_groups)  # as AdamW does, before its own step
+            optimizer.step()
+            optimizer.zero_grad()
+            if accelerator.num_processes > 1:
+                loss_sum = accelerator.reduce(loss_sum, "mean")
+            rows.add(step, loss_sum, norm, rate)
+            at.step += 1
+            at.watch.add(at.step, loss_sum, norm, rate, optimizer.optimizer)
+            if at.went_back():
+                rows.go_on(at.step, at.course.num_steps, len(at.decisions))
+                routed.go_on(at.step, len(at.decisions))
+                continue
+            # a loss that is no number may yet be gone back from
+            if at.is_last or (rows.due and not (at.recovers and not rows.is_finite)):
+                loss_value = rows.flush(at.tell())
+            if at.step in snapshot_steps and at.is_main:
+                keep_snapshot(progress, at.step, trainable)
+                at.kept |= snapshot_digest(progress, at.step)
+            is_kept = at.is_due() or (
+                time.monotonic() - saved > settings.checkpoint_seconds and not at.is_last
+            )
+            routed.add(at.step, is_kept or at.is_last)
+            if is_kept:
+                at.keep()
+                saved = time.monotonic()
     routers.remove()
     model.eval()
+    seconds = time.monotonic() - started
+    speed = (at.course.num_steps - at.resumed_at) * settings.tokens_per_step / max(seconds, 1e-9)
     return TrainingOutcome(
         steps=at.course.num_steps,
         resumed_at=at.resumed_at,
         tokens=at.course.num_steps * settings.tokens_per_step,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         final_loss=loss_value,
+        micro_batch_size=micro,
+        peak_memory=peak_bytes(accelerator.device),
+        tokens_per_second=speed,
+        mfu=None if math.isnan(mfu_per_speed) else speed * mfu_per_speed,
         events=at.events(),
         skipped=sorted(set(range(num_batches)) - set(at.course.batches.tolist())),
     )
+
+
+def _passes(batches: Any, step: int, process: int, settings: TrainingSettings, micro: int) -> list[range]:
+    """Numbers of the sequences of each forward pass of a step in this process, and of the first one after it."""
+    found = []
+    for batch in batches[step : step + 2].tolist():
+        begin = batch * settings.batch_size + process * settings.share
+        found += [range(at, at + micro) for at in range(begin, begin + settings.share, micro)]
+    return found[: settings.share // micro + 1]

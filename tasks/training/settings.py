@@ -10,6 +10,7 @@ from tasks.tables.token_counts import TokenCount
 from tasks.training.stability.settings import StabilitySettings
 
 SNAPSHOTS = "snapshots"  # the folder of those that a run keeps
+READING = ("document_masks", "border_targets")
 
 
 class ModelSettings(TaggedSettings):
@@ -64,8 +65,37 @@ class TrainingSettings(BaseModel):
 
     sequence_length: int = Field(256, ge=16, description="Tokens in a packed sequence.")
     batch_size: int = Field(16, ge=1, description="Sequences in an optimiser step, over all processes.")
-    micro_batch_size: int | None = Field(
-        None, ge=1, description="Sequences in one forward pass of one process; empty: the whole share."
+    micro_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        None,
+        description="Sequences in one forward pass of one process; empty: the whole share; auto: the most that fit "
+        "into memory, found by trying on a GPU and by estimate on a CPU.",
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Whether layers are computed again on the way back, so that their activations need no memory; the "
+        "result is the same, for about a third more compute.",
+    )
+    compile: bool = Field(
+        False,
+        description="Whether torch.compile makes kernels for the model first, which takes a minute or so; it needs a "
+        "compiler. The result is the same up to rounding.",
+    )
+    peak_flops: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="FLOP/s of one device at its best, of which the share that training reaches (MFU) is told; empty: "
+        "as the maker states it, for known GPUs in bf16.",
+    )
+    document_masks: bool = Field(
+        False,
+        description="Whether a document of a packed sequence is read for itself: attention stays in it, positions "
+        "begin at 0 and its first token is no target. Otherwise a sequence is read as one text, as the papers do.",
+    )
+    border_targets: bool = Field(
+        False,
+        description="Whether the last token of a sequence is asked for the one that follows it in its source, so that "
+        "every token is a target once an epoch; otherwise the first of each sequence never is.",
     )
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Peak learning rate of the seed.")
     expert_learning_rate: float = Field(
@@ -115,7 +145,7 @@ class TrainingSettings(BaseModel):
         if self.batch_size % self.processes:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of processes {self.processes}")
         share = self.batch_size // self.processes
-        if self.micro_batch_size is not None and share % self.micro_batch_size:
+        if isinstance(self.micro_batch_size, int) and share % self.micro_batch_size:
             raise ValueError(
                 f"micro_batch_size {self.micro_batch_size} does not divide the {share} sequences of a process"
             )
@@ -129,6 +159,16 @@ class TrainingSettings(BaseModel):
     @property
     def tokens_per_step(self) -> int:
         return self.batch_size * self.sequence_length
+
+    @property
+    def share(self) -> int:
+        """Sequences of a step that one process reads."""
+        return self.batch_size // self.processes
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """Names of the settings that are on of those by which text is read otherwise than as one text a sequence."""
+        return tuple(name for name in READING if getattr(self, name))
 
     def snapshot_steps(self, num_steps: int) -> list[int]:
         """Steps of a run of `num_steps` after which a snapshot is kept: fewer than asked for where steps are few."""

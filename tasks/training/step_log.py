@@ -22,8 +22,16 @@ StepReport = Callable[[dict[str, Any]], None]
 class StepLog:
     """Averages the loss between reports, and keeps every report on disk."""
 
-    def __init__(self, path: Path, tokens_per_step: int, report: StepReport, is_main: bool) -> None:
-        self._path, self._report = path, report
+    def __init__(
+        self,
+        path: Path,
+        tokens_per_step: int,
+        report: StepReport,
+        is_main: bool,
+        mfu_per_speed: float = math.nan,
+    ) -> None:
+        """mfu_per_speed: share of the devices' FLOP/s that a token a second takes; NaN: not known, and not told."""
+        self._path, self._report, self._mfu = path, report, mfu_per_speed
         self._tokens_per_step, self._is_main = tokens_per_step, is_main
         self._flushed = time.monotonic()
 
@@ -69,6 +77,7 @@ class StepLog:
             "learning_rate": rate,
             "gradient_norm": float(norm) if norm is not None else math.nan,
             "tokens_per_second": speed,
+            **({"mfu": speed * self._mfu} if math.isfinite(self._mfu) else {}),
             "seconds_left": (self._num_steps - step - 1) * self._tokens_per_step / average,
             **({"attempt": self._attempt} if self._attempt else {}),
             **looks,

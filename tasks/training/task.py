@@ -15,8 +15,6 @@ from tasks.stage import Progress, stage_task
 from tasks.training.architecture import check_pretrained
 from tasks.training.budget import Budget, measure_speeds, split_budget, tokens_in_time
 from tasks.training.estimates import (
-    BYTES_PER_FROZEN_WEIGHT,
-    Shape,
     config_of,
     config_of_artifact,
     dense_shape,
@@ -29,6 +27,7 @@ from tasks.training.lineage import Lineage
 from tasks.training.parameter_counts import parameters_of
 from tasks.training.settings import BudgetSettings, ModelSettings
 from tasks.training.start import start_of
+from tasks.training.training_memory import BYTES_PER_FROZEN_WEIGHT, Shape
 from tasks.training.training_run import (
     Rates,
     Training,

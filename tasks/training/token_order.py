@@ -31,7 +31,8 @@ class TokenOrder:
     lineage has read from each before. name: which run this is; it decides how sources are interleaved. seed:
     the experiment's; it decides the order within a source, the same for the whole lineage. limits: source ->
     tokens of it that there are for this run: so many windows from all over the source, one at least, the same
-    for every run and seed.
+    for every run and seed. following: tokens that a sequence has beside its window, those that follow it in the
+    source; the limits count them.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class TokenOrder:
         name: str,
         random_seed: int,
         limits: Mapping[str, int] | None = None,
+        following: int = 0,
     ) -> None:
         self._tokens, self._length, self._seed = tokens, length, random_seed
+        self._width = length + following
         self._windows = {
             source: self._subset(source, limit)
             for source, limit in (limits or {}).items()
@@ -64,7 +67,7 @@ class TokenOrder:
         return len(self._source_of)
 
     def sequence(self, number: int) -> np.ndarray:
-        """Token ids (length,) int64 of sequence `number`; a short source wraps around."""
+        """Token ids (length + following,) int64 of sequence `number`; a source wraps around at its end."""
         source = self._names[self._source_of[number]]
         tokens = self._tokens[source]
         windows = self._windows.get(source)
@@ -75,13 +78,13 @@ class TokenOrder:
             begin = int(order[position]) * self._length + shift
         else:
             begin = int(windows[order[position]]) * self._length
-        if begin + self._length <= len(tokens):
-            return np.asarray(tokens[begin : begin + self._length], dtype=np.int64)
-        places = np.arange(begin, begin + self._length) % len(tokens)
+        if begin + self._width <= len(tokens):
+            return np.asarray(tokens[begin : begin + self._width], dtype=np.int64)
+        places = np.arange(begin, begin + self._width) % len(tokens)
         return np.asarray(tokens[places], dtype=np.int64)
 
     def batch(self, numbers: range) -> np.ndarray:
-        """Token ids (len(numbers), length)."""
+        """Token ids (len(numbers), length + following)."""
         return np.stack([self.sequence(number) for number in numbers])
 
     @property
@@ -103,7 +106,7 @@ class TokenOrder:
         return max(1, len(self._tokens[source]) // self._length)
 
     def _subset(self, source: str, limit: int) -> np.ndarray:
-        kept = max(1, min(limit // self._length, self._num_windows(source)))
+        kept = max(1, min(limit // self._width, self._num_windows(source)))
         return generator(0, "subset", source).permutation(self._num_windows(source))[:kept]
 
     def _order(self, source: str, epoch: int, num_windows: int) -> tuple[np.ndarray, int]:

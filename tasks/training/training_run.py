@@ -12,7 +12,7 @@ from storage.artifacts import Artifact
 from tasks.sources.stated_sizes import token_file
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.lineage import Lineage, tokens_of
-from tasks.training.settings import SNAPSHOTS, TrainingSettings
+from tasks.training.settings import READING, SNAPSHOTS, TrainingSettings
 from tasks.training.stability.telling import catalog_rows
 
 OUTCOME = (
@@ -58,6 +58,10 @@ def training_identity(
             "freeze_expert_embeddings",
             "snapshots",
             "stability",
+            "gradient_checkpointing",
+            "compile",
+            "peak_flops",
+            *(name for name in READING if name not in settings.reading),
         },
     )
     if settings.stability.recovery.when != "never":  # what only watches, decides nothing
@@ -141,6 +145,8 @@ def run_training(
     name: decides the order of the data, with the seed. lineage: the models behind this run, whose sequences are not
     read again before the rest.
     """
+    from tasks.sources.tokenization import end_of_text
+
     plan = tokens_of(data.mixture)
     files = {source: str(token_file(data.corpus, source)) for source in plan}
     if data.extra is not None:
@@ -153,6 +159,7 @@ def run_training(
             progress=str(folder / "progress"),
             tokens=files,
             token_dtype=data.corpus.facts["token_dtype"],
+            end_of_text=end_of_text(data.corpus.path) if training.settings.document_masks else None,
             plan=plan,
             used=lineage.used,
             learning_rate=rates.learning_rate,
@@ -184,6 +191,7 @@ def run_training(
         "flops": outcome["flops"],
         "device": outcome["device"],
         "training_seconds": outcome["seconds"],
+        **outcome["measured"],
     }
     return {
         "metrics": metrics,

@@ -1,4 +1,4 @@
-"""Prints the measured claims: `make bench`, or `python -m tests.bench loop_speed overhead` for some."""
+"""Prints the measured claims: `make bench`, or `python -m tests.bench training_engine overhead` for some."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ MIXTURE = (
 )
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
-GENERAL = ("loop_speed", "overhead", "kept_gains", "memory", "stability", "evaluation_speed", "cached_runs")
+GENERAL = ("training_engine", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
 FAMILIES = ("moe_efficiency",)
-BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE)
+HOURS = ("cached_runs",)
+BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE, *HOURS)
 
 
 def main() -> None:

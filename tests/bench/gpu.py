@@ -33,8 +33,6 @@ from tasks.training.settings import TrainingSettings
 from tasks.training.token_order import TokenOrder
 
 SECONDS = 450.0
-# Dense bf16 FLOP/s as the maker states them, by a part of the device's name.
-PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 EXPERTS, STITCHES = 3, 4
 
 
@@ -97,12 +95,13 @@ def measure(size: Size, seconds: float = SECONDS) -> dict[str, Any]:
 def training_loop(size: Size, compiled: bool) -> Row:
     """Tokens a second of the whole loop in bf16 and, where the device's peak is known, the share of it (MFU)."""
     settings = TrainingSettings(
-        sequence_length=size.length, batch_size=size.batch, micro_batch_size=size.micro, precision="bf16"
+        sequence_length=size.length,
+        batch_size=size.batch,
+        micro_batch_size=size.micro,
+        precision="bf16",
+        compile=compiled,
     )
     model = models.new_seed_model(_config(size, size.loop_width, size.loop_layers), 0)
-    flops = models.train_flops_per_token(model, size.length)
-    if compiled:
-        model.compile()
     tokens = np.random.default_rng(0).integers(0, size.vocabulary, 4 * size.length * size.batch)
     text = {"x": tokens.astype(np.uint16)}
 
@@ -113,12 +112,10 @@ def training_loop(size: Size, compiled: bool) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         run(2, Path(folder) / "warm")
         outcome = run(size.steps, Path(folder) / "loop")
-    speed = outcome.tokens / outcome.seconds
-    peak = next((value for name, value in PEAKS.items() if name in _device()), None)
     return {
         "parameters": models.count_parameters(model)[0],
-        "tokens_per_s": speed,
-        "mfu": None if peak is None else speed * flops / peak,
+        "tokens_per_s": outcome.tokens_per_second,
+        "mfu": outcome.mfu,
         "last_loss": outcome.final_loss,
     }
 

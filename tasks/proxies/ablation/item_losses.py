@@ -13,6 +13,7 @@ from tasks.evaluation.settings import EvaluationSettings
 from tasks.proxies.ablation.proxy_plans import ProxyPlan
 from tasks.proxies.ablation.settings import AblationSettings
 from tasks.sources.stated_sizes import token_file
+from tasks.sources.tokenization import end_of_text
 from tasks.training.jobs import TrainingJob, run_job
 from tasks.training.settings import TrainingSettings
 from tasks.training.start import start_of
@@ -47,6 +48,7 @@ def run_proxy(
             progress=str(progress),
             tokens={source: str(token_file(corpus, source)) for source in plan},
             token_dtype=corpus.facts["token_dtype"],
+            end_of_text=end_of_text(corpus.path) if training.document_masks else None,
             plan=plan,
             used={},
             learning_rate=training.learning_rate,

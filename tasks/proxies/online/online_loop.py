@@ -30,6 +30,7 @@ from tasks.training.checkpoints import (
     set_broken_aside,
 )
 from tasks.training.loop import learning_rate_at, make_optimizer
+from tasks.training.micro_batches import estimated_micro_batch
 from tasks.training.settings import TrainingSettings
 from tasks.training.step_log import LOG_SECONDS, StepReport
 from tasks.training.token_order import generator
@@ -49,6 +50,8 @@ class ProxyTrainer:
         self.optimizer = make_optimizer(self._model, settings)
         self.trainable = {name: w for name, w in self._model.named_parameters() if w.requires_grad}
         self.norm = math.nan
+        own = settings.micro_batch_size
+        self._size = estimated_micro_batch(model, settings) if own == "auto" else own or settings.batch_size
 
     @property
     def learning_rate(self) -> float:
@@ -83,8 +86,7 @@ class ProxyTrainer:
         return np.concatenate(seen).astype(float)
 
     def _parts(self, ids: Ids) -> Sequence[Ids]:
-        size = self._settings.micro_batch_size or self._settings.batch_size
-        return [ids[begin : begin + size] for begin in range(0, len(ids), size)]
+        return [ids[begin : begin + self._size] for begin in range(0, len(ids), self._size)]
 
     def _losses(self, ids: Ids) -> torch.Tensor:
         inputs = torch.from_numpy(ids).to(self._device)

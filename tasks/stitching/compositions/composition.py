@@ -11,7 +11,8 @@ from pydantic import Field
 
 from tasks.method import Method, MethodSettings
 from tasks.tables.file_names import NAME_PATTERN
-from tasks.training.estimates import Shape, dense_shape
+from tasks.training.estimates import dense_shape
+from tasks.training.training_memory import Shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -99,18 +100,29 @@ class Composition(Method):
     for experts that differ from the seed. If all are equal, the model has the seed's logits. trains: which of its
     weights then train; `build` leaves it at what requires a gradient. configuration: (settings, the architecture
     that seed and experts share, names of the experts) -> that of the model; it raises ValueError for an architecture
-    that cannot be combined so, which a plan then does too.
+    that cannot be combined so, which a plan then does too. own_loss: what trains has a loss of its own, of whole
+    sequences, and not that of the text.
     """
 
     settings: type[CompositionSettings]
     build: Callable[[Any, PreTrainedModel, Experts], PreTrainedModel]
     trains: str = NOTHING
     configuration: Callable[[Any, PreTrainedConfig, Sequence[str]], PreTrainedConfig] = as_the_seed
+    own_loss: bool = False
 
     @property
     def is_trained(self) -> bool:
         """Whether the model needs training once it is built."""
         return self.trains != NOTHING
+
+    def check_reading(self, reading: Sequence[str]) -> None:
+        """ValueError where it cannot train under these settings, of those that change how text is read."""
+        if self.own_loss and reading:
+            raise ValueError(
+                f"{' and '.join(f'training.{name}' for name in reading)} with the composition {self.name}: "
+                f"{self.trains} trains by a loss of its own, of whole sequences; allowed: {' and '.join(reading)} "
+                f"false, or without {self.name}"
+            )
 
     def combine(self, seed_model: PreTrainedModel, experts: Experts, **options: Any) -> PreTrainedModel:
         """`build` with settings of these options; ValueError for options that it has not, or out of range."""

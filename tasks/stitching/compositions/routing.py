@@ -67,6 +67,7 @@ COMPOSITION = Composition(
     paper="Zhang et al. 2025, Branch-Train-Stitch, arXiv 2502.00075, 'expert routing'",
     equation="D = argmax W (e_1 + ... + e_t) / t, t = prefix_tokens, e the seed's token embeddings",
     trains="the router",
+    own_loss=True,
     build=build,
     configuration=configuration,
 )

@@ -40,6 +40,7 @@ COMPOSITION = Composition(
     paper="ours, after 'expert routing' of Zhang et al. 2025, Branch-Train-Stitch, arXiv 2502.00075",
     equation="D_t = argmax W (e_0 + ... + e_t) / (t + 1), e the seed's token embeddings",
     trains="the router",
+    own_loss=True,
     build=build,
     configuration=configuration,
 )

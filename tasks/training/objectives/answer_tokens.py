@@ -20,7 +20,7 @@ PADDING = -1  # its document
 
 def answer_tokens(model: Any, batch: Tensor) -> Tensor:
     """One document a sequence, padded on the right: causal attention sees no padding, and any causal LM takes it."""
-    return _loss(model(input_ids=batch[:, TOKENS], use_cache=False).logits, batch)
+    return loss_of_step(model(input_ids=batch[:, TOKENS], use_cache=False).logits, batch)
 
 
 def packed_answer_tokens(model: Any, batch: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def packed_answer_tokens(model: Any, batch: Tensor) -> Tensor:
         position_ids=positions(documents),
         use_cache=False,
     ).logits
-    return _loss(logits, batch)
+    return loss_of_step(logits, batch)
 
 
 def document_mask(documents: Tensor) -> Tensor:
@@ -49,10 +49,12 @@ def positions(documents: Tensor) -> Tensor:
     return places - torch.cummax(torch.where(begins, places, 0), dim=1).values
 
 
-def _loss(logits: Tensor, batch: Tensor) -> Tensor:
+def loss_of_step(logits: Tensor, batch: Tensor) -> Tensor:
+    """A forward pass's part of the step's loss, so that the mean over its passes is L; logits of all but the last
+    token of a sequence, or of all."""
     learnt_in_step, sequences_in_step = batch[0, STEP, 0], batch[0, STEP, 1]
     summed = functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(),
+        logits[:, : batch.shape[-1] - 1].flatten(0, 1).float(),
         batch[:, LABELS, 1:].flatten(),
         ignore_index=NOT_LEARNT,
         reduction="sum",

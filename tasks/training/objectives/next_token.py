@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
+from torch.nn import functional
 
 Objective = Callable[[Any, Tensor], Tensor]
 
@@ -33,3 +34,9 @@ class Sequences(Protocol):
 def next_token(model: Any, batch: Tensor) -> Tensor:
     """batch: token ids (sequences, length)."""
     return model(input_ids=batch, labels=batch, use_cache=False).loss
+
+
+def following_token(model: Any, batch: Tensor) -> Tensor:
+    """batch: token ids (sequences, length + 1), of which the last is asked for and not read."""
+    logits = model(input_ids=batch[:, :-1], use_cache=False).logits
+    return functional.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())

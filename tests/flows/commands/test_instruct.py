@@ -112,7 +112,7 @@ def test_what_is_no_dialogue_is_refused_by_file_and_row(taught, tmp_path, row, m
     write(taught, "qa/z.jsonl", [asked("fine"), row])
     done = invoked("mix", "--train", taught, "--size", "10", "--out", tmp_path / "mix.jsonl")
     assert isinstance(done.exception, ValueError)
-    assert re.search(f"z.jsonl line 2.*{message}", str(done.exception)), done.exception
+    assert re.search(f"z.jsonl, line 2.*{message}", str(done.exception)), done.exception
     assert not (tmp_path / "mix.jsonl").exists()
 
 

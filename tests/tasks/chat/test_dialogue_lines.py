@@ -48,14 +48,24 @@ def test_both_shapes_of_a_dialogue_are_read(tmp_path):
         ({"messages": [{"role": "bot", "content": "a"}]}, "role='bot'"),
         ({"messages": "hello"}, "messages: allowed: a list"),
         (GOOD | {"learn_from": 2}, "learn_from is 2; allowed: 0 to 1"),
-        ("{", "no JSON"),
-        ("[1]", "list; allowed: an object"),
     ],
 )  # fmt: skip
 def test_a_dialogue_that_cannot_be_learnt_from_is_refused_by_line(tmp_path, row, said):
     path = written(tmp_path, GOOD, row)
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 2: ") + ".*" + re.escape(said)):
         read_dialogues(path)
+
+
+@pytest.mark.parametrize(("row", "said"), [("{", "not JSON"), ("[1]", "not a JSON object but list")])
+def test_a_line_that_is_no_object_is_refused_by_its_number(tmp_path, row, said):
+    path = written(tmp_path, GOOD, row)
+    with pytest.raises(ValueError, match=re.escape(f"{path}:2: {said}")):
+        read_dialogues(path)
+
+
+def test_a_file_without_a_line_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there is no line in it"):
+        read_dialogues(written(tmp_path, ""))
 
 
 @pytest.mark.parametrize(

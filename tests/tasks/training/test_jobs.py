@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 import models
-from tasks.training.jobs import run_job
+from tasks.training.checkpoints import save_checkpoint
+from tasks.training.jobs import row_of, run_job
+
+
+class Cut(Exception):
+    """Stands for a kill in the middle of training."""
 
 
 def test_a_plan_of_less_than_a_step_is_refused(job):
@@ -26,6 +33,12 @@ def test_a_job_says_what_it_cost(job):
     assert outcome["flops"] == pytest.approx(models.train_flops_per_token(model, 32) * 4 * 256)
 
 
+def test_a_row_is_found_behind_what_another_process_left_on_the_line():
+    assert row_of('step-row {"step": 4}\n') == {"step": 4}
+    assert row_of('Loading weights:  50%|##  step-row {"step": 4}\n') == {"step": 4}
+    assert row_of("[W] a warning\n") is None
+
+
 @pytest.mark.slow
 def test_two_processes_end_with_the_weights_of_one(job):
     one, two = job("one"), job("two", processes=2)
@@ -35,6 +48,33 @@ def test_two_processes_end_with_the_weights_of_one(job):
     assert outcome["steps"] == 4
     assert rows[-1]["step"] == 4
     first, second = (models.load_causal_lm(j.out) for j in (one, two))
+    for (name, weight), other in zip(first.named_parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(weight, other, atol=2e-5, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_in_two_processes_and_then_in_one_again(job, monkeypatch):
+    """Killed after two of six steps in one process, after four in two: the weights are those of a run in peace."""
+    steps, often = 6, {"checkpoint_seconds": 1e-9}
+    peace, moved = job("peace"), job("moved", **often)
+    for each in (peace, moved):
+        each.plan["text"] = steps * 256
+    run_job(peace, lambda row: None)
+
+    def cut_after_two(progress, step, *rest):
+        save_checkpoint(progress, step, *rest)
+        if step == 2:
+            raise Cut
+
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr("tasks.training.position.save_checkpoint", cut_after_two)
+        run_job(moved, lambda row: None)
+    in_two = replace(moved, settings={**moved.settings, "processes": 2})
+    resumed = [run_job(in_two, lambda row: None)["resumed_at"]]
+    shutil.rmtree(Path(moved.progress) / "step-000000005")  # as if it had been killed before that was written
+    resumed.append(run_job(moved, lambda row: None)["resumed_at"])
+    assert resumed == [2, 4]
+    first, second = (models.load_causal_lm(j.out) for j in (peace, moved))
     for (name, weight), other in zip(first.named_parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(weight, other, atol=2e-5, rtol=0, msg=name)
 
