@@ -192,6 +192,7 @@ def _corpus(data: ReportData, headline: Mapping[str, str]) -> dict[str, Any]:
     facts = data.corpus.facts
     return {
         "sources": corpus_tables.source_rows(facts["sources"]),
+        "languages": corpus_tables.language_rows(facts["sources"]),
         "too_short": facts.get("items_too_short_to_look_for", 0),
         "vocab_size": facts.get("vocab_size"),
         "tasks": corpus_tables.task_rows(data.tasks, headline, data.served_by),

@@ -62,6 +62,7 @@ def expected_corpus(
             "removed": 0,
         }
     for source in sources:
+        facts[source.name]["language"] = source.language
         if source.size is not None:
             counts, name = facts[source.name], source.name
             samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
