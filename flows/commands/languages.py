@@ -164,7 +164,8 @@ def _settings(given: dict[str, Any], override: list[str]) -> LanguagesSettings:
 def _print(told: dict[str, Any]) -> None:
     rows: dict[tuple, dict[str, Any]] = {}
     for cell in told["cells"]:
-        way = (cell["template"], cell["demonstrations"], cell["shots"])
+        shown = "own" if cell["demonstrations"] == cell["test"] else cell["demonstrations"]
+        way = (cell["template"], shown, cell["shots"])
         row = rows.setdefault(
             way, {"template": way[0], "demonstrations": way[1], "shots": way[2], "sets": cell["sets"]}
         )
@@ -203,3 +204,68 @@ def _print(told: dict[str, Any]) -> None:
     if best:
         show_rows("best cell, chosen on half of the items and scored on the other half", best)
     say(told["speed"]["line"])
+
+
+@languages_app.command()
+def translate(
+    model: Model,
+    files: Annotated[
+        str,
+        typer.Option(
+            "--files", help="File, folder or pattern of rows with id, lang and text; parallel by id."
+        ),
+    ],
+    languages: Annotated[
+        str | None, typer.Option("--languages", help="Codes a,b,c, every direction between them; empty: all.")
+    ] = None,
+    shots: Annotated[int, typer.Option("--shots", min=0, help="Examples before a text.")] = 4,
+    sets: Annotated[int, typer.Option("--sets", min=1, help="Sets of examples.")] = 1,
+    max_items: Annotated[
+        int | None, typer.Option("--max-items", min=2, help="Texts to translate in each direction.")
+    ] = None,
+    new_tokens: Annotated[
+        int, typer.Option("--new-tokens", min=1, help="Tokens of a translation, at most.")
+    ] = 64,
+    pieces: Annotated[
+        Path | None, typer.Option("--pieces", help="For spBLEU: a SentencePiece model; none is fetched.")
+    ] = None,
+    tokenizer: Tokenizer = None,
+    json: Json = False,
+) -> None:
+    """Translate every direction after a few examples; chrF, beside that of the untranslated text."""
+    from tasks.evaluation.named_models import check_configurations, given_models
+    from tasks.languages.asking import answering_of
+    from tasks.languages.translation import read_directions, translate
+
+    (given,) = given_models([model], tokenizer)
+    if pieces is not None and not pieces.is_file():
+        raise ValueError(f"--pieces {pieces}: no such file; allowed: a SentencePiece model")
+    directions = read_directions(files, _codes(languages) or [], shots, sets, max_items)
+    check_configurations([given])
+    aside(
+        f"{len(directions.pairs())} directions, {len(directions.tested)} texts each, {shots} shots, "
+        f"{directions.sets} sets"
+    )
+    rows = translate(directions, answering_of(given, new_tokens), pieces, aside)
+    if json:
+        print_json({"model": given.name, "shots": shots, "directions": rows})
+        return
+    sources = list(directions.texts)
+    shown = [
+        {
+            "from": source,
+            **{
+                target: next(
+                    (
+                        f"{r['chrf']:.1f} ±{r['stderr']:.1f} ({r['copied']:.1f})"
+                        for r in rows
+                        if (r["source"], r["target"]) == (source, target)
+                    ),
+                    None,
+                )
+                for target in sources
+            },
+        }
+        for source in sources
+    ]
+    show_rows("chrF to, ± standard error over texts (untranslated text)", shown, sources)

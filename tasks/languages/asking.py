@@ -103,3 +103,16 @@ def write_results(out: Path, name: str, cube: Cube, found: Asked) -> list[str]:
     except OSError as error:
         raise ValueError(f"--out {out}: cannot be written: {error.strerror or error}") from error
     return [str(out / file) for file in (TABLES, ANSWERS, "cube.html")]
+
+
+def answering_of(given: GivenModel, new_tokens: int) -> Callable[[Sequence[str]], list[str]]:
+    """Prompts -> the model's likeliest continuations."""
+    from accelerate import PartialState
+
+    import models
+    from tasks.evaluation.continuing import respond
+    from tasks.sources.tokenization import load_tokenizer
+
+    model = models.load_causal_lm(given.place).to(PartialState().device)
+    tokenizer = load_tokenizer(given.tokenizer)
+    return lambda prompts: respond(model, tokenizer, list(prompts), new_tokens)

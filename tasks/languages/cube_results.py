@@ -203,7 +203,7 @@ def sentences(name: str, form: str, found: Mapping[str, Any], high: str) -> list
     for row in found["gains"]:
         if row["test"] is None or len(tests - {high}) == 1:
             said.append(
-                f"{row['shots']} demonstrations in {high} rather than in the tested language"
+                f"{row['shots']} demonstration{'s' * (row['shots'] > 1)} in {high} rather than in the tested language"
                 + (f", mean over {row['languages']} languages" if row["test"] is None else "")
                 + f", template {row['template']}: {row['mean']:+.3f} [{shown_bound(row['low'])}, "
                 f"{shown_bound(row['high'])}]."

@@ -91,7 +91,7 @@ def _item(
         )
     code = checked_code(told, at)
     own_id = next((str(row[name]) for name in IDS if row.get(name) is not None), None)
-    key = str(number) if own_id is None else _without(own_id, {told.lower(), code})
+    key = str(number) if own_id is None else key_without(own_id, {told.lower(), code})
     try:
         variant, fields, choices, answer = form.item(row)
     except ValueError as error:
@@ -99,7 +99,7 @@ def _item(
     return ParallelItem(key, code, variant, fields, choices, answer)
 
 
-def _without(own_id: str, codes: set[str]) -> str:
+def key_without(own_id: str, codes: set[str]) -> str:
     """An id but for the part that is the language's code."""
     parts = re.split(r"([-_./])", own_id)
     kept = [part for part in parts if part.lower() not in codes]

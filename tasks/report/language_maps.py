@@ -18,8 +18,8 @@ def accuracy_map(told: Mapping[str, Any]) -> HeatMap:
     """One row a template, demonstration language and number of shots; each column's best cell is outlined."""
     cells = told["cells"]
     tests = list(dict.fromkeys(cell["test"] for cell in cells))
-    ways = list(dict.fromkeys((cell["shots"], cell["template"], cell["demonstrations"]) for cell in cells))
-    found = {(c["shots"], c["template"], c["demonstrations"], c["test"]): c for c in cells}
+    ways = list(dict.fromkeys(_way_of(cell) for cell in cells))
+    found = {(*_way_of(cell), cell["test"]): cell for cell in cells}
     most = {test: max(c["mean"] for c in cells if c["test"] == test) for test in tests}
     lowest, highest = min(c["mean"] for c in cells), max(c["mean"] for c in cells)
     rows = []
@@ -87,10 +87,16 @@ def signed(row: Mapping[str, Any]) -> str:
     return f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]".replace("-", "−")
 
 
+def _way_of(cell: Mapping[str, Any]) -> tuple[int, str, str | None]:
+    """Shots, template and demonstration language; `own` where that is the tested one."""
+    shown = cell["demonstrations"]
+    return cell["shots"], cell["template"], "own" if shown == cell["test"] else shown
+
+
 def _way(way: Sequence[Any]) -> str:
     shots, template, shown = way
     said = f"template {template}"
-    return f"{said}, no shots" if shown is None else f"{said}, {shots} shots in {shown}"
+    return f"{said}, no shots" if shown is None else f"{said}, {shots} shot{'s' * (shots > 1)} in {shown}"
 
 
 def _accuracy(cell: Mapping[str, Any] | None, lowest: float, highest: float, most: float) -> Cell:

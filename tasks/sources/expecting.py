@@ -107,7 +107,7 @@ def _size_without_limits(source: SourceSettings) -> Size:
     match source.reader:
         case "huggingface":
             return Size(UNKNOWN_BYTES, UNKNOWN_BYTES // DOCUMENT_BYTES)
-        case "arithmetic" | "noise":
+        case "arithmetic" | "noise" | "made-language":
             return Size(UNKNOWN_BYTES, UNKNOWN_BYTES // _mean_bytes(source))
         case "parquet":
             return _sum_of(source, _parquet_size)

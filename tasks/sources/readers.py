@@ -17,6 +17,7 @@ from tasks.sources.builtin import (
     standard_library_files,
 )
 from tasks.sources.language_codes import code_of
+from tasks.sources.made_languages import made_language_documents
 from tasks.sources.settings import MAX_SOURCE_NAME, Reader, SourceSettings
 from tasks.tables.file_names import left_out, named_files
 from tasks.tables.json_lines import BROKEN, JSONL_SUFFIXES, opened_text, read_json_lines
@@ -153,6 +154,8 @@ def _without_fields(source: SourceSettings) -> Iterator[str]:
             yield from arithmetic_problems(source.random_seed)
         case "noise":
             yield from junk_documents(source.random_seed)
+        case "made-language":
+            yield from made_language_documents(str(source.language), source.random_seed)
 
 
 def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[tuple[str, object]]:

@@ -13,8 +13,18 @@ from tasks.tables.token_counts import TokenCount
 
 MAX_SOURCE_NAME = 60
 Reader = Literal[
-    "jsonl", "parquet", "csv", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
+    "jsonl",
+    "parquet",
+    "csv",
+    "text",
+    "huggingface",
+    "python-code",
+    "python-docs",
+    "arithmetic",
+    "noise",
+    "made-language",
 ]
+GENERATED = ("arithmetic", "noise", "made-language")
 NEEDS = {"jsonl": "path", "parquet": "path", "csv": "path", "text": "path", "huggingface": "dataset"}
 
 
@@ -80,7 +90,9 @@ class SourceSettings(BaseModel):
     )
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
-    random_seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
+    random_seed: int = Field(
+        0, ge=0, description="Seed of the generated sources (arithmetic, noise, made-language)."
+    )
     language: str | None = Field(
         None,
         description="Language of its text: an ISO 639 code, x-NAME for one that has none, or `detect` (by lingua, of "
@@ -135,7 +147,12 @@ class SourceSettings(BaseModel):
         needed = NEEDS.get(self.reader)
         if needed and getattr(self, needed) is None:
             raise ValueError(f"source {self.name!r}: reader {self.reader!r} needs {needed!r}")
-        if self.reader in ("arithmetic", "noise") and not (self.max_documents or self.max_bytes):
+        if self.reader == "made-language" and not (self.language or "").startswith("x-"):
+            raise ValueError(
+                f"source {self.name!r}: language={self.language!r}; reader 'made-language' makes one called "
+                "x-FAMILY-NAME"
+            )
+        if self.reader in GENERATED and not (self.max_documents or self.max_bytes):
             raise ValueError(f"source {self.name!r}: a generated source needs max_documents or max_bytes")
         return self
 

@@ -139,3 +139,28 @@ def test_what_the_tokenizer_makes_of_a_language_is_said_before_anything_is_train
         "d": {"language": None, "bytes": 10, "tokens": 10},
     }
     assert bytes_per_token(sources) == {"th": 1.0, "et": 3.0}
+
+
+def test_made_languages_are_the_same_every_time_and_differ_from_each_other():
+    """Half of a language's words are its family's but for a sound; of another family it has next to none."""
+    from itertools import islice
+
+    from tasks.sources.made_languages import made_language_documents
+
+    def words(language: str) -> set[str]:
+        return set(
+            " ".join(islice(made_language_documents(language, 0), 200)).lower().replace(".", "").split()
+        )
+
+    first = list(islice(made_language_documents("x-north-ana", 0), 3))
+    assert first == list(islice(made_language_documents("x-north-ana", 0), 3))
+    ana, dun, bel = (words(language) for language in ("x-north-ana", "x-north-dun", "x-south-bel"))
+    assert len(ana & dun) > 3 * len(ana & bel)
+    assert len(ana & dun) < len(ana) / 2
+
+
+def test_a_made_language_has_a_name_that_no_other_has():
+    with pytest.raises(ValueError, match="reader 'made-language' makes one called x-FAMILY-NAME"):
+        SourceSettings(name="a", reader="made-language", language="et", max_bytes=1000)
+    with pytest.raises(ValueError, match="needs max_documents or max_bytes"):
+        SourceSettings(name="a", reader="made-language", language="x-north-ana")
