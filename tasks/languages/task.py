@@ -26,11 +26,27 @@ PLACES = {"files", "demonstration_files", "templates", "models", "most_texts", "
 
 
 @functools.lru_cache(maxsize=1)
-def cube_of(settings: LanguagesSettings) -> Cube:
-    """The cube, read once for all models of a run. Raises ValueError as `make_cube` does."""
+def cube_of(settings: LanguagesSettings, digests: tuple[str, ...]) -> Cube:
+    """The cube, read once for all models of a run. Raises ValueError as `make_cube` does.
+
+    digests: of the files that it is read from, so that a file that has changed since is read again.
+    """
     from tasks.languages.cube import make_cube
 
     return make_cube(settings)
+
+
+def digests_of(settings: LanguagesSettings) -> dict[str, str]:
+    """Digest of each thing that the cube is read from. Raises ValueError for a place where there is nothing."""
+    from tasks.languages.parallel_items import files_of
+
+    places = {"files": files_of(settings.files, "languages.files")}
+    for number, one in enumerate(settings.demonstration_files):
+        where = f"languages.demonstration_files[{number}]"
+        places[f"demonstrations {number} {one.language}"] = files_of(one.path, where)
+    if settings.templates is not None and settings.templates.is_file():
+        places["templates"] = [settings.templates]
+    return {what: digest_value([digest_file(path) for path in paths]) for what, paths in places.items()}
 
 
 @stage_task(name="languages", task_run_name="languages-{name}")
@@ -38,15 +54,10 @@ def score_languages(
     run: AnyRun, name: str, model: Artifact, corpus: Artifact, settings: LanguagesSettings, batch_tokens: int
 ) -> Artifact:
     """The model in every cell. Raises ValueError for what is wrong with the cube's files, before anything is spent."""
-    from tasks.languages.parallel_items import files_of
-
-    cube = cube_of(settings)
+    digests = digests_of(settings)
+    cube = cube_of(settings, tuple(digests.values()))
     progress = Progress(run, f"languages/{name}")
-    files = {"files": files_of(settings.files, "languages.files")}
-    for number, one in enumerate(settings.demonstration_files):
-        files[f"demonstrations {number} {one.language}"] = files_of(one.path, "languages.demonstration_files")
-    inputs = {"sources": corpus.digest, "model": model.digest}
-    inputs |= {what: digest_value([digest_file(path) for path in paths]) for what, paths in files.items()}
+    inputs = {"sources": corpus.digest, "model": model.digest, **digests}
 
     def build(folder: Path) -> dict:
         from accelerate import PartialState

@@ -35,6 +35,16 @@ def test_the_plan_tells_what_asking_every_model_costs(overrides):
     assert all(row["read"] > 0 and row["flops"] > 0 for row in rows)
 
 
+def test_a_file_that_has_changed_is_read_again(overrides, tmp_path):
+    def texts() -> set[float]:
+        plan = plan_experiment(load_recipe(TINY, overrides()))
+        return {row["requests"] for row in plan["stages"] if row["stage"] == "languages"}
+
+    before = texts()
+    write_rows(tmp_path / "made.jsonl", made_rows(items=16))
+    assert texts() == {before.pop() / 6 * 8}
+
+
 @pytest.mark.parametrize(
     ("also", "said"),
     [
