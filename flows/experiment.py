@@ -16,6 +16,7 @@ from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
 from flows.outcome import Outcome
 from flows.parts import (
+    asked_in_languages,
     evaluate_models,
     evaluate_snapshots,
     experts_of,
@@ -122,6 +123,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     scores |= evaluate_models(run, combined, corpus, e.evaluation)
 
     models |= combined
+    languages = asked_in_languages(run, e, models, corpus)
     snapshots = evaluate_snapshots(run, models, corpus, e.evaluation)
     known_tasks = None if e.evaluation.lm_eval_tasks else list(corpus.facts["tasks"])
     forecast = forecast_preference(run, e.preference, scores | snapshots, known_tasks)
@@ -139,6 +141,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         responses=responses,
         programmatic=programmatic,
         experts=own_tasks if given else {},
+        languages=languages,
     )
     write_report(run, results)
 

@@ -11,6 +11,7 @@ from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.snapshot_names import snapshot_name
 from tasks.evaluation.task import evaluate_model
+from tasks.languages.task import score_languages
 from tasks.mixture.learnt import LearntMixture
 from tasks.mixture.settings import MixtureSettings
 from tasks.preference.annotation.task import respond_to_prompts, study_programmatic
@@ -71,6 +72,25 @@ def evaluate_models(
     """Scores of the models by name, as many at a time as the settings allow."""
     calls = {name: (run, name, model, corpus, settings) for name, model in models.items()}
     return in_parallel(run, evaluate_model, calls, settings.at_once)
+
+
+def asked_in_languages(
+    run: AnyRun, e: Experiment, models: Mapping[str, Artifact], corpus: Artifact
+) -> dict[str, Artifact]:
+    """The models that `languages` names, or all, in every cell of its cube; nothing where there is none.
+
+    Raises ValueError for a model that is not there.
+    """
+    if e.languages is None:
+        return {}
+    if unknown := [name for name in e.languages.models if name not in models]:
+        raise ValueError(f"languages.models: no {', '.join(unknown)}; allowed: {', '.join(models)}")
+    asked = {name: models[name] for name in e.languages.models or models}
+    calls = {
+        name: (run, name, model, corpus, e.languages, e.evaluation.batch_tokens)
+        for name, model in asked.items()
+    }
+    return in_parallel(run, score_languages, calls, e.evaluation.at_once)
 
 
 def evaluate_snapshots(

@@ -15,6 +15,7 @@ from tasks.duels.efficiency.settings import EfficiencySettings
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.stitches.settings import StitchDuelSettings
 from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
+from tasks.languages.settings import LanguagesSettings
 from tasks.mixture.methods import MixtureChoice, check_evidence
 from tasks.mixture.methods.returns import ReturnsMixture
 from tasks.mixture.settings import MixtureSettings
@@ -164,6 +165,11 @@ class Experiment(BaseModel):
         description="A chat model made of the seed, in place of experts; empty: none.",
         json_schema_extra={"position": 15},
     )
+    languages: LanguagesSettings | None = Field(
+        None,
+        description="A benchmark in many languages to ask the models of a run with experts; empty: none.",
+        json_schema_extra={"position": 16},
+    )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
@@ -230,6 +236,8 @@ class Experiment(BaseModel):
         ways = [name for name in (*DUELS, "chat") if getattr(self, name) is not None]
         if len(ways) > 1:
             raise ValueError(f"{' and '.join(ways)} are given together; allowed: one of them")
+        if self.languages is not None and ways:
+            raise ValueError(f"languages with {ways[0]}, which does not ask it; allowed: a run with experts")
         if self.chat is not None and self.budget.minutes is not None:
             raise ValueError(
                 "budget.minutes with chat, whose seed has budget.tokens; allowed: budget.tokens alone"

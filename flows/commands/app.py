@@ -15,6 +15,7 @@ from flows.commands.doctor import SiteFile, doctor
 from flows.commands.evaluate import evaluate
 from flows.commands.gates import gates
 from flows.commands.instruct import instruct_app
+from flows.commands.languages import languages_app
 from flows.commands.mix import mix_app
 from flows.commands.preference import preference_app
 from flows.commands.rate import rate_app
@@ -190,6 +191,7 @@ def recipes() -> None:
 catalog_app = typer.Typer(no_args_is_help=True, help="The DuckDB catalog of facts.")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(instruct_app, name="instruct")
+app.add_typer(languages_app, name="languages")
 app.add_typer(mix_app, name="mix")
 app.add_typer(preference_app, name="preference")
 app.add_typer(rate_app, name="rate")

@@ -112,6 +112,10 @@ class HarnessModel(HFLM):
             counts[owner] += len(window[2])
         return list(zip(totals, counts, strict=True))
 
+    def token_loglikelihoods(self, pairs: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+        """Log-likelihood in nats of each pair's second tokens after its first; of a text too long for it the end."""
+        return [nats for nats, _ in self._loglikelihood_tokens([(("", ""), *pair) for pair in pairs])]
+
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = True, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:

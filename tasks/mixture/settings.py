@@ -1,6 +1,7 @@
 """What all mixture methods are set by: epoch cap, experts, replay."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -43,3 +44,7 @@ class MixtureSettings(MethodSettings):
     def identity(self) -> dict[str, Any]:
         """What decides a mixture; what was learnt online comes as an input of its own."""
         return self.model_dump(mode="json", exclude={"online"})
+
+    def with_languages(self, languages: Mapping[str, str]) -> Self:
+        """The settings, for sources of these languages, by source; most methods do not ask."""
+        return self

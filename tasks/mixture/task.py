@@ -18,7 +18,7 @@ from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import lineage_use, tokens_of
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ def solve_mixture(
 ) -> Artifact:
     """The mixture called `name`."""
     corpus, utility, learnt, tokens = known.corpus, known.utility, known.learnt, known.tokens
+    settings = settings.with_languages(
+        {name: told["language"] for name, told in corpus.facts["sources"].items() if told.get("language")}
+    )
     budget, own_tasks, earlier = stretch.budget, stretch.own_tasks, stretch.lineage
     inputs = {"sources": corpus.digest, "utility": utility.digest} | {k: a.digest for k, a in earlier.items()}
     if learnt is not None:

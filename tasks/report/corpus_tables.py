@@ -112,6 +112,29 @@ def source_rows(sources: Mapping[str, dict]) -> list[dict]:
     return rows
 
 
+def language_rows(sources: Mapping[str, dict]) -> list[dict]:
+    """One row a language, where sources say theirs: what there is of it, and how the tokenizer cuts it."""
+    by_language: dict[str, list[dict]] = {}
+    for told in sources.values():
+        if language := told.get("language"):
+            by_language.setdefault(language, []).append(told)
+    rows = []
+    for language, own in sorted(
+        by_language.items(), key=lambda item: -sum(told["tokens"] for told in item[1])
+    ):
+        size, tokens = (sum(told[name] for told in own) for name in ("bytes", "tokens"))
+        rows.append(
+            {
+                "name": language,
+                "sources": count(len(own)),
+                "bytes": num_bytes(size),
+                "tokens": compact(tokens),
+                "bytes_per_token": f"{size / tokens:.2f}" if tokens else "–",
+            }
+        )
+    return rows
+
+
 def task_rows(
     tasks: Mapping[str, dict], headline: Mapping[str, str], served_by: Mapping[str, Sequence[str]]
 ) -> list[dict]:

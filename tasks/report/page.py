@@ -23,6 +23,7 @@ from tasks.report import (
 )
 from tasks.report.differences import Score, chance_levels, read_scores
 from tasks.report.formatting import compact, duration, significant
+from tasks.report.language_maps import language_section
 from tasks.report.pictures.colours import Look, looks
 from tasks.report.pictures.losses import draw_losses
 from tasks.report.pictures.routing_maps import draw_routing, read_routing_map
@@ -104,6 +105,7 @@ def page_context(data: ReportData) -> dict[str, Any]:
         "title": data.title,
         "style": page_style(),
         **_chain(data),
+        **_languages(data),
         **_corpus(data, headline),
         **_mixtures(data, scores),
         **_training(data),
@@ -140,6 +142,7 @@ def _headline(
             _on_mixture(data),
             words.on_stitching(findings.kept_together(of_last), len(of_last)),
             words.on_benchmarks(means),
+            *(sentence for artifact in data.languages.values() for sentence in artifact.facts["answer"]),
             words.on_specialisation(data.specialisation.facts["specialisation"], kept),
             words.on_preference(data.forecast.facts["forecast"], data.forecast.facts["confidence"]),
         ],
@@ -181,6 +184,10 @@ def _chance(data: ReportData) -> dict[str, float]:
     return {}
 
 
+def _languages(data: ReportData) -> dict[str, Any]:
+    return {"in_languages": [language_section(a.facts["languages"]) for a in data.languages.values()]}
+
+
 def _chain(data: ReportData) -> dict[str, Any]:
     return {
         "chain": corpus_tables.chain(data.artifacts),
@@ -192,6 +199,7 @@ def _corpus(data: ReportData, headline: Mapping[str, str]) -> dict[str, Any]:
     facts = data.corpus.facts
     return {
         "sources": corpus_tables.source_rows(facts["sources"]),
+        "languages": corpus_tables.language_rows(facts["sources"]),
         "too_short": facts.get("items_too_short_to_look_for", 0),
         "vocab_size": facts.get("vocab_size"),
         "tasks": corpus_tables.task_rows(data.tasks, headline, data.served_by),

@@ -16,7 +16,8 @@ class RunResults:
     """What a run has made: its artifacts, mixtures, models and scores by name.
 
     snapshots: scores of models on their way; responses: what `programmatic` rates. Both count in totals and provenance
-    and are in no table of scores. experts: tasks of each, also of one that has no mixture since it is given.
+    and are in no table of scores. experts: tasks of each, also of one that has no mixture since it is given. languages:
+    models asked in many languages, by name.
     """
 
     title: str
@@ -31,6 +32,7 @@ class RunResults:
     responses: Mapping[str, Artifact] = field(default_factory=dict)
     programmatic: Artifact | None = None
     experts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    languages: Mapping[str, Artifact] = field(default_factory=dict)
 
     @cached_property
     def artifacts(self) -> list[Artifact]:
@@ -42,6 +44,7 @@ class RunResults:
             *self.models.values(),
             *self.scores.values(),
             self.specialisation,
+            *self.languages.values(),
             *self.snapshots.values(),
             self.forecast,
             *self.responses.values(),
@@ -64,6 +67,7 @@ class RunResults:
             "scores": self.scores,
             "snapshot": self.snapshots,
             "responses": self.responses,
+            "languages": self.languages,
         }
         named = {f"{kind} {name}": a for kind, artifacts in several.items() for name, a in artifacts.items()}
         return {name: artifact.digest for name, artifact in (single | named).items()}

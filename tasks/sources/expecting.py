@@ -62,6 +62,7 @@ def expected_corpus(
             "removed": 0,
         }
     for source in sources:
+        facts[source.name]["language"] = source.language
         if source.size is not None:
             counts, name = facts[source.name], source.name
             samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
@@ -106,7 +107,7 @@ def _size_without_limits(source: SourceSettings) -> Size:
     match source.reader:
         case "huggingface":
             return Size(UNKNOWN_BYTES, UNKNOWN_BYTES // DOCUMENT_BYTES)
-        case "arithmetic" | "noise":
+        case "arithmetic" | "noise" | "made-language":
             return Size(UNKNOWN_BYTES, UNKNOWN_BYTES // _mean_bytes(source))
         case "parquet":
             return _sum_of(source, _parquet_size)

@@ -16,6 +16,7 @@ from pathlib import Path
 from tasks.benchmarks.items import Benchmark, dev_texts, read_items, requests_of, split_dev_test, write_items
 from tasks.sources.decontamination import ItemIndex
 from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
+from tasks.sources.language_checks import language_told
 from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.readers import read_documents
 from tasks.sources.settings import SourceSettings, SourcesSettings
@@ -30,7 +31,7 @@ MAX_FILE_NAME_BYTES = 200
 
 @dataclass
 class Counts:
-    """What became of a source's documents."""
+    """What became of a source's documents; language: of its text, as a code."""
 
     documents: int = 0
     bytes: int = 0
@@ -39,6 +40,7 @@ class Counts:
     heldout_documents: int = 0
     contaminated: dict[str, int] = field(default_factory=dict)
     removed: int = 0
+    language: str | None = None
 
 
 def prepare(
@@ -60,7 +62,7 @@ def prepare(
     _refuse_names_of_no_file(harness_texts)
     for name in ("progress/raw", "progress/clean", "heldout", "samples", "tasks", "tokens"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    counts = {source.name: Counts() for source in sources}
+    counts = {source.name: Counts(language=source.language) for source in sources}
     heldout = _read_and_split(sources, settings, spool, counts, report)
     for name, rows in heldout.items():
         write_items(folder / "heldout" / f"{name}.jsonl", rows)
@@ -72,6 +74,10 @@ def prepare(
     )
     index = ItemIndex(item_texts, settings.decontamination_words)
     sample = _decontaminate(counts, index, settings, spool, folder, report)
+    for name, count in counts.items():
+        if count.language is not None:
+            texts = [row["text"] for row in read_items(folder / "samples" / f"{name}.jsonl")]
+            count.language = language_told(texts, count.language, f"source {name!r}")
     report("making the tokenizer")
     tokenizer = make_tokenizer(settings.tokenizer, sample)
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -222,16 +228,22 @@ def _decontaminate(
             )
         write_items(folder / "samples" / f"{name}.jsonl", sample.rows())
         report(f"{name}: {count.documents:,} documents, {count.removed} removed for evaluation items")
-    return _equal_bytes(counts, settings.tokenizer_sample_bytes, spool)
+    return _equal_bytes(counts, settings, spool)
 
 
-def _equal_bytes(counts: dict[str, Counts], limit: int, spool: Path) -> Iterator[str]:
-    """Documents of every source, the same number of bytes from each (all of a source that has fewer).
+def _equal_bytes(counts: dict[str, Counts], settings: SourcesSettings, spool: Path) -> Iterator[str]:
+    """Documents of every source, as many bytes as `shares_of_bytes` says.
 
     They are spread over the whole source: a document is taken whenever less than its share has been taken.
     """
-    share = min(limit, min(count.bytes for count in counts.values()))
+    sizes = {name: count.bytes for name, count in counts.items()}
+    groups = {
+        name: str(count.language) if settings.tokenizer_balance == "languages" else name
+        for name, count in counts.items()
+    }
+    shares = shares_of_bytes(sizes, groups, settings.tokenizer_sample_bytes)
     for name, count in counts.items():
+        share = shares[name]
         passed = taken = 0
         for text in _spooled(_clean(spool, name)):
             size = len(text.encode())
@@ -242,6 +254,18 @@ def _equal_bytes(counts: dict[str, Counts], limit: int, spool: Path) -> Iterator
             passed += size
             if taken >= share:
                 break
+
+
+def shares_of_bytes(sizes: Mapping[str, int], groups: Mapping[str, str], limit: int) -> dict[str, int]:
+    """Source -> bytes to draw of it: every group the same, at most `limit` and what the smallest group has.
+
+    sizes: bytes of each source. groups: source -> group. Sources of a group share its bytes in proportion to size.
+    """
+    totals: dict[str, int] = {}
+    for name, size in sizes.items():
+        totals[groups[name]] = totals.get(groups[name], 0) + size
+    share = min(limit, *totals.values())
+    return {name: share * size // totals[groups[name]] for name, size in sizes.items()}
 
 
 def _raw(spool: Path, source: str) -> Path:

@@ -16,7 +16,9 @@ from tasks.sources.builtin import (
     python_docs,
     standard_library_files,
 )
-from tasks.sources.settings import MAX_SOURCE_NAME, Reader, SourceSettings, SourcesSettings
+from tasks.sources.language_codes import code_of
+from tasks.sources.made_languages import made_language_documents
+from tasks.sources.settings import MAX_SOURCE_NAME, Reader, SourceSettings
 from tasks.tables.file_names import left_out, named_files
 from tasks.tables.json_lines import BROKEN, JSONL_SUFFIXES, opened_text, read_json_lines
 from tasks.tables.limits import limits
@@ -33,24 +35,6 @@ _READERS: dict[tuple[str, ...], Reader] = {
     PARQUET: "parquet",
 }
 READER_OF = {ending: reader for endings, reader in _READERS.items() for ending in endings}
-
-
-def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
-    """The listed sources, then one for each file of the folder and its sub-folders, named for it and sorted by name.
-
-    Files that are left out are said. Raises ValueError for a folder that is missing or holds none, and for names that
-    collide.
-    """
-    if settings.folder is None:
-        return settings.listed
-    found = sources_of_folder(settings.folder)
-    for source in settings.listed:
-        for other in found:
-            if source.name == other.name:
-                raise ValueError(
-                    f"sources: duplicate name {source.name!r}: in sources.listed and of {other.path}; rename one"
-                )
-    return (*settings.listed, *found)
 
 
 def sources_of_folder(folder: Path, setting: str = "sources.folder") -> tuple[SourceSettings, ...]:
@@ -134,6 +118,13 @@ def read_documents(source: SourceSettings) -> Iterator[str]:
 
 
 def _unlimited(source: SourceSettings) -> Iterator[str]:
+    for text, language in labelled_documents(source):
+        if source.language_field is None or code_of(str(language)) == source.language:
+            yield text
+
+
+def labelled_documents(source: SourceSettings) -> Iterator[tuple[str, object]]:
+    """Documents, each with what its field says of its language; None where the source names no such field."""
     match source.reader:
         case "jsonl":
             for path in input_files(source):
@@ -144,11 +135,17 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
         case "csv":
             for path in input_files(source):
                 yield from _read_csv(source, path)
+        case "huggingface":
+            yield from _read_huggingface(source)
+        case _:
+            yield from ((text, None) for text in _without_fields(source))
+
+
+def _without_fields(source: SourceSettings) -> Iterator[str]:
+    match source.reader:
         case "text":
             for path in input_files(source):
                 yield from _read_text(source, path)
-        case "huggingface":
-            yield from _read_huggingface(source)
         case "python-code":
             yield from python_code()
         case "python-docs":
@@ -157,41 +154,55 @@ def _unlimited(source: SourceSettings) -> Iterator[str]:
             yield from arithmetic_problems(source.random_seed)
         case "noise":
             yield from junk_documents(source.random_seed)
+        case "made-language":
+            yield from made_language_documents(str(source.language), source.random_seed)
 
 
-def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[str]:
+def _read_jsonl(source: SourceSettings, path: Path) -> Iterator[tuple[str, object]]:
     for number, row in read_json_lines(path):
-        yield _text_of(source, row.get(source.text_field), f"{path}:{number}", row)
+        yield _text_of(source, row, f"{path}:{number}")
 
 
-def _text_of(source: SourceSettings, text: object, where: str, row: dict) -> str:
+def _text_of(source: SourceSettings, row: dict, where: str) -> tuple[str, object]:
+    text = row.get(source.text_field)
     if not isinstance(text, str):
         found = "not a string" if text is not None else "null" if source.text_field in row else "missing"
         raise ValueError(
             f"source {source.name!r}: {where}: field {source.text_field!r} is {found}; the fields are "
             f"{sorted(row)}; set text_field"
         )
-    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates from JSON escapes
+    language = None
+    if source.language_field is not None and not isinstance(language := row.get(source.language_field), str):
+        raise ValueError(
+            f"source {source.name!r}: {where}: field {source.language_field!r} is {language!r}, no language; the "
+            f"fields are {sorted(row)}; set language_field"
+        )
+    return text.encode("utf-8", "replace").decode("utf-8"), language  # lone surrogates from JSON escapes
 
 
-def _read_parquet(source: SourceSettings, path: Path) -> Iterator[str]:
+def _read_parquet(source: SourceSettings, path: Path) -> Iterator[tuple[str, object]]:
     import pyarrow as pa
 
     where = f"source {source.name!r}: {path}"
     number, bounds = 0, limits()
+    read = [field for field in (source.text_field, source.language_field) if field is not None]
     try:
         with open_parquet(path) as file:
             names = file.schema_arrow.names
-            if source.text_field not in names:
-                raise ValueError(
-                    f"{where}: no column {source.text_field!r}; the columns are {names}; set text_field to one"
-                )
-            for batch in batches(file, path, [source.text_field]):
-                for cell in batch.column(0):
+            for field, setting in zip(read, ("text_field", "language_field"), strict=False):
+                if field not in names:
+                    raise ValueError(
+                        f"{where}: no column {field!r}; the columns are {names}; set {setting} to one"
+                    )
+            for batch in batches(file, path, read):
+                for cells in zip(*(batch.column(field) for field in read), strict=True):
                     number += 1
-                    text = _text_of(source, cell.as_py(), f"{path} row {number}", dict.fromkeys(names))
-                    bounds.check_line(len(text), f"{path} row {number}")
-                    yield text
+                    row = dict.fromkeys(names) | {
+                        field: cell.as_py() for field, cell in zip(read, cells, strict=True)
+                    }
+                    told = _text_of(source, row, f"{path} row {number}")
+                    bounds.check_line(len(told[0]), f"{path} row {number}")
+                    yield told
     except UnicodeDecodeError as error:
         raise ValueError(f"{where} row {number}: not UTF-8 ({error.reason})") from error
     except (pa.ArrowException, OSError) as error:
@@ -202,10 +213,10 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:200]
 
 
-def _read_csv(source: SourceSettings, path: Path) -> Iterator[str]:
+def _read_csv(source: SourceSettings, path: Path) -> Iterator[tuple[str, object]]:
     table = not_empty(table_of(path, f"source {source.name!r}"))
     for place, row in table.rows:
-        yield _text_of(source, row.get(source.text_field), f"{path} {place}", row)
+        yield _text_of(source, row, f"{path} {place}")
 
 
 def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
@@ -232,9 +243,9 @@ def _read_text(source: SourceSettings, path: Path) -> Iterator[str]:
         yield "".join(kept)
 
 
-def _read_huggingface(source: SourceSettings) -> Iterator[str]:
+def _read_huggingface(source: SourceSettings) -> Iterator[tuple[str, object]]:
     for number, row in enumerate(_huggingface_rows(source)):
-        yield _text_of(source, row.get(source.text_field), f"{source.dataset} row {number}", row)
+        yield _text_of(source, row, f"{source.dataset} row {number}")
 
 
 def _huggingface_rows(source: SourceSettings) -> Iterator[dict]:

@@ -6,13 +6,25 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from storage.trusted import PERHAPS_PLACE, PLACE
+from tasks.sources.language_checks import DETECT
+from tasks.sources.language_codes import checked_code
 from tasks.tables.file_names import NAME_PATTERN
 from tasks.tables.token_counts import TokenCount
 
 MAX_SOURCE_NAME = 60
 Reader = Literal[
-    "jsonl", "parquet", "csv", "text", "huggingface", "python-code", "python-docs", "arithmetic", "noise"
+    "jsonl",
+    "parquet",
+    "csv",
+    "text",
+    "huggingface",
+    "python-code",
+    "python-docs",
+    "arithmetic",
+    "noise",
+    "made-language",
 ]
+GENERATED = ("arithmetic", "noise", "made-language")
 NEEDS = {"jsonl": "path", "parquet": "path", "csv": "path", "text": "path", "huggingface": "dataset"}
 
 
@@ -78,19 +90,69 @@ class SourceSettings(BaseModel):
     )
     max_documents: int | None = Field(None, gt=0, description="Stop reading after so many documents.")
     max_bytes: int | None = Field(None, gt=0, description="Stop reading after so many bytes of text.")
-    random_seed: int = Field(0, ge=0, description="Seed of the generated sources (arithmetic, noise).")
+    random_seed: int = Field(
+        0, ge=0, description="Seed of the generated sources (arithmetic, noise, made-language)."
+    )
+    language: str | None = Field(
+        None,
+        description="Language of its text: an ISO 639 code, x-NAME for one that has none, or `detect` (by lingua, of "
+        "the extra `languages`). With language_field, only documents in that language are read.",
+    )
+    language_field: str | None = Field(
+        None,
+        description="Field or column that holds a document's language. Without `language`, there is a source for each "
+        "language in it, named NAME-CODE.",
+    )
+    languages: tuple[str, ...] = Field(
+        (), description="With language_field: the languages wanted, as codes; empty: all that are in it."
+    )
     size: StatedSize | None = Field(
         None,
         description="How large the source is, where what is read of it is a sample: utilities, mixtures and plans then "
         "work from sample and size, and nothing can train on it here.",
     )
 
+    @field_validator("language")
+    @classmethod
+    def _language_is_known(cls, language: str | None) -> str | None:
+        return language if language in (None, DETECT) else checked_code(language, "language")
+
+    @field_validator("languages")
+    @classmethod
+    def _languages_are_known(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(checked_code(language, "languages") for language in languages))
+
+    @model_validator(mode="after")
+    def _languages_have_a_field(self) -> "SourceSettings":
+        where = f"source {self.name!r}: "
+        if self.languages and (self.language_field is None or self.language is not None):
+            raise ValueError(f"{where}languages: goes with language_field, and without language")
+        if self.language_field is not None and self.reader not in ("jsonl", "parquet", "csv", "huggingface"):
+            raise ValueError(
+                f"{where}language_field: reader {self.reader!r} has no fields; allowed: language"
+            )
+        if self.language_field is not None and self.language == DETECT:
+            raise ValueError(f"{where}language={DETECT!r} with language_field; allowed: one of them")
+        if self.language_field is not None and self.language is None and self.reader == "huggingface":
+            raise ValueError(
+                f"{where}language_field: which languages a dataset holds is not known before it is read; allowed: a "
+                "source a language, with language and language_field"
+            )
+        if self.language_field is not None and self.language is None and self.size is not None:
+            raise ValueError(f"{where}size: of several languages together; allowed: a source a language")
+        return self
+
     @model_validator(mode="after")
     def _reader_has_what_it_reads(self) -> "SourceSettings":
         needed = NEEDS.get(self.reader)
         if needed and getattr(self, needed) is None:
             raise ValueError(f"source {self.name!r}: reader {self.reader!r} needs {needed!r}")
-        if self.reader in ("arithmetic", "noise") and not (self.max_documents or self.max_bytes):
+        if self.reader == "made-language" and not (self.language or "").startswith("x-"):
+            raise ValueError(
+                f"source {self.name!r}: language={self.language!r}; reader 'made-language' makes one called "
+                "x-FAMILY-NAME"
+            )
+        if self.reader in GENERATED and not (self.max_documents or self.max_bytes):
             raise ValueError(f"source {self.name!r}: a generated source needs max_documents or max_bytes")
         return self
 
@@ -151,7 +213,12 @@ class SourcesSettings(BaseModel):
     tokenizer_sample_bytes: int = Field(
         1_000_000,
         ge=10_000,
-        description="Bytes drawn from each source to train the tokenizer (equal shares).",
+        description="Bytes drawn from each source, or language, to train the tokenizer (equal shares).",
+    )
+    tokenizer_balance: Literal["sources", "languages"] = Field(
+        "sources",
+        description="What has equal bytes in the text that the tokenizer is trained on: every source, or every "
+        "language (all sources must say theirs); sources of one language share its bytes by size.",
     )
     decontamination_words: int = Field(
         13,

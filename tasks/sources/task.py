@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from storage.artifacts import Artifact
 from storage.fingerprint import digest_file, digest_value
@@ -15,12 +16,13 @@ from tasks.benchmarks.benchmark_files import benchmark_files
 from tasks.benchmarks.collecting import check_made_tasks
 from tasks.benchmarks.settings import BenchmarkSettings
 from tasks.pretrained_places import digest_pretrained
-from tasks.sources.readers import input_files, resolve_sources
+from tasks.sources.readers import input_files
+from tasks.sources.resolving import resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize
 from tasks.sources.token_files import count_tokens
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 8
+VERSION = 9
 ITEM_FIELDS = {
     "made",
     "made_from_each",
@@ -214,4 +216,19 @@ def prepare_sources(
 def _headline(facts: dict) -> str:
     tokens = sum(count["tokens"] for count in facts["sources"].values())
     stated = f" (of {len(facts['read_as_samples'])} as stated)" if facts["read_as_samples"] else ""
-    return f"{len(facts['sources'])} sources, {tokens:,} tokens{stated}; {len(facts['tasks'])} tasks"
+    by_language = ", ".join(f"{code} {cut:.2f}" for code, cut in bytes_per_token(facts["sources"]).items())
+    return f"{len(facts['sources'])} sources, {tokens:,} tokens{stated}; {len(facts['tasks'])} tasks" + (
+        f"; bytes a token: {by_language}" if by_language else ""
+    )
+
+
+def bytes_per_token(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Of each language that sources say is theirs: how the tokenizer cuts it; the worst first."""
+    sizes: dict[str, list[int]] = {}
+    for told in sources.values():
+        if language := told.get("language"):
+            size = sizes.setdefault(language, [0, 0])
+            size[0] += told["bytes"]
+            size[1] += told["tokens"]
+    found = {language: size / max(tokens, 1) for language, (size, tokens) in sizes.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]))

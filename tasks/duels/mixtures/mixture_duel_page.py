@@ -32,6 +32,7 @@ def write_duel_page(
             seeds=duel.seeds,
             junk=list(duel.junk_sources),
             measures={name: label for name, label in MEASURES.items() if table[name].notna().any()},
+            answer=found["answer"],
             regimes=[_regime(regime.name, table, found) for regime in duel.regimes],
         )
     )
@@ -69,6 +70,7 @@ def _regime(regime: str, table: pd.DataFrame, found: dict[str, Any]) -> dict[str
         "speedups": _by_budget(of["speedups"]),
         "contenders": contenders,
         "mixture": _mixture(found["mixtures"][regime]),
+        "languages": _languages(regime, contenders, found),
     }
 
 
@@ -122,3 +124,31 @@ def _mixture(mixtures: dict[str, dict[str, dict]]) -> list[dict]:
         }
         for source in sources
     ]
+
+
+def _languages(regime: str, contenders: list[str], found: dict[str, Any]) -> dict[str, list[dict]]:
+    """Bits per byte by class and by language, and differences of each class; empty where no source has a language."""
+    told = found.get("languages", {"means": [], "differences": []})
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for row in told["means"]:
+        if row["regime"] == regime:
+            rows.setdefault((row["kind"], row["name"]), {})[row["contender"]] = with_interval(row)
+    return {
+        "means": [
+            {
+                "name": f"{name} ({found['classes'][name]})" if kind == "language" else name,
+                "is_class": kind == "class",
+                "cells": [cells.get(contender, "–") for contender in contenders],
+            }
+            for (kind, name), cells in rows.items()
+        ],
+        "differences": [
+            {
+                "name": row["name"],
+                "pair": f"{row['first']} less {row['second']}",
+                "difference": with_interval(row),
+            }
+            for row in told["differences"]
+            if row["regime"] == regime and row["kind"] == "class"
+        ],
+    }

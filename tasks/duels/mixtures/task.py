@@ -15,7 +15,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,20 @@ def judge_duel(
         label = f"{t.regime} {t.contender} {t.tokens} {t.random_seed}"
         inputs |= {f"mixture {label}": t.mixture.digest, f"scores {label}": t.scores.digest}
 
+    languages = {
+        name: told["language"] for name, told in corpus.facts["sources"].items() if told.get("language")
+    }
+    sizes: dict[str, int] = {}
+    for name, code in languages.items():
+        sizes[code] = sizes.get(code, 0) + corpus.facts["sources"][name]["tokens"]
+
     def build(folder: Path) -> dict:
+        from tasks.duels.mixtures.language_results import (
+            by_language,
+            language_findings,
+            resource_classes,
+            winner_sentences,
+        )
         from tasks.duels.mixtures.mixture_duel_page import write_duel_page
         from tasks.duels.mixtures.mixture_duel_results import Round, differences, means, measured, speedups
 
@@ -84,9 +97,16 @@ def judge_duel(
             "speedups": speedups(table, champions),
             "mixtures": _last_mixtures(trained),
         }
+        answer: list[str] = []
+        if languages:
+            spoken = by_language(rounds, languages)
+            spoken.to_csv(folder / "duel_by_language.csv", index=False)
+            found["languages"] = language_findings(spoken, resource_classes(sizes))
+            found["classes"] = resource_classes(sizes)
+            answer = winner_sentences(found["languages"])
         (folder / "duel.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-        write_duel_page(folder / PAGE, title, duel, table, found)
-        return {"duel": found["means"], "page": PAGE}
+        write_duel_page(folder / PAGE, title, duel, table, found | {"answer": answer})
+        return {"duel": found["means"], "page": PAGE, "answer": answer}
 
     identity = {"title": title, "duel": duel.model_dump(mode="json")}
     artifact = run.stage(
@@ -98,8 +118,8 @@ def judge_duel(
             identity=identity,
             inputs=inputs,
             build=build,
-            expected=lambda: {"duel": [], "page": PAGE},
-            headline=lambda facts: facts["page"],
+            expected=lambda: {"duel": [], "page": PAGE, "answer": []},
+            headline=lambda facts: " ".join((*facts["answer"], facts["page"])),
         )
     )
     show_table(lambda: artifact.facts["duel"], key="duel", description="Mean over seeds, 95% t interval")

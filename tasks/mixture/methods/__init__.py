@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from tasks.method import by_name, listed, settings_of
 from tasks.mixture.learnt import LEARNT
 from tasks.mixture.methods import (
+    buckets,
     capped,
     manual,
     olmo,

@@ -129,7 +129,7 @@ def test_the_path_counts_whole_tokens_under_a_fractional_cap(tables):
         (["--budget", "1000", "--utility", "none.csv"], "none.csv: cannot be read"),
         (
             ["--budget", "1000", "--method", "magic"],
-            "--method magic: no such method; allowed: capped, manual, olmo",
+            "--method magic: no such method; allowed: buckets, capped, manual, olmo",
         ),
         (
             ["--budget", "1000", "--method", "uniform", "--risk", "2"],

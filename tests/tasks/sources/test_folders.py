@@ -11,7 +11,8 @@ import pytest
 import zstandard
 
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
-from tasks.sources.readers import read_documents, resolve_sources
+from tasks.sources.readers import read_documents
+from tasks.sources.resolving import resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 
 ROWS = [{"text": "one"}, {"text": "two"}]

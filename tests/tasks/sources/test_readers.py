@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tasks.sources.readers import input_files, read_documents, resolve_sources
+from tasks.sources.readers import input_files, read_documents
+from tasks.sources.resolving import resolve_sources
 from tasks.sources.settings import SourceSettings, SourcesSettings
 
 ROWS = "".join(json.dumps({"text": text, "body": text.upper()}) + "\n" for text in ("one ä", "two", "three"))

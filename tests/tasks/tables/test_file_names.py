@@ -8,7 +8,8 @@ import re
 import pytest
 
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
-from tasks.sources.readers import read_documents, resolve_sources
+from tasks.sources.readers import read_documents
+from tasks.sources.resolving import resolve_sources
 from tasks.sources.settings import NAME_PATTERN, SourceSettings, SourcesSettings
 
 

@@ -1,0 +1,1 @@
+"""Many languages: prompts in one, demonstrations in another, items in a third."""
