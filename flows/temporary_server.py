@@ -69,6 +69,7 @@ class TemporaryServer:
         command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "--factory", FACTORY]
         listen = ["--host", HOST, "--port", str(port), "--log-level", "error", "--lifespan", "on"]
         environment = {
+            "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",  # nobody reads them, and they fill the database
             **os.environ,
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
