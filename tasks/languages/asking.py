@@ -71,13 +71,17 @@ def ask_given(given: GivenModel, cube: Cube, reading: Reading, max_length: int |
 
 def speed_line(speed: Speed) -> str:
     """ "412 items/s, each block of demonstrations read once; 98 items/s read whole (24 items, within 3e-6 nats)"."""
-    said = f"{speed.items_per_second:,.1f} items/s"
+    said = f"{_rate(speed.items_per_second)} items/s"
     if speed.plain_items_per_second is None:
         return f"{said}; nothing was read whole to compare"
     return (
-        f"{said}, what texts begin with alike read once; {speed.plain_items_per_second:,.1f} items/s read whole "
+        f"{said}, what texts begin with alike read once; {_rate(speed.plain_items_per_second)} items/s read whole "
         f"({speed.checked} items, margins within {speed.most_nats:.1e} nats)"
     )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def write_answers(folder: Path, found: Asked) -> None:
@@ -106,13 +110,15 @@ def write_results(out: Path, name: str, cube: Cube, found: Asked) -> list[str]:
 
 
 def answering_of(given: GivenModel, new_tokens: int) -> Callable[[Sequence[str]], list[str]]:
-    """Prompts -> the model's likeliest continuations."""
+    """Prompts -> the model's likeliest continuations. Raises ValueError where the tokenizer does not fit the model."""
     from accelerate import PartialState
 
     import models
     from tasks.evaluation.continuing import respond
+    from tasks.evaluation.harness_model import check_model
     from tasks.sources.tokenization import load_tokenizer
 
     model = models.load_causal_lm(given.place).to(PartialState().device)
     tokenizer = load_tokenizer(given.tokenizer)
+    check_model(model, tokenizer, None)
     return lambda prompts: respond(model, tokenizer, list(prompts), new_tokens)

@@ -66,7 +66,7 @@ def language_findings(table: pd.DataFrame, classes: Mapping[str, str]) -> dict[s
                 place | {"contender": contender, "mean": mean, "low": low, "high": high, "seeds": len(values)}
                 for contender, (mean, low, high) in means.items()
             ]
-            pairs = []
+            pairs: list[dict[str, Any]] = []
             for first, second in combinations(values, 2):
                 mean, low, high = mean_interval((values[first] - values[second]).to_numpy(float))
                 pairs.append(

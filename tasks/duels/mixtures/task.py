@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from storage.artifacts import Artifact
 from storage.stages import Stage
@@ -15,7 +16,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import tokens_of
 
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def judge_duel(
         champions = [c.name for c in duel.contenders if c.mixture.method in ("returns", "utilimax")]
         table = measured(rounds, duel.junk_sources)
         table.to_csv(folder / "duel.csv", index=False)
-        found = {
+        found: dict[str, Any] = {
             "means": means(table),
             "differences": differences(table, champions),
             "speedups": speedups(table, champions),
