@@ -36,7 +36,7 @@ from tasks.training.training_run import (
     training_identity,
 )
 
-VERSION = 7
+VERSION = 8
 SPEED_SECONDS = 20.0  # to measure two models, with their warm-up
 SEED = "seed"
 
