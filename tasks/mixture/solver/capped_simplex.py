@@ -98,12 +98,14 @@ def fill(weights: Array, upper: Array) -> Array:
             w[~wanted] = upper[~wanted] * min((1 - room) / rest, 1.0)
         return w
     share, bound = weights[wanted], upper[wanted]
-    order = np.argsort(bound / share, kind="stable")
-    full = np.concatenate([[0.0], np.cumsum(bound[order])])
-    open_share = np.append(np.cumsum(share[order][::-1])[::-1], 0.0)
-    # The first c at which the sources not yet full carry what the full ones leave.
-    scale = (1 - full[:-1]) / open_share[:-1]
-    fits = scale <= (bound / share)[order]
+    with np.errstate(over="ignore"):  # a weight next to nothing is never full: infinity says so
+        ratio = bound / share
+        order = np.argsort(ratio, kind="stable")
+        full = np.concatenate([[0.0], np.cumsum(bound[order])])
+        open_share = np.append(np.cumsum(share[order][::-1])[::-1], 0.0)
+        # The first c at which the sources not yet full carry what the full ones leave.
+        scale = (1 - full[:-1]) / open_share[:-1]
+    fits = scale <= ratio[order]
     fits[-1] = True  # but for rounding, where the bounds sum to 1
     num_full = int(np.argmax(fits))
     w[wanted] = np.minimum(scale[num_full] * share, bound)

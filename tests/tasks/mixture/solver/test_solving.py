@@ -84,6 +84,12 @@ def test_soft_epochs_are_solved_where_little_but_the_risk_is_left(seed, risk):
     assert found.norm + risk * found.w @ found.w == pytest.approx(found.objective)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_weight_next_to_nothing_is_filled_without_a_warning():
+    w = fill(np.array([1e-310, 0.9, 0.1]), np.array([0.5, 0.6, 0.5]))
+    np.testing.assert_allclose(w, [0.0, 0.6, 0.4], atol=1e-12)
+
+
 def test_bounds_that_sum_to_one_but_for_rounding_are_filled():
     generator = np.random.default_rng(0)
     for _ in range(3_000):
