@@ -84,96 +84,82 @@ class ExpertsSettings(BaseModel):
         return listed
 
 
+def _numbered(schema: dict[str, Any]) -> None:
+    """Prefect's form shows fields by their position, where they have one."""
+    for position, field in enumerate(schema["properties"].values()):
+        field["position"] = position
+
+
 class Experiment(BaseModel):
     """What to train on, how to combine the specialists, and what people will think of the result."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_numbered)
 
     name: str = Field(
         "pocket",
         pattern=NAME_PATTERN,
         max_length=40,
         description="Name of the experiment.",
-        json_schema_extra={"position": 0},
     )
     random_seed: int = Field(
         0,
         ge=0,
         lt=2**31,
         description="Seed of the model's weights, of the order of the data and of the tasks made from it.",
-        json_schema_extra={"position": 1},
     )
-    budget: BudgetSettings = Field(
-        default_factory=BudgetSettings, description="Tokens to train on.", json_schema_extra={"position": 2}
-    )
-    sources: SourcesSettings = Field(
-        default_factory=SourcesSettings, description="What text there is.", json_schema_extra={"position": 3}
-    )
+    budget: BudgetSettings = Field(default_factory=BudgetSettings, description="Tokens to train on.")
+    sources: SourcesSettings = Field(default_factory=SourcesSettings, description="What text there is.")
     evaluation: EvaluationSettings = Field(
         default_factory=EvaluationSettings,
         description="The benchmarks that utility is for and scores are made of.",
-        json_schema_extra={"position": 4},
     )
     utility: UtilitySettings = Field(
         default_factory=UtilitySettings,
         description="How useful each source is for each benchmark.",
-        json_schema_extra={"position": 5},
     )
     mixture: MixtureChoice = Field(
         default_factory=ReturnsMixture,
         description="How much of each source.",
-        json_schema_extra={"position": 6},
     )
     experts: ExpertsSettings = Field(
         default_factory=ExpertsSettings,
         description="Which experts are branched from the seed.",
-        json_schema_extra={"position": 7},
     )
     model: ModelChoice = Field(
         default_factory=ModelSettings,
         description="The seed model's architecture.",
-        json_schema_extra={"position": 8},
     )
-    training: TrainingSettings = Field(
-        default_factory=TrainingSettings, description="The training loop.", json_schema_extra={"position": 9}
-    )
+    training: TrainingSettings = Field(default_factory=TrainingSettings, description="The training loop.")
     stitching: StitchingSettings = Field(
         default_factory=StitchingSettings,
         description="Stitch layers and what they are compared with.",
-        json_schema_extra={"position": 10},
     )
     preference: PreferenceSettings = Field(
         default_factory=PreferenceSettings,
         description="The forecast of human ratings.",
-        json_schema_extra={"position": 11},
     )
     duel: DuelSettings | None = Field(
         None,
         description="Mixtures to train against each other instead of the experts; empty: no duel.",
-        json_schema_extra={"position": 12},
     )
     stitch_duel: StitchDuelSettings | None = Field(
         None,
         description="Ways to combine the experts to compare with each other; empty: no such duel.",
-        json_schema_extra={"position": 13},
     )
     moe_efficiency: EfficiencySettings | None = Field(
-        None, description="Experts against their dense twin; empty: none.", json_schema_extra={"position": 14}
+        None, description="Experts against their dense twin; empty: none."
     )
     chat: ChatSettings | None = Field(
         None,
         description="A chat model made of the seed, in place of experts; empty: none.",
-        json_schema_extra={"position": 15},
     )
     languages: LanguagesSettings | None = Field(
         None,
         description="A benchmark in many languages to ask the models of a run with experts; empty: none.",
-        json_schema_extra={"position": 16},
     )
     tracking: TrackingSettings = Field(
         default_factory=TrackingSettings,
         description="Where runs are tracked.",
-        json_schema_extra={"position": 15},
     )
 
     @model_validator(mode="before")
