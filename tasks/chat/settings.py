@@ -76,6 +76,13 @@ class RejectionSettings(FitSettings):
         "all",
         description="Which rounds the best answer of a prompt is taken from; with `last` the paper's model forgot.",
     )
+    replay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of what a round trains on that are dialogues of the fine-tuning before, so that what the "
+        "reward model does not ask for is kept; 0: none, as in the paper.",
+    )
 
 
 class GhostSettings(FitSettings):

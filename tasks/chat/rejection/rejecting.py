@@ -18,6 +18,7 @@ from tasks.chat.made_instructions import Question, rated
 from tasks.chat.rejection.best_of_many import best_against_median, ledger, pooled_best
 from tasks.chat.reward.reward_pairs import rewards
 from tasks.sources.chat_template import ASSISTANT
+from tasks.training.token_order import generator
 
 if TYPE_CHECKING:
     from tasks.chat.task import ChatWork
@@ -35,7 +36,7 @@ def sampled_round(
     earlier: Sequence[Path],
     report: Callable[[float], None],
 ) -> tuple[list[Example], dict[str, Any]]:
-    """What is trained on, and the facts of the round; its ledger is written into the folder.
+    """What is trained on, replayed dialogues last, and the facts of the round; its ledger is written into the folder.
 
     Raises ValueError where every answer is empty.
     """
@@ -69,7 +70,8 @@ def sampled_round(
             f"rejection sampling, round {number}: every answer is empty; nothing could be learnt"
         )
     examples = [_example(row["prompt"], row["answer"], number) for _, row in best.iterrows()]
-    return examples, {
+    again = replayed(told.dialogues(), len(examples), settings.replay, work.training.random_seed, number)
+    return [*examples, *again], {
         "best_of": best_against_median(scores),
         "chosen": _chosen(questions, rows, best, number),
     }
@@ -91,6 +93,15 @@ def drawn_in_parts(
         found += json.loads(place.read_text(encoding="utf-8"))
         report(min(1.0, len(found) / len(questions)))
     return found
+
+
+def replayed(
+    dialogues: Sequence[Example], chosen: int, share: float, random_seed: int, number: int
+) -> list[Example]:
+    """Dialogues drawn for round `number`, so many that they are `share` of what is trained on, or all there are."""
+    count = min(round(chosen * share / (1 - share)), len(dialogues))
+    order = generator(random_seed, f"replay {number}").permutation(len(dialogues))
+    return [dialogues[at] for at in sorted(order[:count])]
 
 
 def _example(prompt: str, answer: str, number: int) -> Example:

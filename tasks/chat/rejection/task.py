@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from storage.artifacts import Artifact, label_of
@@ -11,7 +12,7 @@ from tasks.chat.chat_prices import answering_cost, fit_told
 from tasks.chat.task import ChatWork, fit_headline
 from tasks.stage import Progress, stage_task
 
-VERSION = 3
+VERSION = 4
 
 
 @stage_task(name="rejection", task_run_name="reject-{number}")
@@ -49,7 +50,8 @@ def reject(
         return fit_answers(model.path / "model", examples, told.tokenizer(), folder, fit) | about
 
     answers = facts["prompts"] * settings.samples
-    sequences = max(1, facts["prompts"] * facts["sequences"] // facts["dialogues"])
+    trained = facts["prompts"] / (1 - settings.replay)
+    sequences = max(1, math.ceil(trained * facts["sequences"] / facts["dialogues"]))
     told = fit_told(model, settings, work.training.settings, sequences)
 
     def cost() -> Cost:

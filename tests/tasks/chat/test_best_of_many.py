@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.chat.dialogue_lines import Example
 from tasks.chat.rejection.best_of_many import best_against_median, ledger, pooled_best
+from tasks.chat.rejection.rejecting import replayed
 
 
 def test_the_expected_best_is_the_mean_over_all_choices():
@@ -27,3 +29,14 @@ def test_the_pool_holds_each_prompts_best_of_all_rounds():
     assert best[["prompt", "answer", "round"]].values.tolist() == [["a", "a2", 1], ["b", "b3", 2]]
     assert pooled_best([first])["answer"].tolist() == ["a2", "b1"]
     assert isinstance(best, pd.DataFrame)
+
+
+def test_what_was_learnt_before_is_replayed_in_the_share_asked_for():
+    said = [{"role": "user", "content": "Say it."}, {"role": "assistant", "content": "It."}]
+    dialogues = [Example(said, str(number)) for number in range(20)]
+    for share, count in ((0.0, 0), (0.2, 2), (0.5, 8), (0.75, 20)):
+        assert len(replayed(dialogues, 8, share, 0, 1)) == count
+    half = [one.where for one in replayed(dialogues, 8, 0.5, 0, 1)]
+    assert len(set(half)) == 8
+    assert half == [one.where for one in replayed(dialogues, 8, 0.5, 0, 1)]
+    assert half != [one.where for one in replayed(dialogues, 8, 0.5, 0, 2)]
