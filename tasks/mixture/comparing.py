@@ -134,7 +134,7 @@ def _together(runs: RunTable, others: RunTable | None) -> RunTable:
 def _ruled(plan: Plan, utility: pd.DataFrame | None) -> list[str]:
     """The methods that choose a mixture from what is given: tokens, where known, a utility table, and the runs."""
     known = {"none"} if utility is None else {"none", "utility"}
-    able = [m for m in METHODS if m.evidence in known or m.reads_runs]
+    able = [m for m in METHODS if (m.evidence in known or m.reads_runs) and not m.needs_settings]
     chosen = [m for m in able if plan.known or not m.needs_sizes]
     return [method.name for method in sorted(chosen, key=lambda method: method.evidence)]
 

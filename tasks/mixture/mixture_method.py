@@ -62,14 +62,16 @@ class MixtureMethod(Method):
     """A way to choose the mixture.
 
     solve: (settings, question) -> mixture; ValueError for names that do not match and a budget that the cap does not
-    allow. evidence: what it must know, see `EVIDENCE`. needs_sizes: whether their
-    sizes decide where no cap binds. reads_runs: whether it uses the proxies' runs where there are some.
+    allow. evidence: what it must know, see `EVIDENCE`. needs_sizes: whether their sizes decide where no cap binds.
+    needs_settings: whether it means nothing without settings of its own. reads_runs: whether it uses the proxies' runs
+    where there are some.
     solve_stitches: for the stitch layers, where they are chosen otherwise.
     """
 
     solve: Callable[[Any, Question], Mixture] = field(kw_only=True)
     evidence: Evidence = field(kw_only=True)
     needs_sizes: bool = field(default=True, kw_only=True)
+    needs_settings: bool = field(default=False, kw_only=True)
     reads_runs: bool = field(default=False, kw_only=True)
     solve_stitches: Callable[[Any, Question], Mixture] | None = field(default=None, kw_only=True)
 

@@ -125,5 +125,6 @@ METHOD = MixtureMethod(
     paper="Lin et al. 2022, arXiv 2112.10668, model card",
     equation="w_i ~ m_i |D_i|",
     evidence="none",
+    needs_settings=True,
     solve=lambda settings, question: _solved(settings, question, settings.epoch_cap),
 )

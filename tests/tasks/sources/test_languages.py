@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tasks.sources.language_checks import check_script
+from tasks.sources.language_checks import check_script, detected_language
 from tasks.sources.language_codes import checked_code, code_of
 from tasks.sources.preparation import shares_of_bytes
 from tasks.sources.readers import read_documents
@@ -102,6 +102,17 @@ def test_detection_names_the_extra_that_it_needs(mixed, monkeypatch):
         ValueError, match=r"lingua, which is not there; allowed: pip install 'mixstitch\[languages\]'"
     ):
         resolved(mixed, language_field=None, language="detect")
+
+
+def test_long_texts_tell_their_language():
+    pytest.importorskip("lingua")
+    said = {
+        "de": "Der Ausschuss hat gestern beschlossen, dass die neue Brücke gebaut wird, und die Bürger freuen sich.",
+        "et": "Komitee otsustas eile, et uus sild ehitatakse, ja linna elanikud on selle üle väga rõõmsad.",
+        "zh": "委员会昨天决定修建新的大桥，市民们都非常高兴。",
+    }
+    for code, text in said.items():
+        assert detected_language([text * 5, text * 5, ""], "here") == code
 
 
 def test_haitian_creole_is_not_hindi():
