@@ -55,13 +55,16 @@ def _is_message(message: object) -> bool:
 def _asked_and_answered(row: Mapping[str, Any], where: str) -> list[Message]:
     found: list[Message] = []
     for role, names in (("user", ASKED), (ASSISTANT, ANSWERED)):
-        name = next((name for name in names if row.get(name) is not None), names[0])
-        text = row.get(name)
-        if not isinstance(text, str) or not text.strip():
-            told = "empty" if isinstance(text, str) else "missing" if text is None else "no text"
+        name = next((name for name in names if row.get(name) is not None), None)
+        if name is None:
+            lacking = f"{names[0]} is missing" if found else f"neither messages nor one of {', '.join(ASKED)}"
             raise ValueError(
-                f"{where}: neither messages nor one of {', '.join(ASKED)} with one of {', '.join(ANSWERED)}: message "
-                f"{len(found) + 1} ({role}) is empty, since {name} is {told}; columns are {', '.join(row)}"
+                f"{where}: {lacking}: allowed: messages, or one of {', '.join(ASKED)} with one of "
+                f"{', '.join(ANSWERED)}; columns are {', '.join(row)}"
             )
-        found.append({"role": role, "content": text})
+        if not isinstance(row[name], str):
+            raise ValueError(f"{where}: {name} is no text")
+        if not row[name].strip():
+            raise ValueError(f"{where}: {name} is empty")
+        found.append({"role": role, "content": row[name]})
     return found
