@@ -59,7 +59,7 @@ def _asked_and_answered(row: Mapping[str, Any], where: str) -> list[Message]:
         if name is None:
             lacking = f"{names[0]} is missing" if found else f"neither messages nor one of {', '.join(ASKED)}"
             raise ValueError(
-                f"{where}: {lacking}: allowed: messages, or one of {', '.join(ASKED)} with one of "
+                f"{where}: {lacking}; allowed: messages, or one of {', '.join(ASKED)} with one of "
                 f"{', '.join(ANSWERED)}; columns are {', '.join(row)}"
             )
         if not isinstance(row[name], str):

@@ -119,7 +119,7 @@ def test_what_is_no_dialogue_is_refused_by_file_and_row(taught, tmp_path, row, m
 def test_rows_without_an_answer_s_column_are_refused(tmp_path):
     write(tmp_path, "qa/z.jsonl", [{"prompt": "q", "said": "x"}])
     done = invoked("mix", "--train", tmp_path, "--size", "10", "--out", tmp_path / "mix.jsonl")
-    assert "line 1: neither messages nor one of" in str(done.exception)
+    assert "line 1: response is missing; allowed: messages, or one of prompt" in str(done.exception)
     assert "columns are prompt, said" in str(done.exception)
 
 
