@@ -1,4 +1,4 @@
-"""Named bytes in a place that several machines share: in a folder, or (`buckets`) in a bucket."""
+"""Named bytes in a place that several machines share: in a folder, or (`bucket_objects`) in a bucket."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from storage.buckets import SCHEME, BucketObjects
+from storage.bucket_objects import SCHEME, BucketObjects
 from storage.objects import FolderObjects, Objects
 from storage.shared_store import SharedStore
 
