@@ -17,9 +17,7 @@ def begin_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
-        with suppress(
-            OSError
-        ):  # elsewhere, and where it is forbidden, the peak is that of the process since it began
+        with suppress(OSError):  # where it is forbidden the peak is that of the process since it began
             CLEAR.write_text("5", encoding="ascii")
 
 
