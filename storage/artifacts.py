@@ -118,7 +118,7 @@ class ArtifactStore:
             found, damage = self._look(name, label, key)
             if damage is not None:
                 set_aside(self.home, folder, damage, "and made again")
-            found = found or self._adopt(name, label, key) or self._fetch(name, label, key)
+            found = found or self._fetch(name, label, key) or self._adopt(name, label, key)
             if found is not None:
                 if self.shared is not None and not self.shared.has(name, folder.name):
                     self.shared.publish(name, folder.name, folder)
@@ -185,9 +185,9 @@ class ArtifactStore:
 
     def _fetch(self, stage: str, name: str, key: str) -> Artifact | None:
         """The result that another machine put into the shared store, brought here."""
-        if self.shared is None:
-            return None
         folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+        if self.shared is None or not self.shared.has(stage, folder.name):
+            return None
         self._prepare(work, stage, key)
         manifest = self.shared.fetch(stage, folder.name, work)
         if manifest is None or not _is_of(manifest, stage, name, key):

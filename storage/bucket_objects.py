@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.objects import Unreachable
+from storage.writing import REFUSALS
 
 SCHEME = "s3://"
 # A server may be down for some seconds, and answers 500 and 503 under load: botocore tries again, ever later.
@@ -54,7 +55,7 @@ class BucketObjects:
                 return None
 
     def get(self, name: str, path: Path) -> bool:
-        with self._reached():
+        with self._reached(writes_here=True):
             try:
                 self._files.get_file(self._path(name), str(path))
             except FileNotFoundError:
@@ -87,12 +88,14 @@ class BucketObjects:
         return f"{self._root}/{name}"
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _reached(self, writes_here: bool = False) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
         except (OSError, BotoCoreError, ClientError) as error:
+            if writes_here and getattr(error, "errno", None) in REFUSALS:
+                raise
             raise Unreachable(
                 f"store {self.place}: {type(error).__name__}: {error}; see that the bucket is there, the endpoint is "
                 "right, and that AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, may read and write it"

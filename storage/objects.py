@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from storage.writing import put_in_place
+from storage.writing import REFUSALS, put_in_place
 
 
 class Unreachable(ValueError):
@@ -37,7 +38,7 @@ class Objects(Protocol):
         ...
 
     def get(self, name: str, path: Path) -> bool:
-        """Into a file; False where there is none of this name."""
+        """Into a file; False where there is none of this name. A full disk here is OSError, as of any file."""
         ...
 
     def put(self, name: str, path: Path) -> None:
@@ -79,7 +80,7 @@ class FolderObjects:
             return path.read_bytes() if path.is_file() else None
 
     def get(self, name: str, path: Path) -> bool:
-        with self._reached():
+        with self._reached(writes_here=True):
             if not (self.folder / name).is_file():
                 return False
             shutil.copyfile(self.folder / name, path)
@@ -116,17 +117,19 @@ class FolderObjects:
         """A file beside the one of this name, which is gone afterwards."""
         place = self.folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        begun = place.with_name(f"{place.name}.{os.uname().nodename}.{os.getpid()}.tmp")
+        begun = place.with_name(f"{place.name}.{uuid.uuid4().hex}.tmp")  # threads put one file too
         try:
             yield begun
         finally:
             begun.unlink(missing_ok=True)
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _reached(self, writes_here: bool = False) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if writes_here and error.errno in REFUSALS:
+                raise
             raise Unreachable(
                 f"store {self.place}: {error.strerror or error}; see that the folder is there and can be written, then "
                 "the same command goes on"

@@ -7,7 +7,6 @@ believed, and the other takes that result for its own. What is fetched is verifi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
@@ -35,7 +34,10 @@ class SharedStore:
 
     def manifest(self, stage: str, folder_name: str) -> dict[str, Any] | None:
         """The manifest of a result without its files; None where there is none, or it is damaged."""
-        content = self.objects.read(_manifest(stage, folder_name))
+        return self._manifest_of(_manifest(stage, folder_name))
+
+    def _manifest_of(self, name: str) -> dict[str, Any] | None:
+        content = self.objects.read(name)
         with TemporaryDirectory() as folder, suppress(Damaged):
             if content is not None:
                 (Path(folder) / MANIFEST).write_bytes(content)
@@ -90,12 +92,10 @@ class SharedStore:
                 self.objects.put(name, folder / relative)
         return self.objects.create(_manifest(stage, folder_name), (folder / MANIFEST).read_bytes())
 
-    def manifests(self) -> Iterator[dict[str, Any]]:
-        """Every manifest, unverified."""
+    def manifests(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Every manifest by the name of its object; None where it is damaged."""
         for name in self.objects.names(MANIFESTS):
-            content = self.objects.read(name)
-            if content is not None:
-                yield json.loads(content)
+            yield name, self._manifest_of(name)
 
 
 def _manifest(stage: str, folder_name: str) -> str:

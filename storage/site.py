@@ -57,9 +57,9 @@ class Site(BaseModel):
         return FolderObjects(Path(self.store))
 
 
-def read_site(file: str | Path) -> Site:
-    """The site of a YAML file. Raises ValueError naming file, key and what is allowed."""
-    path = Path(file)
+def read_site(file: str | Path, said_by: str = "--site") -> Site:
+    """The site of a YAML file. Raises ValueError naming what named it, file, key and what is allowed."""
+    path, where = Path(file), f"{said_by} {file}"
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         site = Site.model_validate(content)
@@ -67,27 +67,39 @@ def read_site(file: str | Path) -> Site:
             return site
         return site.model_copy(update={"store": str((path.parent / Path(site.store).expanduser()).resolve())})
     except OSError as error:
-        raise ValueError(f"--site {path}: {error.strerror}; allowed: a YAML file with `store`") from error
+        raise ValueError(f"{where}: {error.strerror}; allowed: a YAML file with `store`") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--site {path}: is not YAML: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{where}: is not YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors()
         )
-        raise ValueError(f"--site {path}: {told}; allowed keys: {', '.join(Site.model_fields)}") from error
+        raise ValueError(f"{where}: {told}; allowed keys: {', '.join(Site.model_fields)}") from error
 
 
-def use_site(file: str | Path) -> None:
-    """From here on this process, and those that it starts, share results at the site of a file.
+def named_site(file: Path | None) -> Site | None:
+    """The site of a file, or else of the one that the environment names; None where neither does."""
+    if file is not None:
+        return read_site(file)
+    named = os.environ.get(ENVIRONMENT)
+    return read_site(named, f"{ENVIRONMENT}:") if named else None
 
-    Raises ValueError where the file is wrong, or its store cannot be written, before anything is spent.
+
+def use_site(file: Path | None) -> None:
+    """From here on this process, and those that it starts, share results at a site, where one is named.
+
+    Raises ValueError where its file is wrong, or its store cannot be written, before anything is spent.
     """
-    objects = read_site(file).objects()
+    site = named_site(file)
+    if site is None:
+        return
+    objects = site.objects()
     with TemporaryDirectory() as folder:
         (Path(folder) / WRITABLE).touch()
         objects.put(WRITABLE, Path(folder) / WRITABLE)
-    os.environ[ENVIRONMENT] = str(Path(file).resolve())
+    if file is not None:
+        os.environ[ENVIRONMENT] = str(file.resolve())
 
 
 def shared_store() -> SharedStore | None:
@@ -98,4 +110,4 @@ def shared_store() -> SharedStore | None:
 
 @functools.cache
 def _store_of(named: str) -> SharedStore:
-    return SharedStore(read_site(named).objects())
+    return SharedStore(read_site(named, f"{ENVIRONMENT}:").objects())

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from storage.artifacts import ArtifactStore
 from storage.home import Home
-from storage.objects import Objects, Unreachable
+from storage.objects import Objects
 from storage.provenance import environment
 from storage.shared_store import SharedStore
 from storage.site import Site
@@ -50,26 +50,18 @@ def check_site(site: Site) -> Iterator[Check]:
     try:
         whole = site.objects()
         objects = site.model_copy(update={"store": f"{site.store}/doctor-{uuid.uuid4().hex[:8]}"}).objects()
-    except ValueError as error:
-        yield Check("store", False, str(error))
-        return
-    try:
         for name, tried in (
             ("store", _round_trip),
             ("first come", _first_come),
             ("clock", _clock),
             ("two homes", _two_homes),
         ):
-            yield _checked(name, tried, objects)
-        yield _checked("versions", _versions, whole)
-    except Unreachable as error:
+            yield Check(name, *tried(objects))
+        yield Check("versions", *_versions(whole))
+        for name in objects.names(""):
+            objects.remove(name)
+    except ValueError as error:
         yield Check("store", False, str(error))
-    finally:
-        _removed(objects)
-
-
-def _checked(name: str, tried: Callable[[Objects], tuple[bool, str]], objects: Objects) -> Check:
-    return Check(name, *tried(objects))
 
 
 def _round_trip(objects: Objects) -> tuple[bool, str]:
@@ -136,10 +128,17 @@ def _toy(root: Path, objects: Objects) -> list:
 
 def _versions(objects: Objects) -> tuple[bool, str]:
     """This machine's packages beside those of the newest result there."""
-    own, newest = environment()["packages"], None
-    for manifest in SharedStore(objects).manifests():
-        if newest is None or manifest["provenance"]["created"] > newest["created"]:
+    own, newest, damaged = environment()["packages"], None, []
+    for name, manifest in SharedStore(objects).manifests():
+        if manifest is None:
+            damaged.append(name)
+        elif newest is None or manifest["provenance"]["created"] > newest["created"]:
             newest = manifest["provenance"]
+    if damaged:
+        return (
+            False,
+            f"{len(damaged)} manifests cannot be read, {damaged[0]} first: what they tell of is made again",
+        )
     if newest is None:
         return True, "no result is there yet"
     theirs = newest.get("packages", {})
@@ -154,8 +153,3 @@ def _versions(objects: Objects) -> tuple[bool, str]:
             f"the newest result was made with others: {', '.join(others)}; install deploy/constraints.txt",
         )
     return True, "as those of the newest result"
-
-
-def _removed(objects: Objects) -> None:
-    for name in objects.names(""):
-        objects.remove(name)

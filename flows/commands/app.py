@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from flows.commands.take_away import export
 from flows.commands.utility import utility_app
 from flows.ending import end_by_signals
 from flows.environment import open_home
+from storage.site import use_site
 
 BAD_INPUT = 2
 app = typer.Typer(
@@ -73,7 +73,7 @@ def run(
     site: SiteFile = None,
 ) -> None:
     """Run an experiment; stages that are done already are skipped."""
-    _at(site)
+    use_site(site)
     from flows.recipes import load_recipe
 
     experiment = load_recipe(recipe, override or [])
@@ -86,20 +86,12 @@ def run(
 @app.command()
 def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False, site: SiteFile = None) -> None:
     """Say what a run would do and cost, before anything is spent."""
-    _at(site)
+    use_site(site)
     from flows.commands.printing import print_plan
     from flows.planning import plan_experiment
     from flows.recipes import load_recipe
 
     print_plan(plan_experiment(load_recipe(recipe, override or [])), json)
-
-
-def _at(site: Path | None) -> None:
-    """Share results at a site."""
-    if site is not None:
-        from storage.site import use_site
-
-        use_site(site)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -20,18 +21,20 @@ def doctor(
     site: SiteFile = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Try what a run needs of this machine and of a site; one line each, exit status 1 where something is wrong."""
-    from storage.site import read_site
+    from storage.site import named_site
     from storage.site_check import Check, check_home, check_site
 
-    named = None if site is None else read_site(site)
-    found = [*check_home(open_home()), Check("GPUs", True, _gpus())]
-    if named is not None:
-        found += check_site(named)
+    named = named_site(site)
+    checks = chain(
+        check_home(open_home()), [Check("GPUs", True, _gpus())], check_site(named) if named else []
+    )
+    found = []
+    for check in checks:
+        found.append(check)
+        if not json:
+            print(f"{'well ' if check.is_well else 'WRONG'}  {check.name:10}  {check.told}", flush=True)
     if json:
         print_json([vars(check) for check in found])
-    else:
-        for check in found:
-            print(f"{'well ' if check.is_well else 'WRONG'}  {check.name:10}  {check.told}")
     if not all(check.is_well for check in found):
         raise typer.Exit(1)
 

@@ -85,21 +85,24 @@ def _template(code: str, own: Mapping[str, Any], form: ClozeForm, where: str) ->
         texts[variant] = text
     words = [word for text in texts.values() for word, *_ in string.Formatter().parse(text)]
     labels = own.get("labels") or []
-    if (
-        not isinstance(labels, list)
-        or len(set(map(str, labels))) != form.labels
-        or len(labels) != form.labels
-    ):
-        raise ValueError(f"{where}: labels are {labels!r}; needed: {form.labels} words that differ")
-    check_script([*words, *map(str, labels)], code, where)
-    return LanguageTemplate(code, own["written_by"], texts, tuple(map(str, labels)))
+    is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    if not is_list or len(set(labels)) != form.labels or len(labels) != form.labels:
+        raise ValueError(
+            f"{where}: labels are {labels!r}; needed: {form.labels} words that differ, in quotes where YAML takes them "
+            "for something else, as Yes and No"
+        )
+    check_script([*words, *labels], code, where)
+    return LanguageTemplate(code, own["written_by"], texts, tuple(labels))
 
 
 def _check_fields(text: str, needed: Sequence[str], where: str) -> None:
     try:
-        held = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
         raise ValueError(f"{where}: {text!r}: {error}") from error
+    held = {field for _, field, _, _ in parts if field is not None}
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        raise ValueError(f"{where}: {text!r}: allowed: fields by their names alone, without ':' or '!'")
     if missing := [field for field in needed if field not in held]:
         raise ValueError(f"{where}: {text!r} is without {{{'}, {'.join(missing)}}}, which it must say")
     if unknown := sorted(held - set(needed)):

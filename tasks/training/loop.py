@@ -146,12 +146,12 @@ def train(
         raise RuntimeError(
             f"training.processes is {settings.processes} but {accelerator.num_processes} were launched"
         )
-    begin_peak(accelerator.device)
-    micro = micro_batch_of(model, order, objective, settings, accelerator)
     flops = train_flops_per_token(model, settings.sequence_length)
     mfu_per_speed = flops / peak_flops_of(settings)
     model.train()
     with computing_as_set(model, settings), read_ahead(order, accelerator.device) as reader:
+        micro = micro_batch_of(model, order, objective, settings, accelerator)
+        begin_peak(accelerator.device)
         wrapped, optimizer = accelerator.prepare(
             model, make_optimizer(model, settings, rate_scales, near_identity)
         )

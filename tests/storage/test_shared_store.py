@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_objects_are_there_whole_once_and_by_name(objects, tmp_path):
     objects.remove("a/b")
     objects.remove("a/b")
     assert objects.names("") == ["a/c"]
+
+
+def test_threads_that_put_one_file_at_a_time_all_succeed(objects, tmp_path):
+    """Two experts have the same config.json."""
+    sent = tmp_path / "sent"
+    sent.write_bytes(b"same" * 1000)
+    with ThreadPoolExecutor(8) as side_by_side:
+        for done in [side_by_side.submit(objects.put, "files/same", sent) for _ in range(64)]:
+            done.result()
+    assert objects.read("files/same") == sent.read_bytes()
+    assert objects.names("") == ["files/same"]
 
 
 def test_what_one_home_made_another_finds_and_verifies(objects, tmp_path):
@@ -168,6 +180,28 @@ def test_a_store_that_cannot_be_reached_loses_no_work(tmp_path, objects, monkeyp
     assert own.produce(stage(calls=calls)).hit
     assert calls == ["weights"]
     assert store(tmp_path / "two", objects).produce(stage()).hit
+
+
+def test_what_could_not_be_put_gives_way_to_what_another_put_meanwhile(tmp_path, objects, monkeypatch):
+    own = store(tmp_path / "one", objects)
+
+    def refused(*_: object) -> None:
+        raise Unreachable("store: gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "put", refused)
+        with pytest.raises(Unreachable):
+            own.produce(stage("mine"))
+    theirs = store(tmp_path / "two", objects).produce(stage("theirs"))
+    assert own.produce(stage("mine")).digest == theirs.digest
+    assert own.produce(stage("mine")).digest == theirs.digest
+
+
+def test_a_full_disk_here_is_not_said_of_the_store(tmp_path, objects):
+    (tmp_path / "sent").write_bytes(b"0" * 10_000)
+    objects.put("a", tmp_path / "sent")
+    with pytest.raises(OSError, match="No space left"):
+        objects.get("a", Path("/dev/full"))
 
 
 def test_a_server_that_fails_three_calls_in_ten_is_asked_again(server, tmp_path):

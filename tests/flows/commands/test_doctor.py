@@ -42,6 +42,26 @@ def test_what_is_wrong_is_one_line_and_exit_status_1(called, tmp_path):
     assert "file/shared" in line and "Not a directory" in line
 
 
+def test_the_site_of_the_environment_is_tried_too(called, monkeypatch):
+    Path("site.yaml").write_text("store: shared")
+    monkeypatch.setenv("MIXSTITCH_SITE", str(Path("site.yaml").resolve()))
+    assert "well   two homes" in called("doctor").stdout
+    monkeypatch.setenv("MIXSTITCH_SITE", "none.yaml")
+    for command in (["doctor"], ["plan", "pocket"]):
+        told = called(*command)
+        assert "MIXSTITCH_SITE: none.yaml: No such file" in str(told.exception)
+
+
+def test_a_manifest_that_is_none_is_one_line(called):
+    Path("site.yaml").write_text("store: shared")
+    Path("shared/manifests/x").mkdir(parents=True)
+    Path("shared/manifests/x/y.json").write_text('{"a": 1}')
+    told = called("doctor", "--site", "site.yaml")
+    assert told.exit_code == 1
+    (line,) = [line for line in told.stdout.splitlines() if line.startswith("WRONG")]
+    assert "manifests/x/y.json" in line
+
+
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_store_that_cannot_be_written_ends_a_run_before_it_begins(called, tmp_path, command):
     Path("file").write_text("")
