@@ -225,14 +225,19 @@ def _by_rule(
                 f"--weights: not given; the method {method.name} needs a table of source and weight"
             )
         given = {"manual": read_weights(weights)}
+    own = method.own_settings(MixtureSettings)
     for override in overrides:
+        name = override.partition("=")[0].partition(".")[0].strip()
+        if name not in own:
+            told = "--cap says it" if name == "epoch_cap" else "it has no effect here"
+            raise ValueError(f"-o {override}: {told}; settings of {method.name}: {', '.join(own) or 'none'}")
         apply_override(given, override)
     try:
         settings = method.configured(**given)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise ValueError(
-            f"--method {method.name}: {told}; its settings: {', '.join(method.own_settings(MixtureSettings)) or 'none'}"
+            f"--method {method.name}: {told}; its settings: {', '.join(own) or 'none'}"
         ) from error
     settings = settings.model_copy(update={"epoch_cap": cap})
     return method.solve(settings, Question(sizes, budget))

@@ -105,6 +105,12 @@ def make_cube(settings: LanguagesSettings) -> Cube:
     for number, file in enumerate(settings.demonstration_files):
         where = f"languages.demonstration_files[{number}]"
         for code, own in read_items(file.path, form, where, file.language).items():
+            known = {item.key for item in given.get(code, ())}
+            if twice := [item.key for item in own if item.key in known]:
+                raise ValueError(
+                    f"{where}: {len(twice)} items in {code!r} have ids of an earlier file, {twice[0]!r} first; allowed: "
+                    "ids that differ, or one file a language"
+                )
             given.setdefault(code, []).extend(own)
     wanted = settings.test_languages or tuple(items)
     if missing := [code for code in wanted if code not in items]:

@@ -200,3 +200,10 @@ def test_what_was_taken_is_said_on_standard_error_before_the_answer(tmp_path, ca
     assert ended.value.code == 0
     assert said.err == f"{path}: read as 2 sources (NA, 00); left out: note\n"
     assert set(json.loads(said.out)["weights"]) == {"NA", "00"}
+
+
+def test_a_setting_that_would_have_no_effect_is_refused(tables):
+    wanted = ("--budget", "1000", "--method", "temperature")
+    assert solve(*wanted, "-o", "alpha=0.3") != solve(*wanted, "-o", "alpha=0.9")
+    assert "-o epoch_cap=1.7: --cap says it" in refused(*wanted, "-o", "epoch_cap=1.7")
+    assert "has no effect here; settings of temperature: alpha" in refused(*wanted, "-o", "replay_share=.5")

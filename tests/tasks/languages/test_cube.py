@@ -90,6 +90,15 @@ def test_bad_input_is_named(settings, given, said):
         make_cube(settings(**given))
 
 
+def test_a_second_file_of_demonstrations_does_not_replace_the_first(settings, tmp_path):
+    rows = [row | {"id": f"val-{row['id']}", "premise": f"{row['premise']} val"} for row in made_rows()]
+    path = write_rows(tmp_path / "val.jsonl", rows)
+    with pytest.raises(
+        ValueError, match=r"demonstration_files\[1\]: \d+ items in '\w+' have ids of an earlier file"
+    ):
+        make_cube(settings(demonstration_files=({"path": str(path)}, {"path": str(path)})))
+
+
 def test_tested_items_among_demonstrations_are_counted_and_refused(settings, benchmark_file):
     with pytest.raises(ValueError, match="12 of 12 tested items in 'en' are among its demonstrations"):
         make_cube(settings(demonstration_files=({"path": str(benchmark_file)},)))
