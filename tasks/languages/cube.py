@@ -108,8 +108,8 @@ def make_cube(settings: LanguagesSettings) -> Cube:
             known = {item.key for item in given.get(code, ())}
             if twice := [item.key for item in own if item.key in known]:
                 raise ValueError(
-                    f"{where}: {len(twice)} items in {code!r} have ids of an earlier file, {twice[0]!r} first; allowed: "
-                    "ids that differ, or one file a language"
+                    f"{where}: {len(twice)} items in {code!r} have ids of an earlier file, first {twice[0]!r}; "
+                    "allowed: ids that differ, or one file a language"
                 )
             given.setdefault(code, []).extend(own)
     wanted = settings.test_languages or tuple(items)
