@@ -76,6 +76,28 @@ def test_the_templates_that_come_with_a_form_are_whole(form):
 
 
 @pytest.mark.parametrize(
+    ("text", "labels", "reason"),
+    [
+        (
+            "{premise} {choice} {hypothesis}",
+            "[Yes, Also, No]",
+            "labels are .True, 'Also', False.; needed: 3 words",
+        ),
+        (
+            "{premise:d} {choice} {hypothesis}",
+            "['Yes', 'Also', 'No']",
+            "allowed: fields by their names alone",
+        ),
+    ],
+)
+def test_templates_that_yaml_or_format_would_change_are_refused(tmp_path, text, labels, reason):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"en: {{written_by: human, text: '{text}', labels: {labels}}}\n")
+    with pytest.raises(ValueError, match=reason):
+        read_templates(path, form_called("xnli"))
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"question": "why"}, "question is 'why'; allowed: cause, effect"),
