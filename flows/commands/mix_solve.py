@@ -235,7 +235,10 @@ def _by_rule(
     try:
         settings = method.configured(**given)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        told = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, "))))
+            for e in error.errors()
+        )
         raise ValueError(
             f"--method {method.name}: {told}; its settings: {', '.join(own) or 'none'}"
         ) from error
