@@ -120,7 +120,7 @@ class ArtifactStore:
                 set_aside(self.home, folder, damage, "and made again")
             found = found or self._fetch(name, label, key) or self._adopt(name, label, key)
             if found is not None:
-                if self.shared is not None and not self.shared.has(name, folder.name):
+                if self.shared is not None:
                     self.shared.publish(name, folder.name, folder)
                 return replace(found, seconds=time.monotonic() - started)
             self._prepare(work, name, key)

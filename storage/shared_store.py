@@ -84,6 +84,8 @@ class SharedStore:
 
     def publish(self, stage: str, folder_name: str, folder: Path) -> bool:
         """Put a whole result of the home there; False where another is there already by now, which stays."""
+        if self.has(stage, folder_name):
+            return False
         manifest = read_manifest(folder)
         assert manifest is not None
         for relative, entry in manifest["files"].items():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,22 @@ def store(root: Path, objects: Objects) -> ArtifactStore:
     made = ArtifactStore(home)
     made.shared = SharedStore(objects)
     return made
+
+
+@pytest.fixture
+def out_of_reach(objects, monkeypatch):
+    """A block in which nothing can be put."""
+
+    def refused(*_: object) -> None:
+        raise Unreachable("store: gone")
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(objects, "put", refused)
+            yield
+
+    return block
 
 
 def stage(content: str = "weights", calls: list | None = None) -> Stage:
@@ -165,15 +183,11 @@ def test_a_manifest_from_there_writes_nothing_outside_of_its_folder(objects, tmp
     assert not list(tmp_path.rglob("escaped"))
 
 
-def test_a_store_that_cannot_be_reached_loses_no_work(tmp_path, objects, monkeypatch):
+def test_a_store_that_cannot_be_reached_loses_no_work(tmp_path, objects, out_of_reach):
     calls: list[str] = []
     own = store(tmp_path / "one", objects)
 
-    def refused(*_: object) -> None:
-        raise Unreachable("store: gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(objects, "put", refused)
+    with out_of_reach():
         with pytest.raises(Unreachable):
             own.produce(stage(calls=calls))
         assert objects.names("manifests") == []
@@ -182,16 +196,11 @@ def test_a_store_that_cannot_be_reached_loses_no_work(tmp_path, objects, monkeyp
     assert store(tmp_path / "two", objects).produce(stage()).hit
 
 
-def test_what_could_not_be_put_gives_way_to_what_another_put_meanwhile(tmp_path, objects, monkeypatch):
+def test_what_could_not_be_put_gives_way_to_what_another_put_meanwhile(tmp_path, objects, out_of_reach):
     own = store(tmp_path / "one", objects)
 
-    def refused(*_: object) -> None:
-        raise Unreachable("store: gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(objects, "put", refused)
-        with pytest.raises(Unreachable):
-            own.produce(stage("mine"))
+    with out_of_reach(), pytest.raises(Unreachable):
+        own.produce(stage("mine"))
     theirs = store(tmp_path / "two", objects).produce(stage("theirs"))
     assert own.produce(stage("mine")).digest == theirs.digest
     assert own.produce(stage("mine")).digest == theirs.digest
