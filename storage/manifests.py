@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from storage.fingerprint import digest_file, digest_value
+from storage.refusals import refusals
 from storage.sealed import Damaged, read_sealed
 
 MANIFEST = "manifest.json"
@@ -60,8 +61,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     except Damaged as error:
         raise Damaged(f"its manifest: {error}") from error
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise Damaged(f"its manifest: {place}: {error.errors()[0]['msg']}") from error
+        raise Damaged(f"its manifest: {refusals(error)[0]}") from error
     return manifest
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from storage.damage import set_aside
 from storage.home import Home
 from storage.processes import is_alive
+from storage.refusals import refusals
 from storage.sealed import Damaged, read_sealed, write_sealed
 
 RECORD = "run.json"
@@ -73,7 +74,7 @@ def _read_record(home: Home, path: Path) -> dict | None:
     except Damaged as error:
         why = str(error)
     except ValidationError as error:
-        why = f"{'.'.join(str(part) for part in error.errors()[0]['loc'])}: {error.errors()[0]['msg']}"
+        why = refusals(error)[0]
     set_aside(home, path.parent, f"the record of this run: {why}", "the run is not listed; its results stay")
     return None
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from storage.bucket_objects import SCHEME, BucketObjects
 from storage.objects import FolderObjects, Objects
+from storage.refusals import refusals
 from storage.shared_store import SharedStore
 
 ENVIRONMENT = "MIXSTITCH_SITE"
@@ -71,10 +72,7 @@ def read_site(file: str | Path, said_by: str = "--site") -> Site:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{where}: is not YAML: {str(error).splitlines()[0]}") from error
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
+        told = "; ".join(refusals(error, "the file"))
         raise ValueError(f"{where}: {told}; allowed keys: {', '.join(Site.model_fields)}") from error
 
 

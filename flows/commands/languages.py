@@ -9,6 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from flows.commands.console import aside, interval, number, print_json, say, say_written, show_rows
+from storage.refusals import refusals
 
 if TYPE_CHECKING:
     from tasks.languages.settings import LanguagesSettings
@@ -157,7 +158,7 @@ def _settings(given: dict[str, Any], override: list[str]) -> LanguagesSettings:
     try:
         return LanguagesSettings.model_validate(given)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        told = "; ".join(refusals(error))
         raise ValueError(f"languages: {told}") from error
 
 

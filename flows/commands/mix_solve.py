@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from flows.commands.console import print_json
 from flows.commands.mix_export import PlacesOfSources, write_mixture
 from flows.recipes import apply_override
+from storage.refusals import refusals
 from tasks.method import lines
 from tasks.mixture.methods import METHODS, METHODS_BY_NAME
 from tasks.mixture.mixture_method import Found, MixtureMethod, Question
@@ -235,10 +236,7 @@ def _by_rule(
     try:
         settings = method.configured(**given)
     except ValidationError as error:
-        told = "; ".join(
-            ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, "))))
-            for e in error.errors()
-        )
+        told = "; ".join(refusals(error))
         raise ValueError(
             f"--method {method.name}: {told}; its settings: {', '.join(own) or 'none'}"
         ) from error

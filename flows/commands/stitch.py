@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from flows.commands.console import print_json
 from flows.commands.mix_solve import whole
 from flows.recipes import apply_override
+from storage.refusals import refusals
 from tasks.method import lines
 from tasks.stitching.compositions import COMPOSITIONS, COMPOSITIONS_BY_NAME
 
@@ -152,7 +153,7 @@ def _valid(what: str, settings: type[AnySettings], given: dict[str, Any]) -> Any
     try:
         return settings.model_validate(given)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        told = "; ".join(refusals(error))
         raise ValueError(f"{what}: {told}; its settings: {', '.join(settings.model_fields)}") from error
 
 
