@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flows.parts import seed_of, utility_of, weights_learnt
 from flows.settings import Experiment
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.chat.ghost.task import ghost_attention, probe_recall
 from tasks.chat.rejection.task import reject

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from flows.parts import train_experts, utility_of, weights_learnt
 from flows.settings import Experiment
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings
 from tasks.duels.mixtures.task import Trained, budgets, first_like, judge_duel

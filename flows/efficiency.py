@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flows.parts import utility_of
 from flows.settings import Experiment
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.duels.efficiency.efficiency_results import token_counts_by_share
 from tasks.duels.efficiency.settings import DENSE, MOE, EfficiencySettings

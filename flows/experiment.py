@@ -12,6 +12,7 @@ from flows.allowed import check_keys, check_what_started
 from flows.chat import chat_pipeline
 from flows.duels import mixture_duel, stitch_duel
 from flows.efficiency import moe_efficiency
+from flows.engines.making import check_engine
 from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
 from flows.outcome import Outcome
@@ -28,7 +29,7 @@ from flows.parts import (
 from flows.progress import shown_progress
 from flows.running import running
 from flows.settings import Experiment
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.home import Home
 from storage.planned import PlannedRun
 from storage.run_records import find_record
@@ -155,6 +156,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
     """
     check_keys(experiment)
     check_models(experiment)
+    check_engine()
     home = open_home()
     planned = checked(experiment, home)
     if until is not None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.home import Home
 from storage.runs import RunSummary, results_of, summarise
 

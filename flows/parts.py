@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flows.settings import Experiment
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.snapshot_names import snapshot_name

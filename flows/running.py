@@ -12,6 +12,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Crashed
 
 from flows.ending import cancelled_by_signals, tell_prefect
+from flows.engines.making import stages_made_there
 from flows.guarded_server import FACTORY
 from flows.settings import Experiment
 from storage.home import Home
@@ -41,24 +42,27 @@ def running(experiment: Experiment, until: str | None = None) -> Iterator[Run]:
     context = FlowRunContext.get()
     flow_run = context.flow_run if context is not None else None
     flow_run_id = str(flow_run.id) if flow_run else None
-    run = Run(home, experiment.name, experiment.to_json(), experiment.tracking.mlflow_uri, flow_run_id, until)
-    with marking_children(home), cancelled_by_signals(run):
-        try:
-            run.update(server=_own_server(home))
-            get_run_logger().info("run %s in %s", run.run_id, home.root)
-            with writing(home, "the end of a crashed run"):
-                for record in end_crashed(run):
-                    get_run_logger().warning(
-                        "run %s had ended without a word: marked crashed", record["run_id"]
-                    )
-            yield run
-        except Reached:
-            run.finish(STOPPED)
-            return
-        except Exception as error:
-            run.finish(FAILED, f"{type(error).__name__}: {error}")
-            raise
-        run.finish(COMPLETED)
+    asked = experiment.to_json()
+    with marking_children(home), stages_made_there(asked) as make_there:
+        uri = experiment.tracking.mlflow_uri
+        run = Run(home, experiment.name, asked, uri, flow_run_id, until, make_there)
+        with cancelled_by_signals(run):
+            try:
+                run.update(server=_own_server(home))
+                get_run_logger().info("run %s in %s", run.run_id, home.root)
+                with writing(home, "the end of a crashed run"):
+                    for record in end_crashed(run):
+                        get_run_logger().warning(
+                            "run %s had ended without a word: marked crashed", record["run_id"]
+                        )
+                yield run
+            except Reached:
+                run.finish(STOPPED)
+                return
+            except Exception as error:
+                run.finish(FAILED, f"{type(error).__name__}: {error}")
+                raise
+            run.finish(COMPLETED)
 
 
 def end_crashed(run: Run) -> Iterator[dict]:

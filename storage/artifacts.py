@@ -11,67 +11,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from storage.damage import remove_tree, set_aside
-from storage.fingerprint import digest_file, stage_key
+from storage.artifact import Artifact, Gone, key_of, label_of
+from storage.damage import set_aside
 from storage.home import MARK, Home
 from storage.manifests import MANIFEST, digest_of_files, first_damage, read_manifest
 from storage.provenance import environment
 from storage.sealed import Damaged, write_sealed
+from storage.shared_progress import SharedProgress
 from storage.site import shared_store
 from storage.stages import Stage
-from storage.writing import put_in_place, writing
+from storage.work_folders import clear, files_of, is_work, put_whole
+from storage.writing import writing
 
-PROGRESS = "progress"
 KEY_CHARACTERS = 16
+LIGHT_BYTES = 256_000_000  # a larger result stays in the shared store until it is opened
+PROGRESS_SECONDS = 60.0  # between two copies of a stage's progress in the shared store
 log = logging.getLogger("mixstitch.storage")
-
-
-class Gone(ValueError):
-    """A result has been cleaned away."""
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A result of a stage: where it lies, what identifies it, and its few decisive numbers."""
-
-    stage: str
-    name: str
-    key: str
-    digest: str
-    path: Path
-    facts: dict
-    provenance: dict
-    hit: bool = False
-    expected: bool = False  # not there yet: the facts are those to expect
-    title: str = ""
-    did: str = ""
-    seconds: float = field(default=0.0, compare=False)
-
-    @property
-    def label(self) -> str:
-        return label_of(self.stage, self.name)
-
-    @classmethod
-    def of_manifest(cls, folder: Path, manifest: dict) -> Artifact:
-        """The artifact that a manifest describes, in the folder that it lies in or would lie in."""
-        names = ("stage", "name", "key", "digest", "facts", "provenance")
-        told = {name: manifest.get(name, "") for name in ("title", "did")}
-        return cls(path=folder, **{name: manifest[name] for name in names}, **told)
-
-
-def label_of(stage: str, name: str) -> str:
-    return f"{stage}/{name}" if name else stage
-
-
-def key_of(stage: Stage) -> str:
-    return stage_key(stage.name, stage.version, stage.identity, stage.inputs)
 
 
 class ArtifactStore:
@@ -108,6 +70,13 @@ class ArtifactStore:
         damage = first_damage(folder, manifest)
         return (None, damage) if damage else (replace(Artifact.of_manifest(folder, manifest), hit=True), None)
 
+    def _whole(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The artifact where it is there; what is damaged is set aside."""
+        found, damage = self._look(stage, name, key)
+        if damage is not None:
+            set_aside(self.home, self.folder(stage, name, key), damage, "and made again")
+        return found
+
     def produce(self, stage: Stage) -> Artifact:
         """The stage's artifact, built unless it is already there. Its facts are JSON values."""
         name, label = stage.name, stage.label
@@ -115,9 +84,7 @@ class ArtifactStore:
         started = time.monotonic()
         with writing(self.home, label_of(name, label)), self._locked(name, label, key):
             folder, work = self.folder(name, label, key), self._work(name, label, key)
-            found, damage = self._look(name, label, key)
-            if damage is not None:
-                set_aside(self.home, folder, damage, "and made again")
+            found = self._whole(name, label, key)
             found = found or self._fetch(name, label, key) or self._adopt(name, label, key)
             if found is not None:
                 if self.shared is not None:
@@ -125,10 +92,11 @@ class ArtifactStore:
                 return replace(found, seconds=time.monotonic() - started)
             self._prepare(work, name, key)
             try:
-                facts = stage.build(work)
+                with self._progress_shared(name, folder.name, work):
+                    facts = stage.build(work)
                 made = facts.pop("provenance", {})
                 seconds = time.monotonic() - started
-                files = _list_files(work)
+                files = files_of(work)
                 manifest = {
                     "stage": name,
                     "name": label,
@@ -151,23 +119,36 @@ class ArtifactStore:
                 write_sealed(work / MANIFEST, manifest)
             except BaseException:
                 with suppress(OSError):  # where the home cannot be written any more; the next run clears it
-                    _clear(work)
+                    clear(work)
                 raise
             if self.shared is not None and not self.shared.publish(name, folder.name, work):
                 theirs = self._fetch(name, label, key)  # whoever builds on this key builds on the same bytes
                 if theirs is not None:
                     return replace(theirs, hit=False, seconds=seconds)
-            _publish(work, folder)
+            put_whole(work, folder)
             return replace(Artifact.of_manifest(folder, manifest), seconds=seconds)
+
+    @contextmanager
+    def _progress_shared(self, stage: str, folder_name: str, work: Path) -> Iterator[None]:
+        """Meanwhile the stage's progress is shared, beginning with that of a machine that was cut off."""
+        if self.shared is None:
+            yield
+            return
+        progress = SharedProgress(self.shared.objects, stage, folder_name, work)
+        if progress.fetch():
+            log.info("%s goes on from what another machine has kept", label_of(stage, folder_name))
+        with progress.kept(PROGRESS_SECONDS):
+            yield
+        progress.forget()
 
     def _work(self, stage: str, name: str, key: str) -> Path:
         return self.home.work / f"{stage}-{self.folder(stage, name, key).name}"
 
     def _prepare(self, work: Path, stage: str, key: str) -> None:
         """An empty folder to work in, but for the progress of a run that was cut off."""
-        if work.is_symlink() or (work.exists() and not _is_work(work)):
+        if work.is_symlink() or (work.exists() and not is_work(work)):
             set_aside(self.home, work, "it bears no mark of ours", "and the work begins anew")
-        _clear(work)
+        clear(work)
         work.mkdir(parents=True, exist_ok=True)
         (work / MARK).write_text(f"{stage} {key}", encoding="utf-8")
 
@@ -180,7 +161,7 @@ class ArtifactStore:
             return None
         if manifest is None or manifest["key"] != key or first_damage(work, manifest):
             return None
-        _publish(work, folder)
+        put_whole(work, folder)
         return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
     def _fetch(self, stage: str, name: str, key: str) -> Artifact | None:
@@ -192,7 +173,7 @@ class ArtifactStore:
         manifest = self.shared.fetch(stage, folder.name, work)
         if manifest is None or not _is_of(manifest, stage, name, key):
             return None
-        _publish(work, folder)
+        put_whole(work, folder)
         return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
     def elsewhere(self, stage: str, name: str, key: str) -> Artifact | None:
@@ -203,7 +184,41 @@ class ArtifactStore:
         manifest = self.shared.manifest(stage, folder.name)
         if manifest is None or not _is_of(manifest, stage, name, key):
             return None
-        return replace(Artifact.of_manifest(folder, manifest), hit=True)
+        return replace(
+            Artifact.of_manifest(folder, manifest), hit=True, bring=lambda: self._bring(stage, name, key)
+        )
+
+    def made_there(self, stage: Stage, make: Callable[[], None]) -> Artifact:
+        """The stage's artifact, which `make` has another machine make and put into the shared store.
+
+        What is heavy stays there until it is opened. Raises ValueError where it is not there afterwards.
+        """
+        assert self.shared is not None
+        name, label, key = stage.name, stage.label, key_of(stage)
+        started = time.monotonic()
+        with writing(self.home, label_of(name, label)), self._locked(name, label, key):
+            found = self._whole(name, label, key)
+            if found is not None:
+                self.shared.publish(name, found.folder.name, found.folder)
+                return replace(found, seconds=time.monotonic() - started)
+            found = self.elsewhere(name, label, key)
+            hit = found is not None
+            if found is None:
+                make()
+                found = self.elsewhere(name, label, key)
+            if found is None:
+                raise ValueError(
+                    f"{label_of(name, label)}: made elsewhere, but {self.shared.objects.place} has not got it"
+                )
+            if self.shared.bytes_of(name, found.folder.name) <= LIGHT_BYTES:
+                self._fetch(name, label, key)
+            return replace(found, hit=hit, seconds=time.monotonic() - started)
+
+    def _bring(self, stage: str, name: str, key: str) -> None:
+        with writing(self.home, label_of(stage, name)), self._locked(stage, name, key):
+            if self.folder(stage, name, key).exists() or self._fetch(stage, name, key) is not None:
+                return
+        raise Gone(f"{label_of(stage, name)}: gone from the shared store meanwhile; run the recipe again")
 
     @contextmanager
     def _locked(self, stage: str, name: str, key: str) -> Iterator[None]:
@@ -251,39 +266,3 @@ class ArtifactStore:
 
 def _is_of(manifest: dict, stage: str, name: str, key: str) -> bool:
     return (manifest["stage"], manifest["name"], manifest["key"]) == (stage, name, key)
-
-
-def _list_files(folder: Path) -> dict[str, dict]:
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest_file(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] not in (PROGRESS, MARK)
-    }
-
-
-def _is_work(folder: Path) -> bool:
-    """Whether we made this folder to work in; a kill may have left it without its mark, and then it is empty."""
-    return folder.is_dir() and (
-        (folder / MARK).is_file() or (folder / MANIFEST).is_file() or not any(folder.iterdir())
-    )
-
-
-def _clear(work: Path) -> None:
-    """Remove all but the progress, and the mark while there is some."""
-    if not work.exists():
-        return
-    for path in work.iterdir():
-        if path.name not in (PROGRESS, MARK):
-            remove_tree(path)
-    if not (work / PROGRESS).exists():
-        remove_tree(work)
-
-
-def _publish(work: Path, folder: Path) -> None:
-    """Move a whole result to its place; cut off anywhere in here, it is taken up again by `_adopt`."""
-    for kept_until_now in (PROGRESS, MARK):
-        remove_tree(work / kept_until_now)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.is_symlink():  # to nothing: what is there was found, or set aside
-        folder.unlink()
-    put_in_place(work, folder)

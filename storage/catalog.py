@@ -19,7 +19,8 @@ import duckdb
 import pandas as pd
 from filelock import FileLock
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.catalog_schema import form, schema
 from storage.damage import set_aside
 from storage.home import Home
@@ -204,7 +205,7 @@ def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> 
                 "stage": artifact.stage,
                 "name": artifact.name,
                 "digest": artifact.digest,
-                "folder": artifact.path.name,
+                "folder": artifact.folder.name,
                 "seconds": made["seconds"],
                 "commit": made["commit"],
             }

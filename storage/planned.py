@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from storage.artifacts import Artifact, key_of
+from storage.artifact import Artifact, key_of
 from storage.home import Home
 from storage.stages import Cost, Stage
 from storage.unrecorded import UnrecordedRun
@@ -54,7 +54,7 @@ class PlannedRun(UnrecordedRun):
             name=stage.label,
             key=key,
             digest=f"result of {key}",
-            path=self.store.folder(stage.name, stage.label, key),
+            folder=self.store.folder(stage.name, stage.label, key),
             facts=stage.expected(),
             provenance={},
             expected=True,

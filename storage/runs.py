@@ -6,13 +6,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from storage.artifacts import Artifact, ArtifactStore, Gone
+from storage.artifact import Artifact, Gone
+from storage.artifacts import ArtifactStore
 from storage.catalog import Catalog
 from storage.home import Home
 from storage.processes import this_process
@@ -39,8 +40,11 @@ class Run:
         tracking_uri: str | None = None,
         flow_run_id: str | None = None,
         until: str | None = None,
+        make_there: Callable[[Stage], None] | None = None,
     ) -> None:
+        """make_there: has a stage made elsewhere and put into the shared store; stages that cost nothing stay here."""
         self.home = home
+        self._make_there = make_there
         self.store = ArtifactStore(home)
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)
@@ -73,11 +77,11 @@ class Run:
 
     def stage(self, stage: Stage) -> Artifact:
         """The artifact of a stage, found or built, and written into this run's record."""
-        artifact = self.store.produce(stage)
+        artifact = self._made(stage)
         entry = {
             "name": artifact.label,
             "stage": stage.name,
-            "folder": artifact.path.name,
+            "folder": artifact.folder.name,
             "key": artifact.key,
             "cache_hit": artifact.hit,
             "seconds": round(artifact.seconds, 3),
@@ -94,6 +98,12 @@ class Run:
         )
         self._reached = self._reached or self._until in (stage.name, artifact.label)
         return artifact
+
+    def _made(self, stage: Stage) -> Artifact:
+        make_there = self._make_there
+        if make_there is None or not stage.cost().is_work:
+            return self.store.produce(stage)
+        return self.store.made_there(stage, lambda: make_there(stage))
 
     def go_on(self) -> None:
         """Raises Reached once the stage `until`, or the first of that name, is done."""

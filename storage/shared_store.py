@@ -94,6 +94,11 @@ class SharedStore:
                 self.objects.put(name, folder / relative)
         return self.objects.create(_manifest(stage, folder_name), (folder / MANIFEST).read_bytes())
 
+    def bytes_of(self, stage: str, folder_name: str) -> int:
+        """Of all files of a result that is there."""
+        manifest = self.manifest(stage, folder_name)
+        return sum(entry["bytes"] for entry in manifest["files"].values()) if manifest else 0
+
     def manifests(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Every manifest by the name of its object; None where it is damaged."""
         for name in self.objects.names(MANIFESTS):

@@ -32,6 +32,11 @@ class Site(BaseModel):
     endpoint: str | None = Field(
         None, description="URL of the server that holds the bucket; empty: Amazon's own."
     )
+    engine: dict[str, Any] | None = Field(
+        None,
+        description="What carries out the stages that cost something: its `kind`, and the settings of that; empty: the "
+        "run's own process.",
+    )
 
     @field_validator("store")
     @classmethod
@@ -56,6 +61,13 @@ class Site(BaseModel):
         if self.endpoint is not None:
             raise ValueError(f"site: endpoint={self.endpoint}: has no effect with the folder {self.store}")
         return FolderObjects(Path(self.store))
+
+    def try_writing(self) -> None:
+        """Raises ValueError where the store cannot be written."""
+        objects = self.objects()
+        with TemporaryDirectory() as folder:
+            (Path(folder) / WRITABLE).touch()
+            objects.put(WRITABLE, Path(folder) / WRITABLE)
 
 
 def read_site(file: str | Path, said_by: str = "--site") -> Site:
@@ -92,10 +104,7 @@ def use_site(file: Path | None) -> None:
     site = named_site(file)
     if site is None:
         return
-    objects = site.objects()
-    with TemporaryDirectory() as folder:
-        (Path(folder) / WRITABLE).touch()
-        objects.put(WRITABLE, Path(folder) / WRITABLE)
+    site.try_writing()
     if file is not None:
         os.environ[ENVIRONMENT] = str(file.resolve())
 

@@ -32,6 +32,11 @@ class Cost:
     seconds: float | None = 0.0
     basis: str = ""
 
+    @property
+    def is_work(self) -> bool:
+        """Whether models are trained, read or asked, or may be: all but figures drawn from results that are there."""
+        return any(amount is None or amount > 0 for amount in (self.flops, self.read, self.requests))
+
 
 def nothing_to_tell(facts: dict) -> str:
     return ""

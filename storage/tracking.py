@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.databases import damage_of, have_whole, lock_of, newest_revision
 from storage.home import Home
 from storage.run_records import CANCELLED, RUNNING, find_record, read_records
@@ -137,7 +138,7 @@ class Tracker:
         params = {
             "key": artifact.key,
             "digest": artifact.digest,
-            "folder": str(artifact.path),
+            "folder": str(artifact.folder),
             "cache_hit": str(artifact.hit),
         }
         client.log_batch(mlflow_run_id, params=[Param(k, v) for k, v in params.items()])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.stages import Stage
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.run_records import find_record
 from tasks.evaluation.specialisation import own_sources

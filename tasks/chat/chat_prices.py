@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Cost
 from tasks.chat.settings import ChatSettings, FitSettings
 from tasks.training.estimates import (

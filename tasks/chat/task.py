@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.chat.chat_prices import answering_cost, fit_told, instructions_expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 
 
 def snapshot_name(model: str, step: int) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from storage.artifacts import Artifact, environment
+from storage.artifact import Artifact
+from storage.artifacts import environment
 from storage.fingerprint import digest_named
 from storage.kept_scores import AnswerStore
 from storage.stages import Cost, Stage

@@ -7,7 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.artifacts import Artifact, environment
+from storage.artifact import Artifact
+from storage.artifacts import environment
 from storage.fingerprint import digest_file, digest_value
 from storage.kept_scores import AnswerStore
 from storage.stages import Cost, Stage

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.mixture.methods import method_of

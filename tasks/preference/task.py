@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.fingerprint import digest_file
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.report.formatting import compact, count, duration, listed, num_bytes, significant
 
 SHOWN_KEY = 10

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.manifests import read_manifest
 from storage.runs import model_folder
 from tasks.evaluation.snapshot_names import model_or_snapshot, trained_model
@@ -27,10 +27,10 @@ def find_model(artifacts: Sequence[Artifact], name: str) -> tuple[Artifact, str]
     """
     models = [a for a in artifacts if model_folder(a) is not None]
     wanted, _, step = name.partition("@")
-    found = {a.path: a for a in models if wanted in (_called(a), a.label, a.path.name)}
+    found = {a.path: a for a in models if wanted in (_called(a), a.label, a.folder.name)}
     if len(found) != 1:
         names = [_called(a) for a in models]
-        allowed = [_called(a) if names.count(_called(a)) == 1 else a.path.name for a in models]
+        allowed = [_called(a) if names.count(_called(a)) == 1 else a.folder.name for a in models]
         why = "is the name of several models" if found else "no such model in the run"
         raise ValueError(
             f"MODEL={name}: {why}; allowed: {', '.join(dict.fromkeys(allowed)) or 'none, as it has no models'}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.evaluation.metrics import HELDOUT
 from tasks.report.differences import Score
 from tasks.report.formatting import (

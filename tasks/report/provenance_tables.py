@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from storage.artifacts import MANIFEST, Artifact
+from storage.artifact import Artifact
+from storage.artifacts import MANIFEST
 from tasks.report.corpus_tables import seconds_of
 from tasks.report.formatting import day, duration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.runs import model_folder
 from tasks.evaluation.metrics import lower_is_better
 from tasks.evaluation.snapshot_names import without_snapshots

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 
 PAGE = "report.html"  # how every page that opens from disk is called
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.report.run_results import PAGE, RunResults

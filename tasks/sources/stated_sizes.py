@@ -15,7 +15,7 @@ from tasks.sources.settings import SourceSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from storage.artifacts import Artifact
+    from storage.artifact import Artifact
     from storage.planned import PlannedStage
 
 MORE_THAN_ALL = 1.5  # of the stated size: more than an estimate from bytes can be off

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.fingerprint import digest_file, digest_value
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun

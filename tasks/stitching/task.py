@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.stage import Progress, stage_task

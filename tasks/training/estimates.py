@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import Artifact, ArtifactStore
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.stages import Cost
 from tasks.training.architecture import pretrained_architecture, read_config, seed_architecture

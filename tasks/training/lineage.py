@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 
 TokensBySource = Mapping[str, int]
 

@@ -7,7 +7,7 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.pretrained_places import digest_pretrained

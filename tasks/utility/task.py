@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.fingerprint import digest_file
 from storage.stages import Stage
 from storage.unrecorded import AnyRun

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from storage.artifacts import Artifact
+    from storage.artifact import Artifact
     from tasks.training.training_run import Training
 
 CORPORA = (

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import storage.artifacts
-from storage.artifacts import Artifact, ArtifactStore
+import storage.work_folders
+from storage.artifact import Artifact
+from storage.artifacts import ArtifactStore
 from storage.fingerprint import canonical_json, stage_key
 from storage.home import Home
 from storage.sealed import write_sealed
@@ -245,7 +247,7 @@ def check_whole(artifact: Artifact) -> None:
 
 
 def test_a_kill_while_files_are_hashed_loses_no_progress(store, home):
-    produce_until(store, storage.artifacts, "digest_file")
+    produce_until(store, storage.work_folders, "digest_file")
     done = produce(store, long_build)
     assert done.facts == {"resumed": True}
     check_whole(done)
@@ -253,7 +255,7 @@ def test_a_kill_while_files_are_hashed_loses_no_progress(store, home):
 
 
 @pytest.mark.parametrize(
-    "place, name", [(storage.artifacts, "_publish"), (storage.artifacts, "put_in_place")]
+    "place, name", [(storage.artifacts, "put_whole"), (storage.work_folders, "put_in_place")]
 )
 def test_a_result_cut_off_after_its_manifest_is_taken_up(store, home, place, name):
     produce_until(store, place, name)
@@ -264,7 +266,7 @@ def test_a_result_cut_off_after_its_manifest_is_taken_up(store, home, place, nam
 
 
 def test_a_result_cut_off_after_its_manifest_is_built_again_where_it_is_damaged(store, home):
-    produce_until(store, storage.artifacts, "_publish")
+    produce_until(store, storage.artifacts, "put_whole")
     (work,) = home.work.iterdir()
     (work / "result.txt").write_text("hole")
     done = produce(store, long_build)

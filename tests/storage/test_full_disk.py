@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import storage.artifacts
+import storage.work_folders
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.run_records import find_record
@@ -82,7 +82,7 @@ def key_of(home: Home) -> str:
     return work.name.removeprefix("stage-name-")
 
 
-@pytest.mark.parametrize("place, name", [(storage.artifacts, "digest_file"), (os, "fsync")])
+@pytest.mark.parametrize("place, name", [(storage.work_folders, "digest_file"), (os, "fsync")])
 def test_a_full_disk_while_a_result_is_sealed_is_one_message(home, monkeypatch, place, name):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -124,7 +124,7 @@ def test_a_home_that_becomes_read_only_while_a_stage_works_is_one_message(home, 
         raise PermissionError(errno.EACCES, "denied", ".mixstitch")  # as `rmtree` names it
 
     with monkeypatch.context() as patch:
-        patch.setattr("storage.artifacts.remove_tree", forbidden)
+        patch.setattr("storage.work_folders.remove_tree", forbidden)
         (home.work / "stage-name").mkdir()
         with pytest.raises(ValueError, match=r"^stage/name: \S+weights cannot be written: Permission denied"):
             produce(home, build)

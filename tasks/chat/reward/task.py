@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.chat.chat_prices import TOKENS_A_TURN, fit_told

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.efficiency.settings import EfficiencySettings

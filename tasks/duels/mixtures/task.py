@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.mixtures.settings import DuelSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.duels.stitches.probes import CROSS_TEXT, SWITCHING

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.evaluation.snapshot_names import model_or_snapshot

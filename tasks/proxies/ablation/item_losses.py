@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.evaluation.corpus import evaluate_on_corpus
 from tasks.evaluation.metrics import BITS_PER_BYTE, lower_is_better
 from tasks.evaluation.settings import EvaluationSettings

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.fingerprint import digest_named
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun

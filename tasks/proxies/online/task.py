@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from storage.artifacts import Artifact, label_of
+from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.proxies.online.settings import RULES_BY_NAME, OnlineSettings

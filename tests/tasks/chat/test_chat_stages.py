@@ -13,7 +13,7 @@ import models
 from flows.chat import chat_of
 from flows.experiment import checked
 from flows.recipes import load_recipe
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.unrecorded import UnrecordedRun
 from tasks.chat.dialogue_lines import Example
 from tasks.chat.fitting import Fit, fit_answers, fit_rows

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.preference.run_models import forecast_rows
 from tasks.preference.settings import PreferenceSettings
 from tasks.preference.study import Study, study

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.preference.settings import PreferenceSettings
 from tasks.preference.study import LEVEL, Study, study
 from tasks.report.page import ReportData, page_context, write_page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from tasks.training.lineage import Lineage
 from tasks.training.settings import TrainingSettings
 from tasks.training.training_run import ExtraText, Training, TrainingData, training_identity

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import models
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.runs import Run
 from tasks.training.checkpoints import save_checkpoint
 from tasks.training.jobs import run_job

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.home import Home
 from storage.unrecorded import UnrecordedRun
 from tasks.utility.matrix import UtilityMatrix

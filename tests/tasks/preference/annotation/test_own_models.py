@@ -12,7 +12,7 @@ import torch
 
 import models
 from flows.parts import evaluate_snapshots, respond_all
-from storage.artifacts import Artifact
+from storage.artifact import Artifact
 from storage.planned import PlannedRun
 from storage.runs import Run
 from storage.stages import Stage

@@ -1,0 +1,59 @@
+"""Has stages of a run made by the site's engine, where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from flows.engines import EngineSettings, engine_settings
+from flows.engines.engine import Engine, Wanted
+from storage.artifact import key_of, label_of
+from storage.site import named_site
+from storage.stages import Stage
+
+
+@contextmanager
+def stages_made_there(experiment: dict[str, Any]) -> Iterator[Callable[[Stage], None] | None]:
+    """What has a stage of the experiment made and put into the shared store; None where no engine is named.
+
+    Raises ValueError where the engine cannot be reached, or no worker offers what a stage is to have.
+    """
+    site = named_site(None)
+    settings = engine_settings(site) if site is not None else None
+    if site is None or settings is None:
+        yield None
+        return
+    told = site.model_dump(mode="json", exclude={"engine"})
+    with closing(settings.open(site)) as engine:
+        check_offers(engine, settings)
+
+        def make(stage: Stage) -> None:
+            engine.make(
+                Wanted(
+                    experiment=experiment,
+                    site=told,
+                    label=label_of(stage.name, stage.label),
+                    key=key_of(stage),
+                    minutes=settings.minutes,
+                    cache=settings.cache,
+                    resources=tuple(settings.resources.get(stage.name, {}).items()),
+                )
+            )
+
+        yield make
+
+
+def check_engine() -> None:
+    """Raises ValueError for what is wrong with the words of the engine of the site that the environment names."""
+    site = named_site(None)
+    if site is not None:
+        engine_settings(site)
+
+
+def check_offers(engine: Engine, settings: EngineSettings) -> None:
+    """Raises ValueError for resources that no worker has: the stage would wait for ever."""
+    for stage, resources in settings.resources.items():
+        if not engine.offers(resources):
+            wanted = ", ".join(f"{name}: {amount:g}" for name, amount in resources.items())
+            raise ValueError(f"site: engine: resources: {stage}: no worker offers {wanted}")
