@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RECIPE ?= flows/recipes/pocket.yaml
 
-.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-gpu bench-preference torture smollm2 ui docs lock stage-digests
+.PHONY: help install run-flow test check format bench bench-mixture bench-stitch bench-gpu bench-preference torture test-cluster smollm2 ui docs lock stage-digests
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,10 @@ bench-preference: install  ## print the measured claims on human preference
 
 torture: install  ## runs killed, damaged, starved and at odds with clock and judge, then compared with peace (MINUTES=60, SEED=0)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
+
+test-cluster: install  ## the same scores from Dask, Ray and a bucket that fails, with workers killed (KILLS=20)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint deploy/constraints.txt --editable '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m cluster tests/cluster -s
 
 ui: install  ## Prefect and MLflow pages, and a process that runs what is started there (loopback only)
 	$(BIN)/python -m deploy.serve

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -18,6 +20,7 @@ from storage.shared_store import SharedStore
 
 ENVIRONMENT = "MIXSTITCH_SITE"
 WRITABLE = "writable"
+ANSWER_SECONDS = 10.0
 
 
 class Site(BaseModel):
@@ -54,6 +57,20 @@ class Site(BaseModel):
             raise ValueError("allowed: an http:// or https:// URL without user or password")
         return endpoint
 
+    def check_endpoint(self) -> None:
+        """Raises ValueError where nobody listens at the endpoint: later it would be asked again for minutes."""
+        if self.endpoint is None:
+            return
+        parts = urlsplit(self.endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            raise ValueError(
+                f"site: endpoint={self.endpoint}: nobody answers there ({error.strerror or error}); start its server "
+                "or name another"
+            ) from error
+
     def objects(self) -> Objects:
         """The place itself. Raises ValueError for a bucket where the package that reaches it is not installed."""
         if self.store.startswith(SCHEME):
@@ -63,8 +80,9 @@ class Site(BaseModel):
         return FolderObjects(Path(self.store))
 
     def try_writing(self) -> None:
-        """Raises ValueError where the store cannot be written."""
+        """Raises ValueError where the store cannot be written; at once where nobody listens at its endpoint."""
         objects = self.objects()
+        self.check_endpoint()
         with TemporaryDirectory() as folder:
             (Path(folder) / WRITABLE).touch()
             objects.put(WRITABLE, Path(folder) / WRITABLE)

@@ -48,6 +48,7 @@ def check_home(home: Home) -> Iterator[Check]:
 def check_site(site: Site) -> Iterator[Check]:
     """The store of the site, in a folder of its own there that is removed again."""
     try:
+        site.check_endpoint()
         whole = site.objects()
         objects = site.model_copy(update={"store": f"{site.store}/doctor-{uuid.uuid4().hex[:8]}"}).objects()
         for name, tried in (

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import tempfile
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flows.engines.engine import SharedSettings, Wanted, WorkerFacts
+from pydantic import Field, PositiveInt
+
+from flows.engines.engine import Lost, SharedSettings, Wanted, WorkerFacts
 from flows.engines.on_worker import DONE, look_around, make_here
 from storage.site import Site
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, Worker
 
 REACH_SECONDS = 30
-log = logging.getLogger("mixstitch")
 
 
 class DaskSettings(SharedSettings):
     """Engine `dask`: the scheduler of a cluster, or a scheduler and workers here, on loopback and encrypted."""
 
     kind: Literal["dask"] = "dask"
+    address: str | None = Field(
+        None, description="Of a scheduler that runs already; empty: one on this machine, for this run."
+    )
+    workers: PositiveInt = Field(2, description="Workers on this machine, where no address is given.")
 
     def open(self, site: Site) -> DaskWorkers:
         """Raises ValueError where the package is not installed, or the scheduler cannot be reached."""
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # read on import, here and by workers
         try:
-            import dask
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise ValueError(
                 "site: engine: dask is not installed; install it by pip install 'mixstitch[dask]'"
             ) from error
-        dask.config.set({"distributed.logging.distributed": "error"})
         cluster: LocalCluster | None = None
         if self.address is None:
             cluster = LocalCluster(
                 n_workers=self.workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 security=True,
                 local_directory=tempfile.mkdtemp(prefix="mixstitch-dask-"),
             )
@@ -50,45 +55,37 @@ class DaskSettings(SharedSettings):
             raise ValueError(
                 f"site: engine: address={self.address}: no scheduler answers within {REACH_SECONDS} s ({error})"
             ) from error
-        return DaskWorkers(client, cluster, self, site)
+        return DaskWorkers(client, cluster, site)
 
 
 class DaskWorkers:
     """A client of Dask's scheduler."""
 
-    def __init__(
-        self, client: Client, cluster: LocalCluster | None, settings: DaskSettings, site: Site
-    ) -> None:
-        self._client, self._cluster, self._settings, self._site = client, cluster, settings, site
+    def __init__(self, client: Client, cluster: LocalCluster | None, site: Site) -> None:
+        self._client, self._cluster, self._site = client, cluster, site
 
     def make(self, wanted: Wanted) -> None:
         from distributed import KilledWorker
 
-        for attempt in range(1, self._settings.tries + 1):
-            future = self._client.submit(
-                _make_on_worker,
-                wanted,
-                key=f"{wanted.label} {wanted.key[:16]} {attempt}",
-                pure=False,
-                resources=dict(wanted.resources) or None,
-            )
-            try:
-                status, words = future.result()
-            except KilledWorker:
-                log.warning("%s: its workers were lost; begun again", wanted.label)
-                continue
-            except BaseException:
-                future.cancel()
-                raise
-            if status != DONE:
-                raise ValueError(words)
-            return
-        raise ValueError(
-            f"{wanted.label}: begun {self._settings.tries} times, its workers lost each time: is their memory enough?"
+        future = self._client.submit(
+            _make_on_worker,
+            wanted,
+            key=f"{wanted.label} {wanted.key[:16]} {uuid.uuid4().hex[:8]}",
+            pure=False,
+            resources=dict(wanted.resources) or None,
         )
+        try:
+            status, words = future.result()
+        except KilledWorker as error:
+            raise Lost("its workers were lost one after the other") from error
+        except BaseException:
+            future.cancel()
+            raise
+        if status != DONE:
+            raise ValueError(words)
 
     def workers(self) -> list[WorkerFacts]:
-        told = self._client.run(look_around, self._site.model_dump(mode="json"), "")
+        told = self._client.run(_look_around, self._site.model_dump(mode="json"))
         return [facts for _, facts in sorted(told.items())]
 
     def offers(self, resources: dict[str, float]) -> bool:
@@ -99,6 +96,11 @@ class DaskWorkers:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def _look_around(site: dict, dask_worker: Worker | None = None) -> WorkerFacts:
+    assert dask_worker is not None  # Dask fills it in
+    return look_around(site, str(dask_worker.name))
 
 
 def _make_on_worker(wanted: Wanted) -> tuple[str, str]:

@@ -13,10 +13,6 @@ class SharedSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str | None = Field(
-        None, description="Of a cluster that runs already; empty: workers on this machine, for this run."
-    )
-    workers: PositiveInt = Field(2, description="Workers on this machine, where no address is given.")
     minutes: PositiveFloat = Field(
         24 * 60, description="The most that one stage may take on its worker; it is ended there."
     )
@@ -29,6 +25,10 @@ class SharedSettings(BaseModel):
     resources: dict[str, dict[str, PositiveFloat]] = Field(
         {}, description="By the name of a stage what its worker must offer, such as training: {GPU: 1}."
     )
+
+
+class Lost(Exception):
+    """A worker, or the stage's process on it, ended without a word: it was killed, or its machine is gone."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Engine(Protocol):
     def make(self, wanted: Wanted) -> None:
         """Have a stage made and put into the shared store; returns once it is.
 
-        Raises ValueError where the stage says what is wrong, or took too long, or no worker was left to make it.
+        Raises ValueError where the stage says what is wrong, or took too long, and Lost.
         """
         ...
 

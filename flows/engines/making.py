@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from flows.engines import EngineSettings, engine_settings
-from flows.engines.engine import Engine, Wanted
+from flows.engines.engine import Engine, Lost, Wanted
 from storage.artifact import key_of, label_of
 from storage.site import named_site
 from storage.stages import Stage
+
+log = logging.getLogger("mixstitch")
 
 
 @contextmanager
@@ -29,19 +32,36 @@ def stages_made_there(experiment: dict[str, Any]) -> Iterator[Callable[[Stage], 
         check_offers(engine, settings)
 
         def make(stage: Stage) -> None:
-            engine.make(
-                Wanted(
-                    experiment=experiment,
-                    site=told,
-                    label=label_of(stage.name, stage.label),
-                    key=key_of(stage),
-                    minutes=settings.minutes,
-                    cache=settings.cache,
-                    resources=tuple(settings.resources.get(stage.name, {}).items()),
-                )
+            wanted = Wanted(
+                experiment=experiment,
+                site=told,
+                label=label_of(stage.name, stage.label),
+                key=key_of(stage),
+                minutes=settings.minutes,
+                cache=settings.cache,
+                resources=tuple(settings.resources.get(stage.name, {}).items()),
             )
+            make_in_the_end(engine, wanted, settings.tries)
 
         yield make
+
+
+def make_in_the_end(engine: Engine, wanted: Wanted, tries: int) -> None:
+    """Have a stage made, begun again where its worker is lost; it goes on from its shared progress.
+
+    Raises ValueError where it is lost for the last time.
+    """
+    for attempt in range(1, tries + 1):
+        try:
+            engine.make(wanted)
+            return
+        except Lost as error:
+            if attempt == tries:
+                raise ValueError(
+                    f"{wanted.label}: begun {tries} times, and lost each time (last: {error}); is their memory enough? "
+                    "The same command goes on from what is kept"
+                ) from error
+            log.warning("%s: %s: begun again", wanted.label, error)
 
 
 def check_engine() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from flows.engines.engine import Wanted, WorkerFacts
+from flows.engines.engine import Lost, Wanted, WorkerFacts
 from storage.provenance import environment
 from storage.site import ENVIRONMENT, Site
 
@@ -28,7 +28,8 @@ _MODULE = "flows.engines.one_stage"
 def make_here(wanted: Wanted, home: str) -> tuple[str, str]:
     """What became of it, and in words: DONE, with the result in the store; REFUSED, as the stage says; or TIMED_OUT.
 
-    home: for what is fetched and made here. Raises RuntimeError with the last lines where the process died.
+    home: for what is fetched and made here. Raises Lost where the process was killed, and RuntimeError with its last
+    lines where it failed otherwise.
     """
     with _site_file(wanted.site) as site, tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
@@ -53,6 +54,8 @@ def make_here(wanted: Wanted, home: str) -> tuple[str, str]:
         if process.returncode == 0 and told:
             status, words = json.loads(told.splitlines()[-1])
             return status, words
+        if process.returncode < 0:
+            raise Lost(f"its process on {socket.gethostname()} was ended by signal {-process.returncode}")
         said.seek(0)
         raise RuntimeError(
             f"{wanted.label}: its process on {socket.gethostname()} ended with {process.returncode}: "

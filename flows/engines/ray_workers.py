@@ -1,4 +1,8 @@
-"""Stages on Ray's nodes: this machine's, or those of a cluster by its address."""
+"""Stages on Ray's nodes.
+
+A cluster is never started here: Ray opens its ports to every network of the machine, and whoever reaches them may run
+what they like. Its own manual says how to start one, and how to have it ask for a token.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,20 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.engines.engine import SharedSettings, Wanted, WorkerFacts
+from pydantic import Field
+
+from flows.engines.engine import Lost, SharedSettings, Wanted, WorkerFacts
 from flows.engines.on_worker import DONE, look_around, make_here
 from storage.site import Site
 
 OWN = {"GPU": "num_gpus", "CPU": "num_cpus", "memory": "memory"}  # what Ray has words of its own for
-log = logging.getLogger("mixstitch")
 
 
 class RaySettings(SharedSettings):
-    """Engine `ray`: a cluster by its address, or processes of this machine."""
+    """Engine `ray`: a cluster that runs already."""
 
     kind: Literal["ray"] = "ray"
+    address: str = Field(description="Of the cluster, as HOST:PORT, or auto for the one of this machine.")
 
     def open(self, site: Site) -> RayWorkers:
         """Raises ValueError where the package is not installed, or the cluster cannot be reached."""
@@ -28,50 +34,36 @@ class RaySettings(SharedSettings):
             raise ValueError(
                 "site: engine: ray is not installed; install it by pip install 'mixstitch[ray]'"
             ) from error
-        local: dict[str, Any] = (
-            {} if self.address else {"num_cpus": self.workers, "_node_ip_address": "127.0.0.1"}
-        )
         try:
-            ray.init(
-                address=self.address,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-                **local,
-            )
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
             raise ValueError(
                 f"site: engine: address={self.address}: no Ray cluster answers ({error})"
             ) from error
-        return RayWorkers(self, site)
+        return RayWorkers(site)
 
 
 class RayWorkers:
     """The cluster that this process is connected to."""
 
-    def __init__(self, settings: RaySettings, site: Site) -> None:
-        self._settings, self._site = settings, site
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def make(self, wanted: Wanted) -> None:
         import ray
-        from ray.exceptions import GetTimeoutError, RayError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         asked = dict(wanted.resources)
         options: dict[str, Any] = {OWN[name]: asked.pop(name) for name in OWN if name in asked}
         remote = ray.remote(_make_on_worker).options(
-            max_retries=self._settings.tries - 1, name=wanted.label, resources=asked or None, **options
+            max_retries=0, name=wanted.label, resources=asked or None, **options
         )
-        reference = remote.remote(wanted)
         try:
-            status, words = ray.get(reference)
+            status, words = ray.get(remote.remote(wanted))
         except RayTaskError as error:
-            raise RuntimeError(str(error.cause)) from error
-        except GetTimeoutError:
-            raise
+            raise error.cause from error
         except RayError as error:
-            raise ValueError(
-                f"{wanted.label}: begun {self._settings.tries} times, and each time its worker was lost: {error}"
-            ) from error
+            raise Lost(str(error)) from error
         if status != DONE:
             raise ValueError(words)
 
