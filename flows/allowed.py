@@ -15,6 +15,7 @@ from prefect.context import FlowRunContext
 from pydantic import BaseModel
 
 from flows.settings import Experiment
+from flows.tracking_settings import tracking_uri
 from storage.home import Home
 from storage.trusted import (
     CODE,
@@ -45,7 +46,7 @@ def check_keys(e: Experiment) -> None:
     used = [e.utility.method] if e.duel is None else [contender.utility for contender in e.duel.contenders]
     for name in dict.fromkeys(used):
         METHODS_BY_NAME[name].check(e.utility.section(name))
-    uri = e.tracking.mlflow_uri
+    uri = tracking_uri(e.tracking)
     if uri is not None:
         for variable in MLFLOW_KEYS:
             if os.environ.get(variable):

@@ -21,9 +21,11 @@ from storage.databases import have_whole, lock_of, newest_revision
 from storage.earlier_homes import seal_earlier
 from storage.home import Home
 from storage.processes import end_orphans, is_alive, marking_children
+from storage.site import named_site
 from storage.writing import writing
 
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
+ANSWER_SECONDS = 10.0
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -34,6 +36,7 @@ FIXED = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "true",
@@ -84,8 +87,13 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
 
     database = {PREFECT_HOME: home.prefect, PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home)}
     with marking_children(home), temporary_settings(updates=database, restore_defaults={PREFECT_API_URL}):
-        served = pages_of(home)
-        if served is not None:
+        served, site = pages_of(home), named_site(None)
+        if site is not None and site.prefect_api is not None:
+            check_prefect(site.prefect_api)
+            meanwhile()
+            url, auth_string = site.prefect_api, os.environ.get("PREFECT_API_AUTH_STRING")
+            is_gone, what = lambda: False, "the site's Prefect server"
+        elif served is not None:
             url, auth_string, is_gone = (
                 served["prefect_api"],
                 served["prefect_auth"],
@@ -108,6 +116,33 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
         updates = {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth_string}
         with temporary_settings(updates=updates), ending_with(is_gone, what):
             yield
+
+
+def check_prefect(api: str) -> None:
+    """Raises ValueError where no Prefect server answers at the URL of an API, or one of another version."""
+    import httpx
+    import prefect
+
+    try:
+        with httpx.Client(timeout=ANSWER_SECONDS) as client:
+            client.get(f"{api}/health").raise_for_status()
+            answer = client.get(f"{api}/admin/version", auth=_prefect_auth())
+            theirs = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ValueError(
+            f"site: prefect_api={api}: no Prefect server answers there ({error}); allowed: the URL of a running one's "
+            "API, or none for a server of each run's own"
+        ) from error
+    if theirs != prefect.__version__:
+        raise ValueError(
+            f"site: prefect_api={api}: Prefect {theirs} there, {prefect.__version__} here; allowed: the same, as "
+            "deploy/constraints.txt has it"
+        )
+
+
+def _prefect_auth() -> tuple[str, str] | None:
+    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return (user, password) if colon else None
 
 
 def prefect_database(home: Home) -> str:

@@ -29,6 +29,7 @@ from flows.parts import (
 from flows.progress import shown_progress
 from flows.running import running
 from flows.settings import Experiment
+from flows.tracking_settings import tracking_uri
 from storage.artifact import Artifact
 from storage.home import Home
 from storage.planned import PlannedRun
@@ -166,7 +167,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
     with shown_progress():
         about = {"planned": (planned, speed)}
         logging.getLogger(PROGRESS_LOGGER).info("%d stages", len(planned.stages), extra=about)
-        with prefect_settings(home, Tracker(home, experiment.tracking.mlflow_uri).connect):
+        with prefect_settings(home, Tracker(home, tracking_uri(experiment.tracking)).connect):
             run_id = experiment_flow(experiment, until)
     return Outcome(home, find_record(home, run_id))
 

@@ -15,6 +15,7 @@ from flows.ending import cancelled_by_signals, tell_prefect
 from flows.engines.making import stages_made_there
 from flows.guarded_server import FACTORY
 from flows.settings import Experiment
+from flows.tracking_settings import tracking_uri
 from storage.home import Home
 from storage.processes import end_orphans, marking_children, note_of, owned, this_process
 from storage.run_records import (
@@ -44,7 +45,7 @@ def running(experiment: Experiment, until: str | None = None) -> Iterator[Run]:
     flow_run_id = str(flow_run.id) if flow_run else None
     asked = experiment.to_json()
     with marking_children(home), stages_made_there(asked) as make_there:
-        uri = experiment.tracking.mlflow_uri
+        uri = tracking_uri(experiment.tracking)
         run = Run(home, experiment.name, asked, uri, flow_run_id, until, make_there)
         with cancelled_by_signals(run):
             try:

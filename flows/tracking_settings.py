@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from storage.site import named_site
 from storage.trusted import RESULTS_HOST
 
 
@@ -30,3 +31,9 @@ class TrackingSettings(BaseModel):
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, in the environment"
             )
         return uri
+
+
+def tracking_uri(tracking: TrackingSettings) -> str | None:
+    """The MLflow server of a run: its own, or that of the site that the environment names; None for the home's."""
+    site = None if tracking.mlflow_uri else named_site(None)
+    return site.mlflow if site is not None else tracking.mlflow_uri

@@ -238,6 +238,15 @@ class ArtifactStore:
         found = [manifest for _, manifest in self._all_manifests() if manifest is not None]
         return sorted(found, key=lambda manifest: manifest["provenance"]["created"])
 
+    def all_manifests(self) -> list[dict]:
+        """Those of the store, and of the shared one where there is one, oldest first, each result once."""
+        found = {(m["stage"], m["key"]): m for m in self.manifests()}
+        if self.shared is not None:
+            for _, manifest in self.shared.manifests():
+                if manifest is not None:
+                    found.setdefault((manifest["stage"], manifest["key"]), manifest)
+        return sorted(found.values(), key=lambda manifest: manifest["provenance"]["created"])
+
     def unreadable_manifests(self) -> list[Path]:
         """Those of results that will be made again when they are next needed."""
         return [path for path, manifest in self._all_manifests() if manifest is None]

@@ -50,12 +50,22 @@ class Site(BaseModel):
             raise ValueError("allowed: a folder, or s3://BUCKET/PREFIX")
         return store
 
-    @field_validator("endpoint")
+    @field_validator("endpoint", "mlflow", "prefect_api")
     @classmethod
-    def _holds_no_password(cls, endpoint: str | None) -> str | None:
-        if endpoint is not None and (not endpoint.startswith(("http://", "https://")) or "@" in endpoint):
+    def _holds_no_password(cls, url: str | None) -> str | None:
+        if url is not None and (not url.startswith(("http://", "https://")) or "@" in url):
             raise ValueError("allowed: an http:// or https:// URL without user or password")
-        return endpoint
+        return url
+
+    mlflow: str | None = Field(
+        None,
+        description="URL of an MLflow server for all, where a recipe names none; empty: each home's own.",
+    )
+    prefect_api: str | None = Field(
+        None,
+        description="URL of a Prefect server's API, as http://HOST:4200/api, that shows all runs; its token, where "
+        "it asks for one, is read from PREFECT_API_AUTH_STRING. Empty: each run's or `make ui`'s own.",
+    )
 
     def check_endpoint(self) -> None:
         """Raises ValueError where nobody listens at the endpoint: later it would be asked again for minutes."""

@@ -191,15 +191,16 @@ app.add_typer(utility_app, name="utility")
 
 
 @catalog_app.command("rebuild")
-def rebuild_catalog() -> None:
-    """Write the catalog anew from manifests and run records; exit status 1 where a manifest cannot be read."""
+def rebuild_catalog(site: SiteFile = None) -> None:
+    """Write the catalog anew from manifests, a site's too, and run records; exit status 1 where one cannot be read."""
+    use_site(site)
     from storage.artifacts import ArtifactStore
     from storage.catalog import Catalog
     from storage.run_records import read_records
 
     home = open_home()
     store = ArtifactStore(home)
-    counts = Catalog(home).rebuild(lambda: read_records(home), store.manifests)
+    counts = Catalog(home).rebuild(lambda: read_records(home), store.all_manifests)
     print(f"{home.catalog}: {counts['runs']} runs, {counts['artifacts']} artifacts")
     unreadable = store.unreadable_manifests()
     for path in unreadable:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +18,7 @@ from flows.engines.on_worker import DONE, look_around, make_here
 from storage.site import Site
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster, Worker
+    from distributed import Client, Worker
 
 REACH_SECONDS = 30
 
@@ -39,30 +41,38 @@ class DaskSettings(SharedSettings):
             raise ValueError(
                 "site: engine: dask is not installed; install it by pip install 'mixstitch[dask]'"
             ) from error
-        cluster: LocalCluster | None = None
-        if self.address is None:
+        if self.address is not None:
+            try:
+                return DaskWorkers(Client(self.address, timeout=REACH_SECONDS), site)
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"site: engine: address={self.address}: no scheduler answers within {REACH_SECONDS} s ({error})"
+                ) from error
+        folder = tempfile.TemporaryDirectory(prefix="mixstitch-dask-", ignore_cleanup_errors=True)
+        try:
             cluster = LocalCluster(
                 n_workers=self.workers,
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
                 security=True,
-                local_directory=tempfile.mkdtemp(prefix="mixstitch-dask-"),
+                local_directory=folder.name,
             )
-        try:
-            client = Client(cluster or self.address, timeout=REACH_SECONDS)
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError) as error:
+            folder.cleanup()
             raise ValueError(
-                f"site: engine: address={self.address}: no scheduler answers within {REACH_SECONDS} s ({error})"
+                f"site: engine: dask: {self.workers} workers could not be started here ({error}); the same command "
+                "tries again"
             ) from error
-        return DaskWorkers(client, cluster, site)
+        return DaskWorkers(Client(cluster), site, (cluster.close, folder.cleanup))
 
 
 class DaskWorkers:
     """A client of Dask's scheduler."""
 
-    def __init__(self, client: Client, cluster: LocalCluster | None, site: Site) -> None:
-        self._client, self._cluster, self._site = client, cluster, site
+    def __init__(self, client: Client, site: Site, ends: tuple[Callable[[], object], ...] = ()) -> None:
+        """ends: what is to be called, once the client is closed, to end what was started for it."""
+        self._client, self._site, self._ends = client, site, ends
 
     def make(self, wanted: Wanted) -> None:
         from distributed import KilledWorker
@@ -94,8 +104,8 @@ class DaskWorkers:
 
     def close(self) -> None:
         self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        for end in self._ends:
+            end()
 
 
 def _look_around(site: dict, dask_worker: Worker | None = None) -> WorkerFacts:
@@ -107,5 +117,6 @@ def _make_on_worker(wanted: Wanted) -> tuple[str, str]:
     from distributed import get_worker
 
     worker = get_worker()
-    home = Path(wanted.cache or worker.local_directory) / f"worker-{worker.name}"
+    name = re.sub(r"\W+", "-", str(worker.name))  # its address, where nobody has named it
+    home = Path(wanted.cache or worker.local_directory) / f"worker-{name}"
     return make_here(wanted, str(home))

@@ -163,7 +163,7 @@ def test_killed_workers_change_no_score(tmp_path, bucket, on_threads):
 
 
 def drawn(run: subprocess.Popen, draw: random.Random) -> tuple[str, psutil.Process] | None:
-    """A worker of the run, or a stage's process."""
+    """A worker of the run, or a stage's process; None before the first stage is at work, or after the end."""
     found = []
     try:
         for process in psutil.Process(run.pid).children(recursive=True):
@@ -175,7 +175,7 @@ def drawn(run: subprocess.Popen, draw: random.Random) -> tuple[str, psutil.Proce
     except psutil.NoSuchProcess:
         return None
     kinds = sorted({kind for kind, _ in found})
-    if not kinds:
+    if "stage" not in kinds:
         return None
     kind = draw.choice(kinds)
     return draw.choice([one for one in found if one[0] == kind])
