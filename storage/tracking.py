@@ -121,7 +121,7 @@ class Tracker:
         self._do(lambda client: self._end(client, status))
 
     def _log(self, client: MlflowClient, artifact: Artifact, ended: float | None = None) -> None:
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunTag
 
         if artifact.label in self._written:
             self._written.remove(artifact.label)
@@ -141,10 +141,14 @@ class Tracker:
             "folder": str(artifact.folder),
             "cache_hit": str(artifact.hit),
         }
-        client.log_batch(mlflow_run_id, params=[Param(k, v) for k, v in params.items()])
-        numbers = numbers_of(artifact.facts)
-        _batch(client, mlflow_run_id, [Metric(legal(k), float(v), now, 0) for k, v in numbers.items()])
-        client.set_tag(mlflow_run_id, KEY, artifact.key)
+        metrics = [Metric(legal(k), float(v), now, 0) for k, v in numbers_of(artifact.facts).items()]
+        _batch(client, mlflow_run_id, metrics[BATCH:])
+        client.log_batch(  # in one transaction: a stage is one of many
+            mlflow_run_id,
+            metrics=metrics[:BATCH],
+            params=[Param(k, v) for k, v in params.items()],
+            tags=[RunTag(KEY, artifact.key)],
+        )
         client.set_terminated(mlflow_run_id, end_time=None if ended is None else int(ended * 1000))
         self._live.pop(artifact.label, None)
 

@@ -20,7 +20,7 @@ STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
 GENERAL = ("training_engine", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
 FAMILIES = ("moe_efficiency",)
-HOURS = ("cached_runs",)
+HOURS = ("cached_runs", "many_stages")
 BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE, *HOURS)
 
 

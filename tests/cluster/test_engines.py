@@ -78,22 +78,6 @@ def results(folder: Path) -> tuple[list[str], dict]:
 
 
 @contextmanager
-def ray_cluster() -> Iterator[str]:
-    """Of three workers, which asks for a token: its ports are open to every network of this machine."""
-    import ray
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        patch.setenv("PYTHONPATH", str(ROOT))
-        started = ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
-        try:
-            yield started.address_info["address"]
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
 def workers_of_dask() -> Iterator[dict]:
     pytest.importorskip("distributed")
     yield {"kind": "dask", "workers": 3}
@@ -101,9 +85,17 @@ def workers_of_dask() -> Iterator[dict]:
 
 @contextmanager
 def nodes_of_ray() -> Iterator[dict]:
-    pytest.importorskip("ray")
-    with ray_cluster() as address:
-        yield {"kind": "ray", "address": address}
+    """A cluster of three workers, which asks for a token: its ports are open to every network of this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")  # read when it is imported
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        ray = pytest.importorskip("ray")
+        started = ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+        try:
+            yield {"kind": "ray", "address": started.address_info["address"]}
+        finally:
+            ray.shutdown()
 
 
 def site_of(engine: dict, folder: Path, url: str) -> dict:
