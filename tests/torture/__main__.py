@@ -25,7 +25,7 @@ from tests.torture.disturbing import CONCURRENCY, DISTURBANCES, ROOT, Place, tra
 from tests.torture.failing_judge import FailingJudge
 from tests.torture.small_disk import SmallDisk
 
-MOST = 3  # disturbances before the run in peace
+MOST = 8  # disturbances before the run in peace
 EMPTY_HOMES = 0.2  # of the rounds begin without databases and sources
 
 
@@ -84,7 +84,7 @@ class Torture:
         for disturb in draw.choices(DISTURBANCES, k=draw.randint(1, MOST)):
             kinds.append(disturb.__name__)
             try:
-                told.append(disturb(place, draw, self.usual / 2))
+                told.append(disturb(place, draw, self.usual / 4))
             except AssertionError as error:
                 wrong.append(str(error))
         status = place.start().wait()
@@ -152,7 +152,12 @@ def main(minutes: float, first: int, rounds: int) -> int:
         torture.judge.close()
         print(torture.table())
     taken = (time.monotonic() - begun) / 60
-    print(f"tried {tried}, survived {survived} in {taken:.0f} min; seeds that failed: {failed or 'none'}")
+    befell = torture.tally.total()
+    well = sum(count for (_, ended), count in torture.tally.items() if ended == "survived")
+    print(
+        f"rounds tried {tried}, survived {survived}; disturbances {befell}, of them in rounds that survived {well}; "
+        f"{taken:.0f} min; seeds that failed: {failed or 'none'}"
+    )
     return 1 if failed else 0
 
 
