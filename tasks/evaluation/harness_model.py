@@ -35,6 +35,8 @@ class HarnessModel(HFLM):
     """The harness' model without progress bars, for continuations and documents of any length."""
 
     reading: Reading = Reading()
+    texts = 0  # asked for, where answers are kept
+    known = 0  # of them, answered before
     _to_encode: Iterator[Any] = iter(())  # requests, from the next one on whose texts are not in `_encoded`
     _encoded: Mapping[str, list[int]] = MappingProxyType({})
 
@@ -52,6 +54,7 @@ class HarnessModel(HFLM):
         """Say how far some items' answers are from those of reading their texts whole."""
         items = [(request.task_name, request.doc_id) for request in requests]
         drawn = drawn_items(items, self.reading.check)
+        self.reading = replace(self.reading, check=self.reading.check - len(drawn))
         places = [place for place, item in enumerate(items) if item in drawn]
         reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False, answers=None)
         try:
@@ -155,8 +158,7 @@ class HarnessModel(HFLM):
         kind = f"{self.model.dtype} {self.device.type}"
         questions = [question_of(*self._row(part), kind) for part in parts]
         unknown = [at for at, question in enumerate(questions) if store.find(question) is None]
-        if len(unknown) < len(parts):
-            self.reading.say(f"{len(parts) - len(unknown):,} of {len(parts):,} texts were answered before")
+        self.texts, self.known = self.texts + len(parts), self.known + len(parts) - len(unknown)
 
         def keep(which: Sequence[int], nats: Sequence[float], greedy: Sequence[bool]) -> None:
             store.keep(
@@ -249,6 +251,8 @@ def harness_model(
             )
             wrapped.reading = reading
             yield wrapped
+            if wrapped.known:
+                reading.say(f"{wrapped.known:,} of {wrapped.texts:,} texts were answered before")
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -260,11 +264,16 @@ def kept_random_states() -> Iterator[None]:
     """Fixed seeds inside, for tasks that sample; the states of before afterwards."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        random.seed(0)
-        np.random.seed(0)
-        torch.manual_seed(0)
+        seed_everything()
         try:
             yield
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)
+
+
+def seed_everything() -> None:
+    """For `kept_random_states`: what a task draws is the same in every evaluation."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
