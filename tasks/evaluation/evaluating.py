@@ -15,11 +15,12 @@ from lm_eval.evaluator import evaluate as run_harness
 from tasks.benchmarks.benchmark_tasks import benchmark_task
 from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
-from tasks.evaluation.harness_model import HarnessModel, harness_model, seed_everything
+from tasks.evaluation.harness_model import HarnessModel, harness_model
 from tasks.evaluation.harness_scores import harness_scores
 from tasks.evaluation.heldout_text import heldout_scores
 from tasks.evaluation.items_in_turn import ItemsInTurn, answering
 from tasks.evaluation.model_reading import Reading
+from tasks.evaluation.random_states import seed_everything
 from tasks.evaluation.scores import Scores
 from tasks.evaluation.stopping import AskedItems, Enough, ask_until_enough, asked_items
 
