@@ -41,7 +41,7 @@ def pieces() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
 
 
-def requests() -> list[Instance]:
+def requests(stops: list[list[str]] = STOPS) -> list[Instance]:
     draw = random.Random(0)
     contexts = ["".join(draw.choice("abcdefgh \n") for _ in range(draw.randint(1, 110))) for _ in range(17)]
     contexts[5] = contexts[3]
@@ -49,8 +49,8 @@ def requests() -> list[Instance]:
         (
             context,
             {
-                "until": STOPS[n % len(STOPS)],
-                "max_gen_toks": (8, 16)[n // len(STOPS) % 2],
+                "until": stops[n % len(stops)],
+                "max_gen_toks": (8, 16)[n // len(stops) % 2],
                 "do_sample": False,
             },
         )
@@ -60,27 +60,25 @@ def requests() -> list[Instance]:
     return [Instance("generate_until", {}, pair, n, metadata=("t", n, 1)) for n, pair in enumerate(asked)]
 
 
-def harness_texts(model) -> list[str]:
+def harness_texts(model, asked: list[Instance]) -> list[str]:
     """By the harness' own class, one request at a time."""
     tokenizer = copy.deepcopy(pieces())
     tokenizer.split_special_tokens = True
-    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1).generate_until(
-        requests(), disable_tqdm=True
-    )
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1).generate_until(asked, disable_tqdm=True)
 
 
-def texts(model, reading: Reading = Reading()) -> list[str]:
+def texts(model, asked: list[Instance], reading: Reading = Reading()) -> list[str]:
     with harness_model(model, pieces(), reading, None) as wrapped:
-        return wrapped.generate_until(requests())
+        return wrapped.generate_until(asked)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", ["llama", "sliding windows", "stitched", "routed by prefix", "upcycled"])
 def test_texts_are_the_harness_own(kind: str) -> None:
     model = MODELS[kind]()
-    expected = harness_texts(model)
+    expected = harness_texts(model, requests())
     assert len(set(expected)) > 8 and len({len(text) for text in expected}) > 4
-    assert texts(model) == expected
-    assert texts(model, Reading(batch_tokens=20)) == expected
+    assert texts(model, requests()) == expected
+    assert texts(model, requests(), Reading(batch_tokens=20)) == expected
 
 
 @pytest.mark.parametrize("named", [None, 27])
@@ -90,15 +88,15 @@ def test_a_text_ends_with_its_own_end_whatever_goes_on_beside_it(named: int | No
     with torch.no_grad():
         model.lm_head.weight[27] *= 3  # so that it comes up
     model.generation_config.eos_token_id = named
-    expected = harness_texts(model)
-    assert any(len(text) < 6 for text in expected)
-    assert texts(model) == expected
+    expected = harness_texts(model, requests([["zz"]]))
+    assert any(len(text) < 6 for text in expected) and any(len(text) > 12 for text in expected)
+    assert texts(model, requests([["zz"]])) == expected
 
 
 def test_what_was_written_is_not_written_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path))
     model, said = seed(), []
-    expected = harness_texts(model)
+    expected = harness_texts(model, requests())
     generate, calls = model.generate, []
 
     def counted(**given):
@@ -112,7 +110,7 @@ def test_what_was_written_is_not_written_again(tmp_path, monkeypatch) -> None:
     def written() -> list[str]:
         calls.clear()
         with closing(AnswerStore(Home.from_environment(), "f" * 64, {})) as store:
-            return texts(model, Reading(answers=store, say=said.append))
+            return texts(model, requests(), Reading(answers=store, say=said.append))
 
     fails_at = 4
     with pytest.raises(KeyboardInterrupt):
