@@ -122,9 +122,10 @@ def _narrowed(name: str, task: str, items: ItemsInTurn, enough: Enough) -> Stop:
         metric, asked = _deciding(items, enough)
         low, high = (None, None) if asked is None else asked.interval()
         because = UNBOUNDED if asked is None else ALL_SEEN
+        is_last = items.asked == len(items)
         if low is not None and high is not None and (high - low) / 2 <= enough.half_width:
-            because = REACHED
-        if because == REACHED or items.asked == len(items):
+            because = ALL_SEEN if is_last else REACHED
+        if because == REACHED or is_last:
             return Stop(name, task, metric, items.asked, len(items), low, high, enough.about, because)
 
 
@@ -142,9 +143,10 @@ def _told_apart(
             _, own = _deciding(items[name], enough)
             low, high = (None, None) if own is None or base is None else own.lead(base)
             because = UNBOUNDED if low is None else ALL_SEEN
+            is_last = count == len(items[first])
             if low is not None and high is not None and (low > 0 or high < 0):
-                because = DECIDED
-            if because == DECIDED or count == len(items[first]):
+                because = ALL_SEEN if is_last and enough.about == "benchmark" else DECIDED
+            if because == DECIDED or is_last:
                 stop = Stop(
                     name, task, metric, count, len(items[name]), low, high, enough.about, because, first
                 )
