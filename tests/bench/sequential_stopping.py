@@ -8,8 +8,8 @@ import numpy as np
 
 from tasks.evaluation.stopping import CONFIDENCE, About, AskedItems
 
-RUNS = 100
-EVERY = 50
+RUNS = 60
+LOOKS = 40
 SIZES = (1_000, 10_000)
 HALF_WIDTHS = (0.03, 0.02)
 DIFFERENCES = (0.1, 0.05, 0.02, 0.0)
@@ -17,8 +17,8 @@ ACCURACY, APART = 0.4, 0.3  # of a model; share of the items on which two models
 
 
 def measure() -> Iterator[str]:
-    """Looks after every 50 items; a miss is a truth outside the interval at any look until asking ends."""
-    yield f"{RUNS} simulated benchmarks a row, a look after every {EVERY} items, {CONFIDENCE:.0%} at all looks together"
+    """Forty looks, at like distances; a miss is a truth outside the interval at any look until asking ends."""
+    yield f"{RUNS} simulated benchmarks a row, at most {LOOKS} looks, {CONFIDENCE:.0%} at all together"
     yield f"{'wanted':<34}{'about':<12}{'of':>8}{'items: median':>15}{'least':>8}{'most':>8}{'missed':>8}"
     for about in ("benchmark", "population"):
         for size in SIZES:
@@ -47,7 +47,7 @@ def _asked(
     if about == "population":
         truth = ACCURACY if gain is None else gain
     missed = False
-    for count in [*range(EVERY, size, EVERY), size]:
+    for count in range(size // LOOKS, size + 1, size // LOOKS):
         one, other = (
             AskedItems(right[:count], size, about, (half_width,))
             if half_width
