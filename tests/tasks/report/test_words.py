@@ -191,6 +191,6 @@ def test_the_first_sentence_says_what_to_train_on_why_and_how_sure():
 def test_it_is_said_how_much_of_the_benchmarks_was_asked() -> None:
     rows = [{"asked": 20, "of": 80}, {"asked": 50, "of": 50}], [{"asked": 40, "of": 80}]
     assert on_partly_asked(rows).startswith(
-        "2 of 3 scores of models on benchmarks are of 25% to 50% of its items"
+        "2 of 3 scores of models on benchmarks are of 25% to 50% of their items"
     )
     assert on_partly_asked([[{"asked": 5, "of": 5}], []]) == ""
