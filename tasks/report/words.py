@@ -55,8 +55,8 @@ def on_partly_asked(stops: Sequence[Sequence[Mapping[str, Any]]]) -> str:
         return ""
     span = f"{min(shares):.0%}" + (f" to {max(shares):.0%}" if max(shares) > min(shares) else "")
     return (
-        f"{len(shares)} of {len(rows)} scores of models on benchmarks are of {span} of their items (evaluation.enough); "
-        "models are compared on those that both were asked."
+        f"{len(shares)} of {len(rows)} scores of models on benchmarks are of {span} of their items "
+        "(evaluation.enough); models are compared on those that both were asked."
     )
 
 
