@@ -7,10 +7,11 @@ file with any other damage is set aside, and its answers are asked for again.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -31,25 +32,34 @@ class AnswerStore:
         self._way = digest_value(way)[:KEY_CHARACTERS]
         self._home, self._model = home, model
         self._known: dict[str, Answer] = {}
+        self._texts: dict[str, str] = {}
         self._file: IO[bytes] | None = None
         for path in sorted(self.folder.glob(f"{self._way}-*.txt")):
             self._read(path)
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + len(self._texts)
 
     def find(self, question: str) -> Answer | None:
         return self._known.get(question)
 
     def keep(self, answers: Iterable[tuple[str, Answer]]) -> None:
         """Write answers, in the hands of the operating system on return."""
-        lines = []
-        for question, (value, flag) in answers:
-            self._known[question] = (value, flag)
-            line = f"{question} {value!r} {int(flag)}"
-            lines.append(f"{line} {zlib.crc32(line.encode()):08x}\n")
+        kept = dict(answers)
+        self._known |= kept
+        self._write(f"{question} {value!r} {int(flag)}" for question, (value, flag) in kept.items())
+
+    def find_text(self, question: str) -> str | None:
+        return self._texts.get(question)
+
+    def keep_texts(self, texts: Mapping[str, str]) -> None:
+        """The same for answers that are texts."""
+        self._texts |= texts
+        self._write(f"{question} {json.dumps(text)}" for question, text in texts.items())
+
+    def _write(self, lines: Iterable[str]) -> None:
         file = self._opened()
-        file.write("".join(lines).encode())
+        file.write("".join(f"{line} {zlib.crc32(line.encode()):08x}\n" for line in lines).encode())
         file.flush()
 
     def close(self) -> None:
@@ -67,15 +77,22 @@ class AnswerStore:
 
     def _read(self, path: Path) -> None:
         whole, _, _ = path.read_bytes().rpartition(b"\n")  # what follows was cut off, or is being written
-        found = {}
+        found: dict[str, Answer] = {}
+        texts: dict[str, str] = {}
         for number, line in enumerate(whole.split(b"\n") if whole else [], 1):
             told, _, check = line.rpartition(b" ")
-            parts = told.split(b" ")
-            if len(parts) != 3 or check != b"%08x" % zlib.crc32(told):
+            question, _, answer = told.partition(b" ")
+            parts = answer.split(b" ")
+            is_text = answer.startswith(b'"')
+            if not (is_text or len(parts) == 2) or check != b"%08x" % zlib.crc32(told):
                 set_aside(self._home, path, f"line {number}", "and its answers are asked for again")
                 return
-            found[parts[0].decode()] = (float(parts[1]), parts[2] == b"1")
+            if is_text:
+                texts[question.decode()] = json.loads(answer)
+            else:
+                found[question.decode()] = (float(parts[0]), parts[1] == b"1")
         self._known |= found
+        self._texts |= texts
 
 
 def question_of(tokens: Sequence[int], targets: Sequence[int], kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,6 +164,8 @@ def _settings(given: dict[str, Any], override: list[str]) -> LanguagesSettings:
 
 
 def _print(told: dict[str, Any]) -> None:
+    from tasks.languages.cube_results import no_gains
+
     rows: dict[tuple, dict[str, Any]] = {}
     for cell in told["cells"]:
         shown = "own" if cell["demonstrations"] == cell["test"] else cell["demonstrations"]
@@ -188,6 +191,8 @@ def _print(told: dict[str, Any]) -> None:
         }
         for gain in told["gains"]
     ]
+    if told_why := no_gains(gains, told["cells"], told["high_resource"]):
+        say(told_why)
     if gains:
         title = f"demonstrations in {told['high_resource']} against the tested language's own, paired [95% interval]"
         show_rows(title, gains)
@@ -236,37 +241,30 @@ def translate(
     """Translate every direction after a few examples; chrF, beside that of the untranslated text."""
     from tasks.evaluation.named_models import check_configurations, given_models
     from tasks.languages.asking import answering_of
-    from tasks.languages.translation import read_directions, translate
+    from tasks.languages.translation import read_directions, read_pieces, translate
 
     (given,) = given_models([model], tokenizer)
-    if pieces is not None and not pieces.is_file():
-        raise ValueError(f"--pieces {pieces}: no such file; allowed: a SentencePiece model")
+    cut = None if pieces is None else read_pieces(pieces)
     directions = read_directions(files, _codes(languages) or [], shots, sets, max_items)
     check_configurations([given])
     aside(
         f"{len(directions.pairs())} directions, {len(directions.tested)} texts each, {shots} shots, "
         f"{directions.sets} sets"
     )
-    rows = translate(directions, answering_of(given, new_tokens), pieces, aside)
+    rows = translate(directions, answering_of(given, new_tokens), cut, aside)
     if json:
         print_json({"model": given.name, "shots": shots, "directions": rows})
         return
-    sources = list(directions.texts)
-    shown = [
-        {
-            "from": source,
-            **{
-                target: next(
-                    (
-                        f"{r['chrf']:.1f} ±{r['stderr']:.1f} ({r['copied']:.1f})"
-                        for r in rows
-                        if (r["source"], r["target"]) == (source, target)
-                    ),
-                    None,
-                )
-                for target in sources
-            },
-        }
-        for source in sources
-    ]
-    show_rows("chrF to, ± standard error over texts (untranslated text)", shown, sources)
+    names = list(directions.texts)
+    chrf = {
+        (r["source"], r["target"]): f"{r['chrf']:.1f} ±{r['stderr']:.1f} ({r['copied']:.1f})" for r in rows
+    }
+    show_rows("chrF to, ± standard error over texts (untranslated text)", _directions(chrf, names), names)
+    if cut is not None:
+        spbleu = {(r["source"], r["target"]): f"{r['spbleu']:.1f}" for r in rows}
+        show_rows(f"spBLEU to, over the pieces of {pieces}", _directions(spbleu, names), names)
+
+
+def _directions(cells: Mapping[tuple[str, str], str], names: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each language that is translated from."""
+    return [{"from": source, **{target: cells.get((source, target)) for target in names}} for source in names]

@@ -33,6 +33,11 @@ EXPECTED = (
     RuntimeError,
     yaml.YAMLError,
 )
+RUNS_CODE = (
+    "lm-eval task {!r}: runs the code that a model writes, which Mixstitch does not do: it has no sandbox, and no "
+    "setting runs it without; allowed: tasks that run none. `mixstitch preference --scores` reads what lm-eval itself "
+    "scored elsewhere"
+)
 
 
 @dataclass(frozen=True)
@@ -112,9 +117,13 @@ def load_tasks(specs: Sequence[str | dict[str, Any]], task_folder: Path | None) 
             if isinstance(spec, str) and (own is None or spec not in own.all_tasks):
                 manager = _manager(folder, True)
                 _check_known(spec, manager)
+            if manager is not None:
+                _check_runs_no_code(name, manager)
             with loading(name):
                 loaded = (manager or _manager(None, False)).load([_with_data_beside(spec, manager)])
             for task_name, task in loaded["tasks"].items():
+                if getattr(task, "UNSAFE_CODE", False):
+                    raise ValueError(RUNS_CODE.format(task_name))
                 tasks.setdefault(task_name, task)
             groups.update(loaded.get("groups", {}))
         return LoadedTasks(tasks, groups)
@@ -124,9 +133,13 @@ def check_names(names: Sequence[str], task_folder: Path | None) -> None:
     """ValueError for a name that neither lm-eval nor the folder has, similar ones with it; no data is loaded."""
     with quiet_harness():
         own = _folder_manager(str(task_folder)) if task_folder is not None else None
+        for name in own.all_subtasks if own is not None else ():
+            _check_runs_no_code(name, own)
         for name in names:
             if own is None or name not in own.all_tasks:
-                _check_known(name, _manager(None if task_folder is None else str(task_folder), True))
+                manager = _manager(None if task_folder is None else str(task_folder), True)
+                _check_known(name, manager)
+                _check_runs_no_code(name, manager)
 
 
 @contextmanager
@@ -150,6 +163,19 @@ def _check_known(name: str, manager: TaskManager) -> None:
             f"`lm_eval ls tasks` shows or of evaluation.task_folder{', such as ' if similar else ''}"
             f"{', '.join(similar)}"
         )
+
+
+def _check_runs_no_code(name: str, manager: TaskManager) -> None:
+    """From the YAML alone: loading such a task may already fetch what runs its code."""
+    entry = manager.task_index.get(name)
+    if entry is None or entry.yaml_path is None:
+        return
+    try:
+        config = load_yaml(entry.yaml_path, resolve_func=False)
+    except EXPECTED:
+        return  # said in loading it
+    if config.get("task") == name and config.get("unsafe_code"):
+        raise ValueError(RUNS_CODE.format(name))
 
 
 @lru_cache(maxsize=4)

@@ -28,7 +28,8 @@ def evaluate_on_corpus(
 ) -> tuple[Scores, list[dict[str, str]]]:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
-    side: which items of the tasks; held-out text is scored on the test side alone. also: further folders, with
+    side: which items of the tasks; held-out text is scored on the test side alone, and only there not all items may be
+    enough. also: further folders, with
     their facts, that hold tasks and held-out texts as a corpus does. samples: as `samples_of_text` counts them.
     """
     from accelerate import PartialState
@@ -36,6 +37,7 @@ def evaluate_on_corpus(
     import models
     from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
+    from tasks.evaluation.stopping import Enough
     from tasks.sources.tokenization import load_tokenizer
 
     benchmarks: list[Any] = []
@@ -53,6 +55,8 @@ def evaluate_on_corpus(
             if about["kind"] != "harness"
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
+    wanted = settings.enough if side == "test" else None
+    enough = None if wanted is None else Enough(**wanted.model_dump())
     folders = [] if settings.task_folder is None else [settings.task_folder]
     with own_cores():
         model = models.load_causal_lm(model_folder).to(PartialState().device)
@@ -65,7 +69,7 @@ def evaluate_on_corpus(
             heldout=heldout,
             reading=reading,
             max_length=settings.max_length,
-            chosen=ChosenItems(settings.dev_share, settings.max_items, side),
+            chosen=ChosenItems(settings.dev_share, settings.max_items, side, enough),
         )
         return scores, samples_of_text(model, tokenizer, corpus, facts, samples)
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from lm_eval.api.group import Group
-from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate as run_harness
 
-from tasks.benchmarks.benchmark_tasks import benchmark_task, bits_of, kind_of
+from tasks.benchmarks.benchmark_tasks import benchmark_task
 from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
+from tasks.evaluation.harness_scores import harness_scores
 from tasks.evaluation.heldout_text import heldout_scores
+from tasks.evaluation.items_in_turn import ItemsInTurn, answering
 from tasks.evaluation.model_reading import Reading
+from tasks.evaluation.random_states import seed_everything
 from tasks.evaluation.scores import Scores
-from tasks.evaluation.standard_errors import jackknife_error, mean_error, ratio, weighted_mean_error
+from tasks.evaluation.stopping import AskedItems, Enough, ask_until_enough, asked_items
 
 FEWSHOT_SEED = 1234
 Side = Literal["dev", "test"]
@@ -32,12 +32,24 @@ Side = Literal["dev", "test"]
 class ChosenItems:
     """Which items of lm-eval tasks are scored: all, or with `dev_share` those that `lm_eval_items` calls test.
 
-    side: or those that it calls dev. max_items: at most, a task, chosen by content; dev and test together.
+    side: or those that it calls dev. max_items: at most, a task, chosen by content; dev and test together. enough: of
+    these, of benchmarks too, as many as it takes; None: all.
     """
 
     dev_share: float | None = None
     max_items: int | None = None
     side: Side = "test"
+    enough: Enough | None = None
+
+
+@dataclass(frozen=True)
+class ModelToScore:
+    """A causal language model that is loaded, with its tokenizer."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    reading: Reading = field(default_factory=Reading)
 
 
 def evaluate(
@@ -61,18 +73,57 @@ def evaluate(
     Raises ValueError for a task that is unknown, cannot be loaded, or is named twice, and for a tokenizer or
     length that does not fit the model.
     """
-    with harness_model(model, tokenizer, reading, max_length) as wrapped:
-        loaded = _load(tasks)
-        parts = []
-        if loaded.tasks:
-            own = {task.name for task in tasks if isinstance(task, Benchmark)}
-            indices = _indices(loaded, own, chosen)
-            parts.append(_run(wrapped, loaded, indices, name))
-        if heldout:
-            parts.append(heldout_scores(wrapped, dict(heldout), name))
-    if not parts:
+    one = ModelToScore(name, model, tokenizer, reading)
+    return evaluate_together([one], tasks, heldout=heldout, max_length=max_length, chosen=chosen)[name]
+
+
+def evaluate_together(
+    models: Sequence[ModelToScore],
+    tasks: Sequence[Benchmark | str | dict[str, Any] | Path],
+    *,
+    heldout: Mapping[str, Sequence[str]] | None = None,
+    max_length: int | None = None,
+    chosen: ChosenItems = ChosenItems(),
+) -> dict[str, Scores]:
+    """Model -> its scores, as `evaluate` gives them; with `chosen.enough` each may end when the others are so far."""
+    if not tasks and not heldout:
         raise ValueError("nothing to evaluate on: tasks and heldout are empty; give at least one")
-    return Scores.joined(parts)
+    parts: dict[str, list[Scores]] = {one.name: [] for one in models}
+    with ExitStack() as opened:
+        wrapped = {
+            one.name: opened.enter_context(harness_model(one.model, one.tokenizer, one.reading, max_length))
+            for one in models
+        }
+        prepared = {}
+        for name in wrapped:
+            seed_everything()  # the same draws for each
+            prepared[name] = _prepared(tasks, chosen)
+        if any(loaded.tasks for loaded, _ in prepared.values()):
+            scored = (
+                _asked_all(wrapped, prepared)
+                if chosen.enough is None
+                else _asked_enough(wrapped, prepared, chosen.enough)
+            )
+            for name, scores in scored.items():
+                parts[name].append(scores)
+        for name, one in wrapped.items():
+            if heldout:
+                parts[name].append(heldout_scores(one, dict(heldout), name))
+    return {name: Scores.joined(of_model) for name, of_model in parts.items()}
+
+
+Prepared = tuple[LoadedTasks, dict[str, list[int]]]
+
+
+def _prepared(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], chosen: ChosenItems) -> Prepared:
+    """The tasks, and which of their items count; of a task that is not named, all."""
+    loaded = _load(tasks)
+    for task in loaded.tasks.values():
+        if task.config.num_fewshot is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    own = {task.name for task in tasks if isinstance(task, Benchmark)}
+    return loaded, _indices(loaded, own, chosen)
 
 
 def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path]) -> LoadedTasks:
@@ -109,105 +160,44 @@ def _indices(loaded: LoadedTasks, own: set[str], chosen: ChosenItems) -> dict[st
     return {name: list(getattr(items, f"{chosen.side}_indices")) for name, items in split.items()}
 
 
-def _run(wrapped: HarnessModel, loaded: LoadedTasks, indices: dict[str, list[int]], name: str) -> Scores:
-    for task in loaded.tasks.values():
-        if task.config.num_fewshot is None:
-            task.set_config(key="num_fewshot", value=0)
-        task.set_fewshot_seed(seed=FEWSHOT_SEED)
-    task_dict: Any = {"tasks": loaded.tasks, "groups": loaded.groups, "group_map": {}}
-    results: Any = run_harness(
-        wrapped, task_dict, samples=indices or None, bootstrap_iters=0, log_samples=True
-    )
-    rows, samples = [], []
-    for task_name, task in loaded.tasks.items():
-        logged = results["samples"][task_name]
-        filters = {sample["filter"] for sample in logged}
-        for metric, key, values in _values(logged):
-            shown = metric if len(filters) == 1 else f"{metric}:{key}"
-            value = float(results["results"][task_name][f"{metric},{key}"])
-            stderr = _error(task, metric, values)
-            rows.append(_row(name, task_name, shown, value, stderr, len(values)))
-            samples += [
-                {"model": name, "task": task_name, "metric": shown, **_sample(task, metric, sample)}
-                for sample in logged
-                if sample["filter"] == key and metric in sample["metrics"]
-            ]
-    rows += [
-        row for group in loaded.groups.values() for row in _group_rows(group, results["results"], rows, name)
-    ]
-    return replace(Scores.from_rows(rows, samples), harness=results)
+def _asked_all(wrapped: Mapping[str, HarnessModel], prepared: Mapping[str, Prepared]) -> dict[str, Scores]:
+    found = {}
+    for name, (loaded, indices) in prepared.items():
+        found[name] = harness_scores(name, loaded, _harness_results(wrapped[name], loaded, indices))
+    return found
 
 
-def _row(model: str, task: str, metric: str, value: float, stderr: float, n: int) -> dict[str, Any]:
-    return {"model": model, "task": task, "metric": metric, "value": value, "stderr": stderr, "n": n}
-
-
-def _values(logged: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[Any]]]:
-    """(metric, filter, value of each item) in the order of their first appearance."""
-    values: dict[tuple[str, str], list[Any]] = {}
-    for sample in logged:
-        for metric in sample["metrics"]:
-            values.setdefault((metric, sample["filter"]), []).append(sample[metric])
-    for (metric, key), listed in values.items():
-        yield metric, key, listed
-
-
-def _error(task: Task, metric: str, values: list[Any]) -> float:
-    """The harness gives errors of means only, or by many bootstraps in processes of its own."""
-    aggregate: Any = task.aggregation().get(metric, mean)
-    if aggregate is mean:
-        return mean_error(values)
-    if metric == "bits_per_byte":
-        return ratio([bits_of(value) for value in values], [value[1] for value in values])[1]
-    return jackknife_error(aggregate, values)
-
-
-def _sample(task: Task, metric: str, sample: dict[str, Any]) -> dict[str, Any]:
-    value, doc = sample[metric], sample["doc"]
-    if metric == "bits_per_byte":
-        value = bits_of(value) / value[1]
-    prediction, target = _answers(task, metric, sample)
-    return {
-        "item": str(doc["id"]) if isinstance(doc, dict) and "id" in doc else str(sample["doc_id"]),
-        "value": float(value) if isinstance(value, int | float | np.number) else math.nan,
-        "prediction": prediction,
-        "target": target,
-        "outputs": json.dumps(sample["filtered_resps"], default=str),
+def _asked_enough(
+    wrapped: Mapping[str, HarnessModel], prepared: Mapping[str, Prepared], enough: Enough
+) -> dict[str, Scores]:
+    """The harness scores the items that were asked as it scores all: it is given the answers."""
+    items = {
+        name: {
+            task_name: ItemsInTurn(wrapped[name], task_name, task, indices.get(task_name), enough.order_seed)
+            for task_name, task in loaded.tasks.items()
+        }
+        for name, (loaded, indices) in prepared.items()
     }
+    stops = ask_until_enough(items, enough)
+    found = {}
+    for name, (loaded, _) in prepared.items():
+        places: dict[str, list[int]] = {}
+        answers: dict[int, list[Any]] = {}
+        asked: dict[tuple[str, str, str], AskedItems] = {}
+        for task_name, one in items[name].items():
+            several = len({chosen for _, chosen in one.values}) > 1
+            for (metric, chosen), values in asked_items(one, enough).items():
+                asked[name, task_name, f"{metric}:{chosen}" if several else metric] = values
+            places[task_name], given = one.left_to_the_harness()
+            answers |= given
+        sizes = {task_name: len(one) for task_name, one in items[name].items()}
+        scores = harness_scores(name, loaded, _harness_results(answering(answers), loaded, places), sizes)
+        own_stops = [stop.row() for stop in stops if stop.model == name]
+        found[name] = replace(scores, asked=asked, stops=own_stops)
+    return found
 
 
-def _answers(task: Task, metric: str, sample: dict[str, Any]) -> tuple[str, str]:
-    """What the model chose or wrote (empty where it only gave a likelihood), and what was right."""
-    outputs, target = sample["filtered_resps"], sample["target"]
-    if task.OUTPUT_TYPE == "generate_until":
-        return str(outputs[0]), str(target)
-    if task.OUTPUT_TYPE != "multiple_choice":
-        return "", str(target)
-    if (kind := kind_of(task)) is not None:
-        return kind.answered(sample["doc"], outputs, metric)
-    choices = task.doc_to_choice(sample["doc"])
-    nats = np.array([nats for nats, _ in outputs[: len(choices)]])
-    if metric == "acc_norm":
-        nats = nats / [len(choice) for choice in choices]
-    chosen = choices[int(np.argmax(nats))]
-    gold = task.doc_to_text(sample["doc"]) if getattr(task, "multiple_input", 0) else target
-    gold = gold[0] if isinstance(gold, list) and gold else gold
-    return chosen, choices[gold] if isinstance(gold, int) and 0 <= gold < len(choices) else str(gold)
-
-
-def _group_rows(
-    group: Group, results: dict[str, Any], rows: list[dict[str, Any]], name: str
-) -> Iterator[dict[str, Any]]:
-    """A group's own score, where it defines one, with the error of the weighted mean of its tasks."""
-    members = {task.task_name for task in group.get_all_tasks()}
-    by_size = {config.metric: config.weight_by_size for config in group.aggregate_metric_list or []}
-    for key, value in results.get(group.name, {}).items():
-        metric, _, chosen_filter = key.partition(",")
-        if metric not in by_size or not isinstance(value, int | float | np.number):
-            continue
-        names = (metric, f"{metric}:{chosen_filter}")
-        parts = [row for row in rows if row["task"] in members and row["metric"] in names]
-        weights = [row["n"] if by_size[metric] else 1 for row in parts]
-        error = weighted_mean_error([row["stderr"] for row in parts], weights) if parts else math.nan
-        shown = parts[0]["metric"] if parts else metric
-        yield _row(name, group.name, shown, float(value), error, sum(row["n"] for row in parts))
+def _harness_results(model: Any, loaded: LoadedTasks, indices: dict[str, list[int]]) -> dict[str, Any]:
+    task_dict: Any = {"tasks": loaded.tasks, "groups": loaded.groups, "group_map": {}}
+    results: Any = run_harness(model, task_dict, samples=indices or None, bootstrap_iters=0, log_samples=True)
+    return dict(results)

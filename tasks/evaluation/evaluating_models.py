@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tasks.benchmarks.given_benchmarks import GivenBenchmarks
 from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.named_models import GivenModel
+from tasks.evaluation.stopping import Enough
 from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """What models are scored on, and how. max_length: tokens that a model is shown at most; None: its own."""
+    """What models are scored on, and how. max_length: tokens that a model is shown at most; None: its own.
+
+    enough: when enough items of a benchmark were asked; None: all are.
+    """
 
     benchmarks: GivenBenchmarks
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     max_items: int | None = None
     reading: Reading = field(default_factory=Reading)
     max_length: int | None = None
+    enough: Enough | None = None
 
 
 def check_empty(out: Path) -> None:
@@ -47,13 +52,15 @@ def evaluate_models(
 
     Raises ValueError for a model that cannot be loaded or does not fit its tokenizer; those before it stay written.
     """
-    found = {}
-    for model in models:
+    found: dict[str, Scores] = {}
+    together = on.enough is not None and on.enough.half_width is None
+    for group in [models] if together else [[model] for model in models]:
         began = time.monotonic()
-        say = functools.partial(_say, report, model.name)
-        found[model.name] = _evaluated(model, replace(on, reading=replace(on.reading, say=say)))
-        _write(model, on, found[model.name], out)
-        report(f"{model.name}: scored in {time.monotonic() - began:,.0f} s")
+        scores = _evaluated(group, on, report)
+        for model in group:
+            _write(model, on, scores[model.name], out)
+        found |= scores
+        report(f"{', '.join(scores)}: scored in {time.monotonic() - began:,.0f} s")
     return found
 
 
@@ -61,23 +68,29 @@ def _say(report: Callable[[str], None], name: str, line: str) -> None:
     report(f"{name}: {line}")
 
 
-def _evaluated(given: GivenModel, on: Scored) -> Scores:
+def _evaluated(group: Sequence[GivenModel], on: Scored, report: Callable[[str], None]) -> dict[str, Scores]:
+    """All models of the group are loaded at the same time."""
     from accelerate import PartialState
 
     import models
-    from tasks.evaluation.evaluating import ChosenItems, evaluate
+    from tasks.evaluation.evaluating import ChosenItems, ModelToScore, evaluate_together
     from tasks.sources.tokenization import load_tokenizer
 
     with own_cores():
-        return evaluate(
-            models.load_causal_lm(given.place).to(PartialState().device),
-            load_tokenizer(given.tokenizer),
+        return evaluate_together(
+            [
+                ModelToScore(
+                    given.name,
+                    models.load_causal_lm(given.place).to(PartialState().device),
+                    load_tokenizer(given.tokenizer),
+                    replace(on.reading, say=functools.partial(_say, report, given.name)),
+                )
+                for given in group
+            ],
             on.benchmarks.tasks,
-            name=given.name,
             heldout=on.texts,
-            reading=on.reading,
             max_length=on.max_length,
-            chosen=ChosenItems(max_items=on.max_items),
+            chosen=ChosenItems(max_items=on.max_items, enough=on.enough),
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
@@ -21,9 +19,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from models.finite import check_finite
 from storage.kept_scores import question_of
 from tasks.benchmarks.quiet_harness import quiet_harness
+from tasks.evaluation.generating import WrittenRequest, write, written_request
 from tasks.evaluation.model_reading import Reading, compared, drawn_items
+from tasks.evaluation.random_states import kept_random_states
 from tasks.evaluation.shared_prefixes import Answered, Row, can_share, shared_loglikelihoods, told_nobody
-from tasks.side_by_side import entered_once
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
 WRITTEN_AT_ONCE = 16  # texts
@@ -35,6 +34,8 @@ class HarnessModel(HFLM):
     """The harness' model without progress bars, for continuations and documents of any length."""
 
     reading: Reading = Reading()
+    texts = 0  # asked for, where answers are kept
+    known = 0  # of them, answered before
     _to_encode: Iterator[Any] = iter(())  # requests, from the next one on whose texts are not in `_encoded`
     _encoded: Mapping[str, list[int]] = MappingProxyType({})
 
@@ -52,6 +53,7 @@ class HarnessModel(HFLM):
         """Say how far some items' answers are from those of reading their texts whole."""
         items = [(request.task_name, request.doc_id) for request in requests]
         drawn = drawn_items(items, self.reading.check)
+        self.reading = replace(self.reading, check=self.reading.check - len(drawn))
         places = [place for place, item in enumerate(items) if item in drawn]
         reading, self.reading = self.reading, replace(self.reading, shared_prefixes=False, answers=None)
         try:
@@ -85,7 +87,40 @@ class HarnessModel(HFLM):
         )
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = True) -> list[str]:
-        return super().generate_until(requests, disable_tqdm=True)
+        """As the harness does for each request alone; what is not greedy is left to its own code."""
+        asked = [written_request(self, request) for request in requests]
+        others = [place for place, one in enumerate(asked) if one is None]
+        whole = super().generate_until([requests[place] for place in others], True) if others else []
+        found = dict(zip(others, whole, strict=True))
+        kind = f"{self.model.dtype} {self.device.type}"
+        questions: dict[str, WrittenRequest] = {}
+        owners: dict[int, str] = {}
+        for place, one in enumerate(asked):
+            if one is not None:
+                owners[place] = question_of(one.tokens, (), f"{kind}|{one.question()}")
+                questions[owners[place]] = one
+        texts = self._texts(questions)
+        return [texts[owners[place]] if place in owners else found[place] for place in range(len(requests))]
+
+    def _texts(self, questions: Mapping[str, WrittenRequest]) -> dict[str, str]:
+        """What the model writes, each question asked for where it was not answered before, and kept from then on."""
+        store = self.reading.answers
+        known = {} if store is None else {key: store.find_text(key) for key in questions}
+        texts = {key: text for key, text in known.items() if text is not None}
+        if store is not None:
+            self.texts, self.known = self.texts + len(questions), self.known + len(texts)
+        open_ones = [key for key in questions if key not in texts]
+
+        def keep(which: Sequence[int], written: Sequence[str]) -> None:
+            told = {open_ones[at]: text for at, text in zip(which, written, strict=True)}
+            texts.update(told)
+            if store is not None:
+                store.keep_texts(told)
+
+        write(
+            self.model, self.tokenizer, [questions[key] for key in open_ones], self.reading.batch_tokens, keep
+        )
+        return texts
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:
         return [nats for nats, _ in self.document_loglikelihoods([request.args[0] for request in requests])]
@@ -155,8 +190,7 @@ class HarnessModel(HFLM):
         kind = f"{self.model.dtype} {self.device.type}"
         questions = [question_of(*self._row(part), kind) for part in parts]
         unknown = [at for at, question in enumerate(questions) if store.find(question) is None]
-        if len(unknown) < len(parts):
-            self.reading.say(f"{len(parts) - len(unknown):,} of {len(parts):,} texts were answered before")
+        self.texts, self.known = self.texts + len(parts), self.known + len(parts) - len(unknown)
 
         def keep(which: Sequence[int], nats: Sequence[float], greedy: Sequence[bool]) -> None:
             store.keep(
@@ -249,22 +283,8 @@ def harness_model(
             )
             wrapped.reading = reading
             yield wrapped
+            if wrapped.known:
+                reading.say(f"{wrapped.known:,} of {wrapped.texts:,} texts were answered before")
         finally:
             for module, mode in modes:
                 module.training = mode
-
-
-@entered_once
-@contextmanager
-def kept_random_states() -> Iterator[None]:
-    """Fixed seeds inside, for tasks that sample; the states of before afterwards."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        random.seed(0)
-        np.random.seed(0)
-        torch.manual_seed(0)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from tasks.evaluation.stopping import AskedItems
 
 COLUMNS = ("model", "task", "metric", "value", "stderr", "n")
 SAMPLE_COLUMNS = ("model", "task", "item", "metric", "value", "prediction", "target", "outputs")
@@ -21,12 +24,16 @@ class Scores:
 
     `stderr` is NaN only where a task has a single sample. `outputs` holds what the model gave, as JSON:
     log-likelihoods (nats) and whether each is the greedy text, or the text generated. `harness`: what
-    lm-evaluation-harness itself gave, where it was just run; it is not saved.
+    lm-evaluation-harness itself gave, where it was just run; it is not saved. Where asking could end before all items
+    were asked, `stops` says where it did, a row a task, and `asked` holds the values by (model, task,
+    metric); neither is saved.
     """
 
     frame: pd.DataFrame
     samples: pd.DataFrame
     harness: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    asked: Mapping[tuple[str, str, str], AskedItems] = field(default_factory=dict, compare=False, repr=False)
+    stops: Sequence[dict[str, Any]] = field(default=(), compare=False)
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]) -> Scores:
@@ -40,6 +47,8 @@ class Scores:
             pd.concat([part.frame for part in parts], ignore_index=True),
             pd.concat([part.samples for part in parts], ignore_index=True),
             parts[0].harness if parts else {},
+            {key: asked for part in parts for key, asked in part.asked.items()},
+            [row for part in parts for row in part.stops],
         )
 
     def rows(self) -> list[dict[str, Any]]:

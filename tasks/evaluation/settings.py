@@ -1,8 +1,30 @@
 """What a user may set about how models are scored, and what experts must show."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.benchmarks.settings import BenchmarkSettings
+
+
+class EnoughSettings(BaseModel):
+    """When a model has been asked enough items of a benchmark, in an order drawn once, the same for every model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    half_width: float = Field(
+        gt=0,
+        lt=0.5,
+        description="Half-width of the 95% interval of a benchmark's first score (.02: two points), valid at every "
+        "look, at which no more items are asked.",
+    )
+    every: int = Field(50, ge=1, description="Items between looks.")
+    about: Literal["benchmark", "population"] = Field(
+        "benchmark",
+        description="What the interval is of: the score on all items of the benchmark, or on items like these, which "
+        "takes more of them.",
+    )
+    order_seed: int = Field(0, description="Seed of the order in which items are asked.")
 
 
 class EvaluationSettings(BenchmarkSettings):
@@ -38,7 +60,10 @@ class EvaluationSettings(BenchmarkSettings):
     bits_per_byte_bytes: int = Field(
         100_000, ge=1_000, description="Bytes of held-out text a source that bits per byte are measured on."
     )
-
+    enough: EnoughSettings | None = Field(
+        None,
+        description="When enough items of a benchmark were asked; empty: all are. Held-out text is read whole.",
+    )
     samples: int = Field(
         3,
         ge=0,

@@ -21,7 +21,7 @@ from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 7
+VERSION = 8
 SCORING_FIELDS = {
     "lm_eval_tasks",
     "dev_share",
@@ -57,6 +57,8 @@ def evaluate_model(
     identity = {**settings.model_dump(mode="json", include=SCORING_FIELDS), "samples": samples}
     if snapshot is not None:
         identity["snapshot"] = snapshot
+    if settings.enough is not None:
+        identity["enough"] = settings.enough.model_dump(mode="json")
 
     def build(folder: Path) -> dict:
         from tasks.evaluation.corpus import evaluate_on_corpus
@@ -80,7 +82,11 @@ def evaluate_model(
                 reading=reading,
             )
         scores.save(folder)
-        return {"scores": scores.rows(), "samples": [{"model": name, **row} for row in written]}
+        return {
+            "scores": scores.rows(),
+            "samples": [{"model": name, **row} for row in written],
+            "enough": list(scores.stops),
+        }
 
     def cost() -> Cost:
         told = [corpus.facts] if probes is None else [corpus.facts, probes.facts]
@@ -97,7 +103,7 @@ def evaluate_model(
             build=build,
             label=name,
             cost=cost,
-            expected=lambda: {"scores": [], "samples": []},
+            expected=lambda: {"scores": [], "samples": [], "enough": []},
             headline=_headline,
         )
     )

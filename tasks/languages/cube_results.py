@@ -208,7 +208,19 @@ def sentences(name: str, form: str, found: Mapping[str, Any], high: str) -> list
                 + f", template {row['template']}: {row['mean']:+.3f} [{shown_bound(row['low'])}, "
                 f"{shown_bound(row['high'])}]."
             )
+    if told := no_gains(found["gains"], cells, high):
+        said.append(told)
     return said
+
+
+def no_gains(gains: Sequence[Any], cells: Sequence[Mapping[str, Any]], high: str) -> str:
+    """Why nothing is said of demonstrations in the high-resource language; empty where there is, or none were shown."""
+    if gains or not any(cell["shots"] for cell in cells):
+        return ""
+    return (
+        f"No cells compare demonstrations in {high} with ones in the tested language: demonstration_languages needs "
+        f"both, {high} and own, and another language that is tested."
+    )
 
 
 def shown_bound(value: float | None) -> str:

@@ -109,3 +109,13 @@ class LanguagesSettings(BaseModel):
         if OWN in self.test_languages:
             raise ValueError(f"test_languages: {OWN!r} is no language to test in; allowed: codes")
         return self
+
+    @model_validator(mode="after")
+    def _high_is_shown(self) -> LanguagesSettings:
+        is_named = self.high_resource != type(self).model_fields["high_resource"].default
+        if is_named and self.shots[-1] and self.high_resource not in self.demonstration_languages:
+            raise ValueError(
+                f"high_resource: no demonstrations are in {self.high_resource!r}; allowed: one of "
+                f"demonstration_languages, {', '.join(self.demonstration_languages)}"
+            )
+        return self

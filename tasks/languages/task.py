@@ -21,7 +21,7 @@ from tasks.training.estimates import reading_cost
 if TYPE_CHECKING:
     from tasks.languages.cube import Cube
 
-VERSION = 1
+VERSION = 2
 SECONDS_A_TEXT = 0.4e-3  # tokenising and bookkeeping, on one core
 PLACES = {"files", "demonstration_files", "templates", "models", "most_texts", "check_items"}
 

@@ -104,13 +104,13 @@ def read_directions(
 def translate(
     directions: Directions,
     answering: Answering,
-    pieces: Path | None = None,
+    pieces: Any = None,
     say: Callable[[str], None] = print,
 ) -> list[dict[str, Any]]:
     """One row a direction: {"source", "target", "chrf", "stderr", "spread", "copied", "items", "sets"}, and "spbleu".
 
     stderr: over items, of the mean over sets (jackknife of the corpus score). spread: deviation over sets, None for
-    one. copied: the score of the untranslated text. pieces: a SentencePiece model for spBLEU.
+    one. copied: the score of the untranslated text. pieces: for spBLEU, what `read_pieces` gives.
     """
     rows = []
     for source, target in directions.pairs():
@@ -156,16 +156,23 @@ def chrf(answers: Sequence[str], references: Sequence[str]) -> float:
     return float(CHRF().corpus_score(list(answers), [list(references)]).score)
 
 
-def spbleu(answers: Sequence[str], references: Sequence[str], pieces: Path) -> float:
-    """BLEU over the pieces of a SentencePiece model, 0 to 100. ValueError for what is no such model."""
-    from sacrebleu.metrics import BLEU
+def read_pieces(pieces: Path) -> Any:
+    """A SentencePiece model. Raises ValueError for a file that is missing or no such model."""
     from sentencepiece import SentencePieceProcessor
 
+    if not pieces.is_file():
+        raise ValueError(f"--pieces {pieces}: no such file; allowed: a SentencePiece model")
     try:
-        model = SentencePieceProcessor(model_file=str(pieces))
+        return SentencePieceProcessor(model_file=str(pieces))
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"--pieces {pieces}: no SentencePiece model: {str(error).splitlines()[0]}"
         ) from error
-    cut = [[" ".join(model.encode(text, out_type=str)) for text in texts] for texts in (answers, references)]
+
+
+def spbleu(answers: Sequence[str], references: Sequence[str], pieces: Any) -> float:
+    """BLEU over the pieces of a SentencePiece model, 0 to 100."""
+    from sacrebleu.metrics import BLEU
+
+    cut = [[" ".join(pieces.encode(text, out_type=str)) for text in texts] for texts in (answers, references)]
     return float(BLEU(tokenize="none", force=True).corpus_score(cut[0], [cut[1]]).score)

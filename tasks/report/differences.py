@@ -31,13 +31,17 @@ DISTINGUISHABLE = 2.0  # standard errors
 
 @dataclass(frozen=True)
 class Score:
-    """A model's score on a task; stderr None where unknown; influences, where every sample is kept."""
+    """A model's score on a task; stderr None where unknown; influences, where every sample is kept.
+
+    is_mean: over items, so that the score on some of them follows from the influences.
+    """
 
     value: float
     stderr: float | None
     n: int | None
     items: tuple[str, ...] = ()
     influences: Array | None = None
+    is_mean: bool = True
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,35 @@ def is_paired(*scores: Score) -> bool:
     )
 
 
+def on_common_items(first: Score, second: Score) -> tuple[Score, Score]:
+    """Both on the items of the one that has fewer, if the other has all these too; otherwise as they are."""
+    fewer, more = (first, second) if len(first.items) < len(second.items) else (second, first)
+    if not (fewer.is_mean and more.is_mean and 1 < len(fewer.items) < len(more.items)):
+        return first, second
+    if more.influences is None or len(set(more.items)) < len(more.items):
+        return first, second
+    places = {item: place for place, item in enumerate(more.items)}
+    if not all(item in places for item in fewer.items):
+        return first, second
+    influences = more.influences[[places[item] for item in fewer.items]]
+    moved = float(influences.mean())
+    cut = replace(
+        more,
+        value=more.value + moved,
+        n=len(influences),
+        items=fewer.items,
+        influences=influences - moved,
+        stderr=math.sqrt(covariance(influences - moved, influences - moved)),
+    )
+    return (fewer, cut) if fewer is first else (cut, fewer)
+
+
 def difference(first: Score, second: Score) -> Difference:
-    """first - second. Without common samples, as of independent scores: their common error is then counted."""
+    """first - second, on the items that both have where one was asked fewer.
+
+    Without common samples, as of independent scores: their common error is then counted.
+    """
+    first, second = on_common_items(first, second)
     if is_paired(first, second):
         assert first.influences is not None and second.influences is not None
         u = first.influences - second.influences
@@ -161,7 +192,8 @@ def read_scores(folder: Path, rows: list[dict]) -> dict[tuple[str, str], Score]:
         # The mean of the samples is not what every metric aggregates to: such scores are not paired.
         if not math.isclose(value, row["value"], rel_tol=1e-6, abs_tol=1e-9):
             items, influences = (), None
-        found[key] = Score(float(row["value"]), stderr, row.get("n"), items, influences)
+        is_mean = not row["task"].startswith(HELDOUT)
+        found[key] = Score(float(row["value"]), stderr, row.get("n"), items, influences, is_mean)
     return found
 
 

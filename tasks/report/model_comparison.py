@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from tasks.report.differences import Score, chance_levels, difference, not_zero,
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
+    from tasks.evaluation.stopping import AskedItems
 
 CONFIDENCE = 0.95
 GUESSED = ("acc", "acc_norm")
-TABLES = {"scores": "scores.csv", "differences": "differences.csv"}
+TABLES = {"scores": "scores.csv", "differences": "differences.csv", "enough": "enough.csv"}
 Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
@@ -28,15 +30,21 @@ Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 class ComparedModels:
     """scores: rows with model, task, metric, value, stderr, n, low, high (95%) and guess, the accuracy of guessing.
 
-    differences: as `gains_on_first` gives them. all_scores: those of all models, with their samples.
+    differences: as `gains_on_first` gives them. all_scores: those of all models, with their samples. enough: where
+    asking ended, a row a model and task, if it could end early.
     """
 
     scores: list[dict[str, Any]]
     differences: list[dict[str, Any]]
     all_scores: Scores
 
+    @property
+    def enough(self) -> list[dict[str, Any]]:
+        return list(self.all_scores.stops)
+
     def to_json(self) -> dict[str, Any]:
-        return {"scores": self.scores, "differences": self.differences}
+        told = {"scores": self.scores, "differences": self.differences}
+        return {**told, "enough": self.enough} if self.enough else told
 
     def save(self, folder: Path) -> list[str]:
         """Writes both tables as CSV, and scores and samples as Parquet; the paths, folders of the models first."""
@@ -44,9 +52,10 @@ class ComparedModels:
 
         models = list(dict.fromkeys(row["model"] for row in self.scores))
         self.all_scores.save(folder)
-        for name, file in TABLES.items():
+        tables = {name: file for name, file in TABLES.items() if name != "enough" or self.enough}
+        for name, file in tables.items():
             pd.DataFrame(getattr(self, name)).to_csv(folder / file, index=False)
-        files = [*models, *TABLES.values(), "scores.parquet", "samples.parquet"]
+        files = [*models, *tables.values(), "scores.parquet", "samples.parquet"]
         return [str(folder / file) for file in files]
 
 
@@ -61,15 +70,20 @@ def compared_models(
         guess = chance_levels(out / name, kinds)
         rows += [
             {**row, "guess": guess.get(row["task"]) if row["metric"] in GUESSED else None}
-            for row in with_intervals(out / name, own.rows())
+            for row in with_intervals(out / name, own.rows(), own.asked)
         ]
     return ComparedModels(rows, gains_on_first(out, scores, rows), Scores.joined(list(scores.values())))
 
 
-def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_intervals(
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    asked: Mapping[tuple[str, str, str], AskedItems] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
     """Score rows with `low` and `high`: Wilson's of a share of items, else normal; None where the error is unknown.
 
-    folder: with the samples behind them, as `Scores.save` writes it.
+    folder: with the samples behind them, as `Scores.save` writes it. asked: by (model, task, metric), where the
+    score was looked at again and again: the interval is then one that holds at all looks together.
     """
     import pandas as pd
 
@@ -81,9 +95,13 @@ def with_intervals(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict
     }
     found = []
     for row in rows:
-        count = shares.get((row["model"], row["task"], row["metric"]))
-        if count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
-            ends: tuple[float | None, float | None] = share_interval(count, row["n"], CONFIDENCE)
+        key = (row["model"], row["task"], row["metric"])
+        count = shares.get(key)
+        ends: tuple[float | None, float | None]
+        if key in asked:
+            ends = asked[key].interval()
+        elif count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
+            ends = share_interval(count, row["n"], CONFIDENCE)
         else:
             ends = _normal(row["value"], row["stderr"])
         found.append({**row, "low": ends[0], "high": ends[1]})
@@ -96,7 +114,8 @@ def gains_on_first(
     """What each further model has more than the first, on every task and metric that both have.
 
     scores: of the models, the first first, with their samples in <out>/<model>/. Rows of model, against, task, metric,
-    difference, stderr, low, high (95%), paired, n; of bits per byte less is better. The difference of a model from one
+    difference, stderr, low, high (95%; where asking could end early, at all looks together), paired, n, the items that
+    both were asked; of bits per byte less is better. The difference of a model from one
     that scores alike on every item of every task is 0 without error.
     """
     by_model = {
@@ -111,7 +130,10 @@ def gains_on_first(
         alike = all(gain.value == 0 and gain.stderr == 0 for gain in gains.values())
         for (task, metric), gain in gains.items():
             stderr = gain.stderr if alike else not_zero(gain)
-            low, high = _normal(gain.value, stderr)
+            own, base = (scores[model].asked.get((model, task, metric)) for model in (name, first))
+            low, high = (
+                own.lead(base) if own is not None and base is not None else _normal(gain.value, stderr)
+            )
             told = {"model": name, "against": first, "task": task, "metric": metric, "difference": gain.value}
             found.append(
                 {**told, "stderr": stderr, "low": low, "high": high, "paired": gain.paired, "n": gain.n}
@@ -133,5 +155,5 @@ def _with_bits(found: dict[tuple[str, str], Score], scores: Scores) -> dict[tupl
         nats, sizes = np.array(pairs, float).T
         influences = (-nats / math.log(2) - score.value * sizes) / sizes.mean()
         items = tuple(f"{task}/{one['doc_id']}" for one in logged)
-        found[task, BITS_PER_BYTE] = replace(score, items=items, influences=influences)
+        found[task, BITS_PER_BYTE] = replace(score, items=items, influences=influences, is_mean=False)
     return found

@@ -262,6 +262,7 @@ def _scores(
         "benchmark_panels": panels[0],
         "heldout_panels": panels[1],
         "open_panels": OPEN_PANELS,
+        "partly_asked": words.on_partly_asked([a.facts.get("enough", []) for a in data.scores.values()]),
         "kept": score_tables.kept_rows(kept),
         "is_paired": all(part.gain.paired and part.moved.paired for part in kept),
     }

@@ -47,6 +47,19 @@ def on_mixture(
     return told
 
 
+def on_partly_asked(stops: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """How much of the benchmarks was asked, where not all; stops: of each model, a row a task; else empty."""
+    rows = [row for of_model in stops for row in of_model]
+    shares = [row["asked"] / row["of"] for row in rows if row["asked"] < row["of"]]
+    if not shares:
+        return ""
+    span = f"{min(shares):.0%}" + (f" to {max(shares):.0%}" if max(shares) > min(shares) else "")
+    return (
+        f"{len(shares)} of {len(rows)} scores of models on benchmarks are of {span} of their items "
+        "(evaluation.enough); models are compared on those that both were asked."
+    )
+
+
 def on_benchmarks(means: BenchmarkMeans | None) -> str:
     """Which model is best on the mean over benchmarks, and which are not told apart from it."""
     if means is None:

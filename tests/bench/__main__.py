@@ -18,7 +18,15 @@ MIXTURE = (
 )
 STITCH = ("stitch_speed", "stitch_sweep", "stitch_duel", "real_stitch")
 PREFERENCE = ("preference_speed", "preference_goal")
-GENERAL = ("training_engine", "overhead", "kept_gains", "memory", "stability", "evaluation_speed")
+GENERAL = (
+    "training_engine",
+    "overhead",
+    "kept_gains",
+    "memory",
+    "stability",
+    "evaluation_speed",
+    "sequential_stopping",
+)
 FAMILIES = ("moe_efficiency",)
 HOURS = ("cached_runs", "many_stages")
 BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE, *HOURS)

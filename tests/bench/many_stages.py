@@ -1,4 +1,4 @@
-"""What we add to a stage that does nothing, in a run of many: seconds a stage in each window, memory and sizes at the end.
+"""What we add to a stage that does nothing, in a run of many: seconds a stage in each window, memory, sizes.
 
 STAGES=10000 for the whole of it; each goes as a Prefect task through record, catalog and MLflow, as in any run.
 """
@@ -30,7 +30,9 @@ def measure() -> Iterator[str]:
 
         @stage_task(name="nothing", task_run_name="nothing-{number}")
         def nothing(run, number: int):
-            stage = Stage("nothing", 1, {"number": number}, {}, lambda _: {"number": number}, label=str(number))
+            stage = Stage(
+                "nothing", 1, {"number": number}, {}, lambda _: {"number": number}, label=str(number)
+            )
             return run.stage(stage)
 
         home, told = open_home(), []

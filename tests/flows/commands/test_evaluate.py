@@ -107,9 +107,60 @@ def test_items_are_capped_for_files_and_for_the_harness_alike(tmp_path):
     assert "asked" in shown and "sums" in shown
 
 
+def test_asking_ends_where_it_is_enough(tmp_path):
+    """Eight items, a look after each: at the latest all are asked, and then the score is known."""
+    out = tmp_path / "out"
+    told = json.loads(
+        invoke(
+            *(
+                "one",
+                "two",
+                "--benchmarks",
+                "sums",
+                "--half-width",
+                ".2",
+                "--every",
+                "1",
+                "--out",
+                str(out),
+                "--json",
+            )
+        )
+    )
+    stops = {row["model"]: row for row in told["enough"]}
+    rows = {row["model"]: row for row in told["scores"] if row["metric"] == "acc"}
+    for name, stop in stops.items():
+        assert (stop["of"], stop["metric"], rows[name]["n"]) == (8, "acc", stop["asked"])
+        assert stop["asked"] < 8 and stop["because"] == "the interval is narrow enough"
+        assert (rows[name]["low"], rows[name]["high"]) == (stop["low"], stop["high"])
+        assert stop["low"] <= rows[name]["value"] <= stop["high"] <= stop["low"] + 0.4 + 1e-9
+    [gain] = [row for row in told["differences"] if row["metric"] == "acc"]
+    assert gain["paired"] and gain["n"] == min(stop["asked"] for stop in stops.values())
+    assert pd.read_csv(out / "enough.csv")["asked"].tolist() == [stop["asked"] for stop in stops.values()]
+    shown = invoke(
+        "one", "again=one", "--benchmarks", "sums", "--until-decided", "--out", str(tmp_path / "two")
+    )
+    assert "again against one" in shown and "8 of 8" in shown and "all items were asked" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("one", "--benchmarks", "sums", "--every", "5"), "--every: is for --half-width and --until-decided"),
+        (("one", "--benchmarks", "sums", "--until-decided"), "--until-decided: there is one model"),
+        (("one", "--text", "text", "--half-width", ".1"), "there are no items without --benchmarks"),
+        (
+            ("one", "--benchmarks", "sums", "--half-width", "2"),
+            "--half-width 2: allowed: above 0 and below .5",
+        ),
+        (
+            ("one", "two", "--benchmarks", "sums", "--half-width", ".1", "--until-decided"),
+            "allowed: one of them",
+        ),
+        (
+            ("one", "--benchmarks", "sums", "--half-width", ".1", "--about", "me"),
+            "--about me: allowed: benchmark",
+        ),
         (("one",), "nothing to score on: give --benchmarks, --text, or both"),
         (("none/here", "--benchmarks", "sums"), "MODEL none/here: is not there"),
         (("one", "--benchmarks", "./none"), "--benchmarks=none: no such folder"),

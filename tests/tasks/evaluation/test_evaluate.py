@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 from transformers.modeling_outputs import CausalLMOutput
 
 from models import StitchedForCausalLM, new_seed_model, seed_config
-from tasks.benchmarks.harness_tasks import lm_eval_items
+from tasks.benchmarks.harness_tasks import check_names, lm_eval_items
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.evaluating import ChosenItems, evaluate
 from tasks.evaluation.harness_model import harness_model
@@ -289,6 +289,18 @@ def test_a_broken_folder_names_the_file(task_folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_task_that_runs_what_a_model_writes_is_refused_before_it_is_loaded(task_folder: Path) -> None:
+    path = task_folder / "letters.yaml"
+    path.write_text(path.read_text().replace("doc_to_choice: options", "unsafe_code: true"))
+    (task_folder / "data.jsonl").unlink()
+    for refused in (
+        lambda: evaluate(BigramModel(), ABC, [task_folder]),
+        lambda: check_names([], task_folder),
+    ):
+        with pytest.raises(ValueError, match="'letters': runs the code that a model writes"):
+            refused()
+
+
 def test_an_unknown_name_is_refused_with_similar_ones() -> None:
     with pytest.raises(ValueError, match=r"lm-eval task 'arc_eazy': unknown; allowed: .* arc_easy"):
         evaluate(BigramModel(), ABC, ["arc_eazy"])

@@ -82,6 +82,7 @@ def test_demonstrations_of_a_file_of_their_own_leave_all_items_to_test(settings,
         ({"shots": (6,)}, "would differ in nothing but order"),
         ({"most_texts": 100}, "the cube has 16 cells and 432 texts; allowed: at most most_texts=100"),
         ({"test_languages": ("klingon",)}, "'klingon' is no language code"),
+        ({"high_resource": "sw"}, "high_resource: no demonstrations are in 'sw'; allowed: one of"),
         ({"files": "nowhere.jsonl"}, "languages.files=nowhere.jsonl: no such file"),
     ],
 )

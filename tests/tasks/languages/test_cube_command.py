@@ -49,6 +49,16 @@ def test_it_writes_answers_tables_and_page(given, tmp_path):
     assert again.exit_code != 0
 
 
+def test_it_says_where_nothing_is_in_the_high_resource_language(given):
+    done = CliRunner().invoke(app, [*given, "--demonstration-languages", "own", "--max-items", "2"])
+    assert done.exit_code == 0, done.output
+    assert "No cells compare demonstrations in en with ones in the tested language" in done.stdout.replace(
+        "\n", " "
+    )
+    done = CliRunner().invoke(app, [*given, "--demonstration-languages", "en,own", "--max-items", "2"])
+    assert "No cells compare" not in done.stdout
+
+
 def test_wrong_settings_are_named_by_their_field(given):
     done = CliRunner().invoke(app, [*given, "--shots", "4,0"])
     assert isinstance(done.exception, ValueError) and "shots" in str(done.exception)

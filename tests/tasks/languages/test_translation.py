@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.languages.translation import chrf, read_directions, spbleu, translate
+from tasks.languages.translation import chrf, read_directions, read_pieces, spbleu, translate
 from tests.tasks.languages.conftest import write_rows
 
 WORDS = {"en": ("rain", "falls"), "et": ("vihm", "sajab"), "sw": ("mvua", "inanyesha")}
@@ -60,9 +60,12 @@ def test_spbleu_takes_a_given_model(tmp_path):
     sentencepiece.SentencePieceTrainer.train(
         input=str(tmp_path / "text"), model_prefix=str(tmp_path / "m"), vocab_size=28, minloglevel=2
     )
-    assert spbleu(["rain falls 3 times"], ["rain falls 3 times"], tmp_path / "m.model") == pytest.approx(100)
+    pieces = read_pieces(tmp_path / "m.model")
+    assert spbleu(["rain falls 3 times"], ["rain falls 3 times"], pieces) == pytest.approx(100)
     with pytest.raises(ValueError, match="no SentencePiece model"):
-        spbleu(["a"], ["a"], tmp_path / "text")
+        read_pieces(tmp_path / "text")
+    with pytest.raises(ValueError, match="none: no such file"):
+        read_pieces(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

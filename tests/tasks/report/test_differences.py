@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,18 @@ def test_difference_of_accuracies_is_paired_over_items(tmp_path: Path) -> None:
     assert found.value == pytest.approx(0.25)
     assert found.stderr == pytest.approx(0.25)
     assert found.paired and not found.is_distinguishable
+
+
+def test_a_model_that_was_asked_fewer_items_is_compared_on_those(tmp_path: Path) -> None:
+    (few,) = scored(tmp_path, "few", [1, 0, 1, 1]).values()
+    (many,) = scored(tmp_path, "many", [1, 0, 0, 0, 1, 1]).values()
+    for sign, gain in ((1, difference(few, many)), (-1, difference(many, few))):
+        # On the four items that both have 3/4 and 1/4; item by item 0, 0, 1, 1: variance 1/3, over 4.
+        assert (gain.value, gain.paired, gain.n) == (pytest.approx(sign / 2), True, 4)
+        assert gain.stderr == pytest.approx(math.sqrt(1 / 3 / 4))
+    (other,) = scored(tmp_path, "other", [1, 0, 1]).values()
+    apart = difference(many, replace(other, items=("t/0/", "t/1/", "t/9/")))
+    assert (apart.paired, apart.value) == (False, pytest.approx(1 / 2 - 2 / 3))
 
 
 def test_difference_of_bits_per_byte_uses_the_delta_method_over_documents(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tasks.report.words import (
     on_benchmarks,
     on_gates,
     on_mixture,
+    on_partly_asked,
     on_preference,
     on_specialisation,
     on_stitching,
@@ -185,3 +186,11 @@ def test_the_first_sentence_says_what_to_train_on_why_and_how_sure():
     told = on_mixture(weights, certificate, "Sure returns", 3.1e12)
     assert told.endswith("0.12% more, where as much again would take 3.1 × 10¹² FLOPs.")
     assert "is not estimated" in on_mixture(weights, {"method": "uniform"}, "Uniform")
+
+
+def test_it_is_said_how_much_of_the_benchmarks_was_asked() -> None:
+    rows = [{"asked": 20, "of": 80}, {"asked": 50, "of": 50}], [{"asked": 40, "of": 80}]
+    assert on_partly_asked(rows).startswith(
+        "2 of 3 scores of models on benchmarks are of 25% to 50% of their items"
+    )
+    assert on_partly_asked([[{"asked": 5, "of": 5}], []]) == ""

@@ -1,0 +1,150 @@
+"""What is written for generation tasks: the harness' own texts, in any batch, for every model with a cache."""
+
+from __future__ import annotations
+
+import copy
+import random
+from contextlib import closing
+
+import pytest
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from storage.home import Home
+from storage.kept_scores import AnswerStore
+from tasks.evaluation.harness_model import harness_model
+from tasks.evaluation.model_reading import Reading
+from tests.tasks.evaluation.test_shared_prefixes import LENGTH, MODELS, seed
+
+PIECES = [*"abcdefghijklmnopqrs", " ", "\n", "ab\nc", "the", "e e", "\n\n", "ö", "zz"]
+STOPS = [
+    ["a"],
+    ["\n\n"],
+    ["b\nc", "e e"],
+    ["he"],
+    ["zz", "q"],
+    ["nothing ends with this"],
+    ["e", "<eos>"],
+    [],
+]
+
+
+def pieces() -> PreTrainedTokenizerFast:
+    """Of the models' 28 tokens; some hold a stop string, or a part of one. The last ends a text."""
+    vocabulary = {piece: index for index, piece in enumerate([*PIECES, "<eos>"])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<eos>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<eos>")
+
+
+def requests(stops: list[list[str]] = STOPS) -> list[Instance]:
+    draw = random.Random(0)
+    contexts = ["".join(draw.choice("abcdefgh \n") for _ in range(draw.randint(1, 110))) for _ in range(17)]
+    contexts[5] = contexts[3]
+    asked = [
+        (
+            context,
+            {
+                "until": stops[n % len(stops)],
+                "max_gen_toks": (8, 16)[n // len(stops) % 2],
+                "do_sample": False,
+            },
+        )
+        for n, context in enumerate(contexts)
+    ]
+    asked[-1] = (contexts[-1], {"until": "a", "max_new_tokens": 9, "temperature": 0.0})
+    return [Instance("generate_until", {}, pair, n, metadata=("t", n, 1)) for n, pair in enumerate(asked)]
+
+
+def harness_texts(model, asked: list[Instance]) -> list[str]:
+    """By the harness' own class, one request at a time."""
+    tokenizer = copy.deepcopy(pieces())
+    tokenizer.split_special_tokens = True
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1).generate_until(asked, disable_tqdm=True)
+
+
+def texts(model, asked: list[Instance], reading: Reading = Reading()) -> list[str]:
+    with harness_model(model, pieces(), reading, None) as wrapped:
+        return wrapped.generate_until(asked)
+
+
+@pytest.mark.parametrize("kind", ["llama", "sliding windows", "stitched", "routed by prefix", "upcycled"])
+def test_texts_are_the_harness_own(kind: str) -> None:
+    model = MODELS[kind]()
+    expected = harness_texts(model, requests())
+    assert len(set(expected)) > 8 and len({len(text) for text in expected}) > 4
+    assert texts(model, requests()) == expected
+    assert texts(model, requests(), Reading(batch_tokens=20)) == expected
+
+
+@pytest.mark.parametrize("named", [None, 27])
+def test_a_text_ends_with_its_own_end_whatever_goes_on_beside_it(named: int | None) -> None:
+    """The last token ends a text where the model's configuration names it, and where it does not."""
+    model = seed()
+    with torch.no_grad():
+        model.lm_head.weight[27] *= 3  # so that it comes up
+    model.generation_config.eos_token_id = named
+    expected = harness_texts(model, requests([["zz"]]))
+    assert any(len(text) < 6 for text in expected) and any(len(text) > 12 for text in expected)
+    assert texts(model, requests([["zz"]])) == expected
+
+
+def test_what_was_written_is_not_written_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path))
+    model, said = seed(), []
+    expected = harness_texts(model, requests())
+    generate, calls = model.generate, []
+
+    def counted(**given):
+        calls.append(len(given["input_ids"]))
+        if len(calls) == fails_at:
+            raise KeyboardInterrupt
+        return generate(**given)
+
+    model.generate = counted
+
+    def written() -> list[str]:
+        calls.clear()
+        with closing(AnswerStore(Home.from_environment(), "f" * 64, {})) as store:
+            return texts(model, requests(), Reading(answers=store, say=said.append))
+
+    fails_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        written()
+    before, fails_at = sum(calls[:3]), -1
+    assert written() == expected
+    different = len({str(request.args) for request in requests()})
+    assert sum(calls) == different - before > 0
+    assert written() == expected and calls == []
+    assert said == [f"{n} of {different} texts were answered before" for n in (before, different)]
+
+
+def test_what_is_not_greedy_is_left_to_the_harness(monkeypatch) -> None:
+    asked = requests()
+    asked[2] = Instance(
+        "generate_until",
+        {},
+        ("abc", {"do_sample": True, "temperature": 1.0, "max_gen_toks": 9}),
+        2,
+        ("t", 2, 1),
+    )
+    left: list[int] = []
+    monkeypatch.setattr(HFLM, "generate_until", lambda self, some, _: left.append(len(some)) or ["drawn"])
+    with harness_model(seed(), pieces(), Reading(), None) as wrapped:
+        found = wrapped.generate_until(asked)
+    assert left == [1] and found[2] == "drawn"
+
+
+def test_more_than_the_model_has_room_for_is_refused() -> None:
+    asked = [Instance("generate_until", {}, ("abc", {"until": ["a"]}), 0, ("sums", 0, 1))]
+    with (
+        harness_model(seed(), pieces(), Reading(), None) as wrapped,
+        pytest.raises(
+            ValueError, match=f"'sums' lets the model write 256 tokens; allowed: 1 to {LENGTH - 1}"
+        ),
+    ):
+        wrapped.generate_until(asked)
