@@ -182,8 +182,9 @@ def weights_learnt(
 
 
 def in_parallel(run: AnyRun, task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
-    """Calls of a task by name, as Prefect tasks of their own, at most so many at a time."""
+    """Calls of a task by name, as Prefect tasks of their own, so many at a time; all, where other machines make them."""
     at_work: list[Any] = []
+    at_most = len(calls) if run.makes_elsewhere else at_most
     with side_by_side(min(at_most, len(calls))):
         for arguments in calls.values():
             at_work.append(task.submit(*arguments, wait_for=at_work[: max(0, len(at_work) + 1 - at_most)]))

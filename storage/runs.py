@@ -45,6 +45,7 @@ class Run:
         """make_there: has a stage made elsewhere and put into the shared store; stages that cost nothing stay here."""
         self.home = home
         self._make_there = make_there
+        self.makes_elsewhere = make_there is not None
         self.store = ArtifactStore(home)
         self.catalog = Catalog(home)
         self.tracker = Tracker(home, tracking_uri)

@@ -21,6 +21,9 @@ class AnyRun(Protocol):
     store: ArtifactStore
     run_id: str
     uses_prefect: bool  # else its stages are called as plain functions
+    makes_elsewhere: (
+        bool  # other machines make what costs something, so that all of it may be at work at once
+    )
 
     def stage(self, stage: Stage) -> Artifact:
         """The stage's artifact."""
@@ -43,6 +46,7 @@ class UnrecordedRun:
     """Finds or builds stages as a run does; no run is recorded, and nobody watches."""
 
     uses_prefect = False
+    makes_elsewhere = False
     run_id = "unrecorded"
 
     def __init__(self, home: Home) -> None:
