@@ -182,7 +182,7 @@ def weights_learnt(
 
 
 def in_parallel(run: AnyRun, task: StageTask, calls: dict[str, tuple], at_most: int) -> dict[str, Artifact]:
-    """Calls of a task by name, as Prefect tasks of their own, so many at a time; all, where other machines make them."""
+    """Calls of a task by name, as Prefect tasks of their own, so many at once; all, where other machines make them."""
     at_work: list[Any] = []
     at_most = len(calls) if run.makes_elsewhere else at_most
     with side_by_side(min(at_most, len(calls))):
