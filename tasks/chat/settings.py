@@ -21,6 +21,18 @@ class MadeChatSettings(BaseModel):
     heldout: int = Field(80, ge=2, description="Prompts that nothing is trained on, to compare models.")
 
 
+class LoraSettings(BaseModel):
+    """Low-rank adapters on every linear layer but the output head, merged into the weights at the end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(16, ge=1, le=1024, description="Rank r of an adapter.")
+    alpha: float = Field(
+        32.0, gt=0, le=10_000, allow_inf_nan=False, description="An adapter counts alpha / rank times."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's input that is dropped.")
+
+
 class FitSettings(BaseModel):
     """How one model of the chat stage is fitted; the rest is as in `training`."""
 
@@ -35,6 +47,11 @@ class FitSettings(BaseModel):
     packed: bool = Field(
         True,
         description="Several dialogues a sequence, which do not see each other; no: one, padded (any model).",
+    )
+    lora: LoraSettings | None = Field(
+        None,
+        description="Low-rank adapters alone train and are merged at the end, so that what follows meets an ordinary "
+        "model; empty: all weights train.",
     )
 
 
