@@ -94,7 +94,9 @@ def fit_rows(
     from tasks.training.parameter_counts import parameters_of
 
     loop, lora = fit.loop, fit.settings.lora
-    merge = None if lora is None else models.add_adapters(model, **lora.model_dump(), random_seed=fit.random_seed)
+    merge = (
+        None if lora is None else models.add_adapters(model, **lora.model_dump(), random_seed=fit.random_seed)
+    )
     outcome = train(
         model,
         order,

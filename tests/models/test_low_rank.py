@@ -74,5 +74,7 @@ def test_a_reward_head_trains_whole_beside_the_adapters(tmp_path):
 
 def test_stacked_experts_are_refused():
     config = models.moe_config(models.Sparsity(4, 2), 40, 16, 2, 2, max_length=32, ffn_multiple=8)
-    with pytest.raises(ValueError, match=r"experts.* is no linear layer and would stay as it is; allowed: lora empty"):
+    with pytest.raises(
+        ValueError, match=r"experts.* is no linear layer and would stay as it is; allowed: lora empty"
+    ):
         models.add_adapters(models.new_seed_model(config, 0), 2, 4.0, 0.0, 0)

@@ -77,6 +77,8 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     told = json.loads((page.path / "chat.json").read_text(encoding="utf-8"))
     assert [row["of"] for row in told["win_rates"]] == ["sft", "round1", "round2", "ghost", "round2"]
     assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
+    assert {row["of"] for row in told["harm"]} == {"sft", "round1", "round2", "ghost"}
+    assert [row["against"] for row in page.facts["forgetting"]][:1] == ["sft"]
     again, page = made()
     trained = [one.facts["metrics"] for name, one in again.models.items() if name != "base"]
     trained += [reward.facts["metrics"] for reward in again.rewards.values()]
