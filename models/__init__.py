@@ -22,7 +22,6 @@ from models.families.upcycling import upcycle, upcycled_config
 from models.frozen_weights import copy_trained, round_frozen
 from models.gguf_files import UNREADABLE, pretrained_place
 from models.loading_words import loading_words
-from models.low_rank import add_adapters
 from models.merging import mergekit_merge
 from models.reading_apart import check_config_reads_apart, check_reads_apart
 from models.reward_head import reward_model
@@ -64,7 +63,6 @@ __all__ = [
     "TrainedRouters",
     "UpcycledConfig",
     "UpcycledForCausalLM",
-    "add_adapters",
     "check_config_reads_apart",
     "check_reads_apart",
     "copy_trained",

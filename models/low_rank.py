@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-def add_adapters(model: Any, rank: int, alpha: float, dropout: float, random_seed: int) -> Callable[[], None]:
+def add_adapters(model: Any, rank: int, alpha: int, dropout: float, random_seed: int) -> Callable[[], None]:
     """Freeze the model but for new adapters, and for a reward head; what is returned merges them into the weights.
 
     All linear layers have one but the output head. The global random state is as before afterwards.

@@ -77,10 +77,11 @@ def adapted_shape(config: AsText, length: int, rank: int) -> Shape:
     from transformers import AutoModelForCausalLM
 
     import models
+    from models.low_rank import add_adapters
 
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(copy.deepcopy(config.config))
-        models.add_adapters(model, rank, rank, 0.0, 0)
+        add_adapters(model, rank, rank, 0.0, 0)
     costs = models.model_costs(model, length)
     return Shape(costs.total, costs.trained, models.train_flops_per_token(model, length), costs.active)
 

@@ -90,13 +90,12 @@ def fit_rows(
 ) -> dict[str, Any]:
     """Train the model by the loop, going on from folder/progress; into folder/model. texts: that a row holds."""
     import models
+    from models.low_rank import add_adapters
     from tasks.training.loop import train
     from tasks.training.parameter_counts import parameters_of
 
     loop, lora = fit.loop, fit.settings.lora
-    merge = (
-        None if lora is None else models.add_adapters(model, **lora.model_dump(), random_seed=fit.random_seed)
-    )
+    merge = None if lora is None else add_adapters(model, **lora.model_dump(), random_seed=fit.random_seed)
     outcome = train(
         model,
         order,

@@ -160,7 +160,9 @@ def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def _row(example: Example) -> dict[str, Any]:
-    return {"messages": list(example.messages), "learn_from": example.learn_from}
+    told = {name: getattr(example, name) for name in ("task", "category", "demonstrations")}
+    kept = {name: value for name, value in told.items() if value}
+    return {"messages": list(example.messages), "learn_from": example.learn_from, **kept}
 
 
 def _pair_row(pair: Pair) -> dict[str, Any]:

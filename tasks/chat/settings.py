@@ -27,9 +27,7 @@ class LoraSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rank: int = Field(16, ge=1, le=1024, description="Rank r of an adapter.")
-    alpha: float = Field(
-        32.0, gt=0, le=10_000, allow_inf_nan=False, description="An adapter counts alpha / rank times."
-    )
+    alpha: int = Field(32, ge=1, le=10_000, description="An adapter counts alpha / rank times.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's input that is dropped.")
 
 

@@ -17,7 +17,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.training_run import Training
 
-VERSION = 3
+VERSION = 4
 ANSWERS = "answers.jsonl"
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import models
+from models.low_rank import add_adapters
 
 TOKENS = torch.arange(12).view(2, 6)
 
@@ -14,9 +15,9 @@ def seed(**own):
     return models.new_seed_model(models.seed_config(40, 16, 2, 2, max_length=32, ffn_multiple=8, **own), 0)
 
 
-def adapted(model, rank=2, alpha=6.0, dropout=0.0):
+def adapted(model, rank=2, alpha=6, dropout=0.0):
     """Adapters that were trained, as if: B is no longer zero."""
-    merge = models.add_adapters(model, rank, alpha, dropout, 0)
+    merge = add_adapters(model, rank, alpha, dropout, 0)
     torch.manual_seed(1)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
@@ -27,7 +28,7 @@ def adapted(model, rank=2, alpha=6.0, dropout=0.0):
 def test_new_adapters_change_nothing_and_they_alone_train():
     model = seed()
     before = model(TOKENS).logits
-    models.add_adapters(model, 2, 6.0, 0.0, 0)
+    add_adapters(model, 2, 6, 0.0, 0)
     assert torch.equal(model(TOKENS).logits, before)
     trained = {name: weight.shape for name, weight in model.named_parameters() if weight.requires_grad}
     assert all(".lora_A." in name or ".lora_B." in name for name in trained)
@@ -41,7 +42,7 @@ def test_the_merged_model_has_w_plus_alpha_over_r_b_a_and_the_logits_of_the_adap
     merge = adapted(model)
     layer = model.model.layers[1].mlp.down_proj
     by_hand = (
-        layer.weight + 6.0 / 2 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+        layer.weight + 6 / 2 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
     ).detach()
     before = model(TOKENS).logits
     merge()
@@ -58,7 +59,7 @@ def test_the_first_adapters_follow_from_the_seed_and_leave_the_global_random_sta
         torch.manual_seed(len(found))
         expected = torch.rand(1)
         torch.manual_seed(len(found))
-        models.add_adapters(model, 2, 6.0, 0.0, number)
+        add_adapters(model, 2, 6, 0.0, number)
         assert torch.equal(torch.rand(1), expected)
         found.append(model.model.layers[0].self_attn.q_proj.lora_A["default"].weight)
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
@@ -67,7 +68,7 @@ def test_the_first_adapters_follow_from_the_seed_and_leave_the_global_random_sta
 def test_a_reward_head_trains_whole_beside_the_adapters(tmp_path):
     seed().save_pretrained(tmp_path)
     model = models.reward_model(tmp_path, new_head=True)
-    models.add_adapters(model, 2, 6.0, 0.0, 0)
+    add_adapters(model, 2, 6, 0.0, 0)
     whole = [name for name, w in model.named_parameters() if w.requires_grad and "lora" not in name]
     assert whole == ["score.weight"]
 
@@ -77,4 +78,4 @@ def test_stacked_experts_are_refused():
     with pytest.raises(
         ValueError, match=r"experts.* is no linear layer and would stay as it is; allowed: lora empty"
     ):
-        models.add_adapters(models.new_seed_model(config, 0), 2, 4.0, 0.0, 0)
+        add_adapters(models.new_seed_model(config, 0), 2, 4, 0.0, 0)

@@ -19,7 +19,7 @@ from tasks.sources.tokenization import make_tokenizer
 from tasks.training.objectives import answer_tokens
 from tasks.training.settings import TrainingSettings
 
-LORA = {"rank": 2, "alpha": 4.0, "dropout": 0.1}
+LORA = {"rank": 2, "alpha": 4, "dropout": 0.1}
 SETTINGS = FitSettings(learning_rate=0.05, epochs=1, batch_size=2, packed=False, lora=LORA)
 LOOP = TrainingSettings(sequence_length=64, checkpoint_seconds=1e-9)
 EXAMPLES = [
