@@ -145,7 +145,8 @@ def _rounds(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
             }
             for n in range(len(facts[0]["best_of"]))
         ]
-        rows.append({"round": number + 1, "chosen": chosen, "best_of": curve})
+        spent = {name: facts[0][name] for name in ("samples", "temperature", "tried")}
+        rows.append({"round": number + 1, "chosen": chosen, "best_of": curve, **spent})
     return rows
 
 

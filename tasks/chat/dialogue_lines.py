@@ -88,11 +88,11 @@ def _example(row: dict[str, Any], where: str) -> Example:
     learn_from = row.get("learn_from", 0)
     if type(learn_from) is not int or not 0 <= learn_from < len(messages):
         raise ValueError(f"{where}: learn_from is {learn_from!r}; allowed: 0 to {len(messages) - 1}")
-    told = [str(row.get(name) or "") for name in ("task", "category")]
+    task, category = (str(row.get(name) or "") for name in ("task", "category"))
     demonstrations = row.get("demonstrations") or 0
     if type(demonstrations) is not int or demonstrations < 0:
         raise ValueError(f"{where}: demonstrations is {demonstrations!r}; allowed: a number from 0")
-    return Example(messages, where, learn_from, *told, demonstrations)
+    return Example(messages, where, learn_from, task, category, demonstrations)
 
 
 def _text(row: dict[str, Any], name: str, where: str) -> str:

@@ -37,7 +37,9 @@ TINY = ChatSettings(
     made={"dialogues": 12, "pairs": 20, "prompts": 4, "heldout": 6},
     sft=FIT,
     reward=FIT | {"compared": ("small",)},
-    rejection=FIT | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2},
+    rejection=FIT
+    | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2}
+    | {"temperature": "auto", "temperatures": (0.5, 1.5), "answers": 20},
     ghost=FIT | {"dialogues": 3, "turns": 2, "recall_turns": (1, 2), "probes": 2, "batch_size": 1},
 )
 LOOP = TrainingSettings(sequence_length=400)
@@ -75,6 +77,12 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert list(results.models) == ["base", "sft", "round1", "round2", "ghost"]
     assert len(pd.read_parquet(results.rounds[0].path / LEDGER)) == 4 * 2
     told = json.loads((page.path / "chat.json").read_text(encoding="utf-8"))
+    for row in told["rounds"]:
+        assert row["temperature"] == max(row["tried"], key=lambda one: one["best"])["temperature"]
+        assert [(one["temperature"], one["n"], one["prompts"]) for one in row["tried"]] == [
+            (0.5, 2, 3),
+            (1.5, 2, 3),
+        ]
     assert [row["of"] for row in told["win_rates"]] == ["sft", "round1", "round2", "ghost", "round2"]
     assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
     assert {row["of"] for row in told["harm"]} == {"sft", "round1", "round2", "ghost"}
@@ -167,6 +175,12 @@ def test_a_stitched_base_is_fitted_one_dialogue_a_sequence(tokenizer, base, tmp_
     after = dict(models.load_causal_lm(tmp_path / "fitted" / "model").named_parameters())
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all("stitch" in name for name in changed)
+
+
+def test_too_few_answers_for_auto_are_refused_before_anything_is_planned(home):
+    own = ["chat.rejection.samples=auto", "chat.rejection.temperature=auto", "chat.rejection.answers=100"]
+    with pytest.raises(ValueError, match=r"chat\.rejection\.answers is 100, too few for 120 prompts"):
+        checked(load_recipe("chat-pocket", own), home)
 
 
 PAIR = {"prompt": "a", "chosen": "b", "rejected": "c", "strength": 2}

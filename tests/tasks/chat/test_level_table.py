@@ -59,6 +59,7 @@ def test_bits_of_an_answer_are_those_of_one_text_at_a_time():
     for messages, bits in zip(dialogues, answer_bits(speaker, dialogues), strict=True):
         before = tokenizer(f"User: {messages[0]['content']}\nAssistant: ")["input_ids"]
         answer = [*tokenizer(messages[1]["content"])["input_ids"], tokenizer.eos_token_id]
-        logits = speaker.model(torch.tensor([[*before, *answer]])).logits[0, len(before) - 1 : -1]
+        with torch.no_grad():
+            logits = speaker.model(torch.tensor([[*before, *answer]])).logits[0, len(before) - 1 : -1]
         by_hand = -sum(float(row.log_softmax(-1)[token]) for row, token in zip(logits, answer, strict=True))
         assert bits == pytest.approx(by_hand / math.log(2), rel=1e-4)
