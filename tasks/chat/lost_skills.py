@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import stats
 
 from tasks.chat.over_seeds import CONFIDENCE, over_seeds
 from tasks.evaluation.metrics import headline, lower_is_better
@@ -27,7 +27,6 @@ BASE = "base"
 PROMPTS = "prompts: "
 RIGHT = "right"
 WORSE, BETTER, UNKNOWN = "worse", "better", "not told apart"
-Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 def skills_of(scores: Artifact | None, answers: Sequence[Mapping[str, Any]]) -> Skills:
@@ -78,7 +77,7 @@ def changes(seeds: Sequence[Mapping[str, Skills]], pairs: Sequence[tuple[str, st
             each = [difference(one[second][task, metric], one[first][task, metric]) for one in seeds]
             gain, stderr = each[0].value, not_zero(each[0])
             is_known = len(seeds) > 1 or (stderr is not None and not math.isnan(stderr))
-            half = Z * (stderr or 0.0)
+            half = _quantile(each[0].n) * (stderr or 0.0)
             told = over_seeds([one.value for one in each], (gain - half, gain + half))
             rows.append(
                 {
@@ -94,6 +93,11 @@ def changes(seeds: Sequence[Mapping[str, Skills]], pairs: Sequence[tuple[str, st
                 }
             )
     return rows
+
+
+def _quantile(n: int | None) -> float:
+    """Of Student's t with n - 1 degrees: a kind of prompt may have but a few items; normal where n is not known."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1 if n is not None and n > 1 else math.inf))
 
 
 def _mean(seeds: Sequence[Mapping[str, Skills]], model: str, key: tuple[str, str]) -> float:

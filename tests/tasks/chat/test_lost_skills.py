@@ -29,12 +29,12 @@ def test_models_are_compared_with_the_base_and_with_what_they_came_from():
 
 
 def test_a_change_is_paired_over_the_prompts_of_a_kind():
-    """Differences -1, -1, 0, 0, 0 : mean -.4, variance .3, error sqrt(.3 / 5)."""
+    """Differences -1, -1, 0, 0, 0 : mean -.4, variance .3, error sqrt(.3 / 5), times t of four degrees."""
     seed = {"base": skills_of(None, answers(1, 1, 1, 0, 1)), "sft": skills_of(None, answers(0, 0, 1, 0, 1))}
     (row,) = changes([seed], [("base", "sft")])
     assert (row["task"], row["metric"], row["n"]) == ("prompts: colour", "right", 5)
     assert (row["before"], row["after"], row["mean"]) == pytest.approx((0.8, 0.4, -0.4))
-    assert row["high"] - row["mean"] == pytest.approx(1.959964 * (0.3 / 5) ** 0.5)
+    assert row["high"] - row["mean"] == pytest.approx(2.776445 * (0.3 / 5) ** 0.5)
     assert row["verdict"] == UNKNOWN
 
 
