@@ -160,8 +160,6 @@ where s.model = 'stitched' and s.metric = 'bits_per_byte' order by r.started""",
 from run_mixtures where mixture = 'seed' order by run_id, weight desc""",
     "Seconds by stage, of what was made": """select split_part(label, '/', 1) as stage, sum(seconds) as seconds
 from run_stages where not cache_hit group by all order by seconds desc""",
-    "Rounds of rejection sampling": """select run_id, random_seed, round, count(*) as answers, avg(score) as mean,
-  avg(score) filter (chosen) as chosen from run_rejection_samples group by all order by all""",
 }
 
 

@@ -177,6 +177,14 @@ def test_a_stitched_base_is_fitted_one_dialogue_a_sequence(tokenizer, base, tmp_
     assert changed and all("stitch" in name for name in changed)
 
 
+def test_every_model_is_scored_on_the_benchmarks_and_the_base_of_all_seeds_once(home):
+    planned = checked(load_recipe("chat-pocket", ["chat.seeds=2", "chat.rejection.rounds=1"]), home)
+    labels = [one.artifact.name for one in planned.stages if one.stage.name == "evaluation"]
+    assert sorted(labels) == sorted(
+        ["base", *(f"{name}-seed{seed}" for name in ("sft", "round1", "ghost") for seed in (0, 1))]
+    )
+
+
 def test_too_few_answers_for_auto_are_refused_before_anything_is_planned(home):
     own = ["chat.rejection.samples=auto", "chat.rejection.temperature=auto", "chat.rejection.answers=100"]
     with pytest.raises(ValueError, match=r"chat\.rejection\.answers is 100, too few for 120 prompts"):
