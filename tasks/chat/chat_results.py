@@ -145,7 +145,7 @@ def _rounds(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
             }
             for n in range(len(facts[0]["best_of"]))
         ]
-        spent = {name: facts[0][name] for name in ("samples", "temperature", "tried")}
+        spent = {name: facts[0][name] for name in ("samples_each", "temperature", "tried")}
         rows.append({"round": number + 1, "chosen": chosen, "best_of": curve, **spent})
     return rows
 

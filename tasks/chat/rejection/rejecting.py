@@ -94,7 +94,7 @@ def sampled_round(
     return [*examples, *again], {
         "best_of": best_against_median(scores),
         "chosen": _chosen(questions, rows, best, number),
-        "samples": spending.samples,
+        "samples_each": spending.samples,
         "temperature": temperature,
         "tried": tried,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from flows.chat import chat_of
 from flows.experiment import checked
 from flows.recipes import load_recipe
 from storage.artifacts import Artifact
+from storage.runs import RunSummary
 from storage.unrecorded import UnrecordedRun
 from tasks.chat.dialogue_lines import Example
 from tasks.chat.fitting import Fit, fit_answers, fit_rows
@@ -93,6 +95,9 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert all(
         said_parameters(metrics).endswith(" parameters") for metrics in trained
     )  # as `export` says them
+    for one in (*again.models.values(), *again.rewards.values(), *again.answers.values(), page):
+        for name in (field.name for field in fields(RunSummary) if "list" in str(field.type)):
+            assert isinstance(one.facts.get(name, []), list)  # as `show` collects them
     assert page.hit and all(one.hit for name, one in again.models.items() if name != "base")
 
 
