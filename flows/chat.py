@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flows.parts import seed_of, utility_of, weights_learnt
+from flows.parts import evaluate_models, seed_of, utility_of, weights_learnt
 from flows.settings import Experiment
 from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
@@ -41,7 +41,22 @@ def chat_pipeline(run: AnyRun, e: Experiment, chat: ChatSettings) -> None:
         chat_of(run, ChatWork(chat, replace(training, random_seed=random_seed), instructions), base)
         for random_seed in range(e.random_seed, e.random_seed + chat.seeds)
     ]
-    report_chat(run, e.name, chat, instructions, results)
+    report_chat(run, e.name, chat, instructions, scored(run, e, corpus, results))
+
+
+def scored(run: AnyRun, e: Experiment, corpus: Artifact, results: list[ChatResults]) -> list[ChatResults]:
+    """The same, with the scores of all models on the benchmarks; the base, which all seeds share, is scored once."""
+    labels = {
+        (one.random_seed, name): name if name == "base" else f"{name}-seed{one.random_seed}"
+        for one in results
+        for name in one.models
+    }
+    every = {labels[one.random_seed, name]: model for one in results for name, model in one.models.items()}
+    scores = evaluate_models(run, every, corpus, e.evaluation)
+    return [
+        replace(one, scores={name: scores[labels[one.random_seed, name]] for name in one.models})
+        for one in results
+    ]
 
 
 def chat_of(run: AnyRun, work: ChatWork, base: Artifact) -> ChatResults:

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-TABLES = ("scores", "utility", "specialisation", "forecast", "duel", "stitch_duel", "efficiency", "stages")
+TABLES = (
+    "scores",
+    "utility",
+    "specialisation",
+    "forecast",
+    "duel",
+    "stitch_duel",
+    "efficiency",
+    "harm",
+    "forgetting",
+    "stages",
+)
 
 
 class Outcome:

@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 ASKED_WRONGLY = (duckdb.ProgrammingError, duckdb.DataError)  # a fault of the query, not of the file
 FACTS = ("scores", "utility", "specialisation", "training_events", "forecast")  # tables kept as they stand
+LEDGER = "ledger.parquet"  # beside the facts of a round of rejection sampling
 IN_USE = "Could not set lock on file"
 
 
@@ -222,3 +223,17 @@ def _append_facts(connection: duckdb.DuckDBPyConnection, artifact: Artifact) -> 
             columns = connection.table(table).columns
             frame = pd.DataFrame([{**stamp, **row} for row in found], columns=columns)  # noqa: F841  read by name
             connection.execute(f"insert into {table} select * from frame")
+    _append_ledger(connection, artifact, stamp)
+
+
+def _append_ledger(connection: duckdb.DuckDBPyConnection, artifact: Artifact, stamp: dict) -> None:
+    """Append the answers of a round of rejection sampling, which lie in its folder; none where that was emptied."""
+    ledger = artifact.path / LEDGER
+    if artifact.stage != "rejection" or not ledger.is_file():
+        return
+    connection.execute(
+        """insert into rejection_samples
+        select $key, $seed, round, prompt, sample, temperature, answer, score, chosen, $recorded
+        from read_parquet($ledger)""",
+        {**stamp, "seed": artifact.provenance.get("seed"), "ledger": str(ledger)},
+    )

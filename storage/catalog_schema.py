@@ -104,6 +104,20 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "skipped": ("bigint[]", "batches that a rewind leaves out"),
         },
     ),
+    "rejection_samples": (
+        "An answer that a round of rejection sampling drew, from the ledger of the round.",
+        {
+            **KEY,
+            "random_seed": ("bigint", "of the chat model"),
+            "round": ("bigint", "from 1"),
+            "prompt": ("varchar", ""),
+            "sample": ("bigint", "which of the answers to the prompt, from 0"),
+            "temperature": ("double", "it was drawn at"),
+            "answer": ("varchar", ""),
+            "score": ("double", "by the reward model"),
+            "chosen": ("boolean", "whether it is the best of its prompt in this round"),
+        },
+    ),
     "forecast": (
         "A forecast of what people will say of a model.",
         {
@@ -126,8 +140,12 @@ LATEST = {  # what names a fact, beside its key
     "utility": ("source", "task"),
     "specialisation": ("check", "subject"),
     "training_events": ("attempt", "step", "event"),
+    "rejection_samples": ("prompt", "sample"),
     "forecast": ("model", "target"),
 }
+# The pool of Llama 2 (arXiv 2307.09288, section 3.2.3); an answer without text is never learnt from.
+POOL = """select * from run_rejection_samples where trim(answer) <> ''
+qualify row_number() over (partition by run_id, random_seed, prompt order by score desc, round, sample) = 1"""
 SNAPSHOT = "contains(model, '@')"
 EXAMPLES = {
     "The runs of this home": "select run_id, status, started, ended - started as took from runs order by started",
@@ -179,6 +197,8 @@ def schema() -> str:
             )
         else:
             parts += _view(f"run_{table}", "The same by run.", joined)
+    about = "The best answer to each prompt of all rounds of a run, by score; of one score the earliest."
+    parts += _view("run_rejection_pool", about, POOL)
     return ";\n".join(parts)
 
 

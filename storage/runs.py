@@ -171,6 +171,8 @@ class RunSummary:
     duel: list[dict] = field(default_factory=list)
     stitch_duel: list[dict] = field(default_factory=list)
     efficiency: list[dict] = field(default_factory=list)
+    harm: list[dict] = field(default_factory=list)
+    forgetting: list[dict] = field(default_factory=list)
     stages: list[dict] = field(default_factory=list)
 
     def to_dict(self) -> dict:
@@ -196,11 +198,12 @@ def model_folder(artifact: Artifact) -> Path | None:
 
 
 DUELS = ("duel", "stitch_duel", "efficiency")  # facts of what is not the pipeline
+LOSSES = ("harm", "forgetting")  # of chat models
 
 
 def summarise(home: Home, record: dict) -> RunSummary:
     """Collect a run's results from the artifacts named in its record; what was cleaned away is left out."""
-    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", *DUELS)
+    lists = ("answer", "scores", "samples", "utility", "specialisation", "forecast", *DUELS, *LOSSES)
     collected: dict = {"mixtures": {}, "models": [], **{name: [] for name in lists}}
     report = None
     for artifact in results_of(home, record):

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from flows.commands.console import print_json, say, show_rows
+from flows.commands.instruct_levels import levels
 from flows.commands.mix_solve import read_utility
 from flows.recipes import apply_override
 
@@ -20,6 +21,7 @@ instruct_app = typer.Typer(
     no_args_is_help=True,
     help="Collections of instructions: a mix with exact counts, and how far what is tested is from what is taught.",
 )
+instruct_app.command()(levels)
 Train = Annotated[
     Path,
     typer.Option(

@@ -32,6 +32,7 @@ def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[s
         strengths=STRENGTH_WORDS,
         between=between,
         share=share,
+        change=change,
         histograms=[_histogram(row) for row in found["rewards"]],
         curves=[_curve(row) for row in found["rounds"]],
     )
@@ -46,6 +47,12 @@ def share(row: Mapping[str, float]) -> str:
 def between(row: Mapping[str, float]) -> str:
     """ "2.13 [2.01, 2.25]"."""
     return f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def change(row: Mapping[str, float | None]) -> str:
+    """ "+0.130 [+0.010, +0.250]"; without the ends where the error is unknown."""
+    ends = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['mean']:+.3f}{ends}"
 
 
 def _histogram(row: Mapping[str, Any]) -> Picture:

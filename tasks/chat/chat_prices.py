@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 from storage.artifact import Artifact
 from storage.stages import Cost
 from tasks.chat.settings import ChatSettings, FitSettings
 from tasks.training.estimates import (
+    AsText,
     config_of_artifact,
     dense_shape,
     reading_cost,
     training_cost,
 )
 from tasks.training.settings import TrainingSettings
+from tasks.training.training_memory import Shape
 
 TOKENS_A_TURN = 28  # of what is made by rules, question and answer with the template's words
 BASIS = f"{TOKENS_A_TURN} tokens a turn, which ends before as often as not"
@@ -37,6 +41,9 @@ def fit_told(
 
     def cost() -> Cost:
         config = config_of_artifact(model)
+        shape = dense_shape(config, length)
+        if settings.lora is not None:
+            shape = adapted_shape(AsText(config), length, settings.lora.rank)
         own = training.model_copy(
             update={
                 "batch_size": settings.batch_size * rows,
@@ -45,7 +52,7 @@ def fit_told(
                 "sequence_length": length,
             }
         )
-        return training_cost(dense_shape(config, length), tokens, config, own)
+        return training_cost(shape, tokens, config, own)
 
     def expected() -> dict[str, Any]:
         config = config_of_artifact(model)
@@ -61,6 +68,22 @@ def fit_told(
         }
 
     return {"cost": cost, "expected": expected}
+
+
+@functools.cache
+def adapted_shape(config: AsText, length: int, rank: int) -> Shape:
+    """The shape of a model of which low-rank adapters alone train."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    import models
+    from models.low_rank import add_adapters
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(copy.deepcopy(config.config))
+        add_adapters(model, rank, rank, 0.0, 0)
+    costs = models.model_costs(model, length)
+    return Shape(costs.total, costs.trained, models.train_flops_per_token(model, length), costs.active)
 
 
 def answering_cost(model: Artifact, chat: ChatSettings, answers: int) -> Cost:

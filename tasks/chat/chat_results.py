@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
+from tasks.chat.lost_skills import (
+    changes,
+    forgetting_pairs,
+    harm_pairs,
+    said_of_losses,
+    skills_of,
+)
+from tasks.chat.over_seeds import over_seeds
 from tasks.evaluation.standard_errors import mean_error
 
 if TYPE_CHECKING:
     from tasks.chat.task import ChatResults
 
-CONFIDENCE = 0.95
-BASE, SFT, GHOST = "base", "sft", "ghost"
+SFT = "sft"
 SHOWN = 8
-
-
-def over_seeds(values: Sequence[float], single: tuple[float, float]) -> dict[str, float]:
-    """mean, low and high: the t interval over the seeds; of one seed `single`, its interval over items."""
-    mean = float(np.mean(values))
-    if len(values) == 1:
-        return {"mean": mean, "low": single[0], "high": single[1]}
-    half = (
-        stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    )
-    return {"mean": mean, "low": mean - float(half), "high": mean + float(half)}
 
 
 def win_rate(first: Sequence[int], second: Sequence[int]) -> dict[str, Any]:
@@ -46,6 +40,12 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
     wins = _win_rates(answers) if is_made else []
     rewards = _rewards(results)
     recall = _recall(results)
+    names = list(results[0].models)
+    skills = [
+        {name: skills_of(one.scores.get(name), own[name]) for name in names}
+        for one, own in zip(results, answers, strict=True)
+    ]
+    harm, forgetting = (changes(skills, pairs(names)) for pairs in (harm_pairs, forgetting_pairs))
     return {
         "seeds": [one.random_seed for one in results],
         "win_rates": wins,
@@ -53,9 +53,11 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
         "rewards": rewards,
         "rounds": _rounds(results),
         "recall": recall,
+        "harm": harm,
+        "forgetting": forgetting,
         "samples": _samples(answers[0]),
         "dialogues": _dialogues(results[0]),
-        "answer": _said(wins, rewards, recall),
+        "answer": [*_said(wins, rewards, recall), *said_of_losses(harm, forgetting)],
     }
 
 
@@ -143,7 +145,8 @@ def _rounds(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
             }
             for n in range(len(facts[0]["best_of"]))
         ]
-        rows.append({"round": number + 1, "chosen": chosen, "best_of": curve})
+        spent = {name: facts[0][name] for name in ("samples_each", "temperature", "tried")}
+        rows.append({"round": number + 1, "chosen": chosen, "best_of": curve, **spent})
     return rows
 
 

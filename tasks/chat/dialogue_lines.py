@@ -15,11 +15,17 @@ from tasks.sources.dialogue_rows import Message, messages_of, rows_of_lines
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue; of its answers those in messages from number `learn_from` on are learnt. where: file and line."""
+    """A dialogue; of its answers those in messages from number `learn_from` on are learnt. where: file and line.
+
+    task, category, demonstrations: as `mixstitch instruct mix` tells them of its rows, where it does.
+    """
 
     messages: Sequence[Message]
     where: str
     learn_from: int = 0
+    task: str = ""
+    category: str = ""
+    demonstrations: int = 0
 
     def __post_init__(self) -> None:
         check_dialogue(self.messages, self.where)
@@ -39,7 +45,7 @@ class Pair:
 
 
 def read_dialogues(path: Path) -> list[Example]:
-    """Lines of {messages} or a question with its answer, and perhaps {learn_from}."""
+    """Lines of {messages} or a question with its answer, and perhaps {learn_from, task, category, demonstrations}."""
     return [_example(row, where) for where, row in _rows(path)]
 
 
@@ -82,7 +88,11 @@ def _example(row: dict[str, Any], where: str) -> Example:
     learn_from = row.get("learn_from", 0)
     if type(learn_from) is not int or not 0 <= learn_from < len(messages):
         raise ValueError(f"{where}: learn_from is {learn_from!r}; allowed: 0 to {len(messages) - 1}")
-    return Example(messages, where, learn_from)
+    task, category = (str(row.get(name) or "") for name in ("task", "category"))
+    demonstrations = row.get("demonstrations") or 0
+    if type(demonstrations) is not int or demonstrations < 0:
+        raise ValueError(f"{where}: demonstrations is {demonstrations!r}; allowed: a number from 0")
+    return Example(messages, where, learn_from, task, category, demonstrations)
 
 
 def _text(row: dict[str, Any], name: str, where: str) -> str:

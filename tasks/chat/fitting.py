@@ -49,7 +49,11 @@ DECIDING = (
 def fit_identity(settings: FitSettings, training: TrainingSettings, random_seed: int) -> dict[str, Any]:
     """What decides the result of a fit."""
     told = {name: getattr(training, name) for name in DECIDING}
-    return {"fit": settings.model_dump(mode="json"), "training": told, "random_seed": random_seed}
+    return {
+        "fit": settings.model_dump(mode="json", exclude_none=True),
+        "training": told,
+        "random_seed": random_seed,
+    }
 
 
 def fit_answers(
@@ -63,6 +67,10 @@ def fit_answers(
 
     model = models.load_causal_lm(start, torch.float32)
     packed = fit.settings.packed
+    if fit.settings.lora is not None and model.config.model_type in models.OWN_MODEL_TYPES:
+        raise ValueError(
+            f"{fit.name}: a {model.config.model_type} model takes no low-rank adapters; allowed: lora empty"
+        )
     if packed and model.config.model_type in models.OWN_MODEL_TYPES:
         raise ValueError(
             f"{fit.name}: a {model.config.model_type} model takes no mask of documents; allowed: packed: false, one "
@@ -82,10 +90,12 @@ def fit_rows(
 ) -> dict[str, Any]:
     """Train the model by the loop, going on from folder/progress; into folder/model. texts: that a row holds."""
     import models
+    from models.low_rank import add_adapters
     from tasks.training.loop import train
     from tasks.training.parameter_counts import parameters_of
 
-    loop = fit.loop
+    loop, lora = fit.loop, fit.settings.lora
+    merge = None if lora is None else add_adapters(model, **lora.model_dump(), random_seed=fit.random_seed)
     outcome = train(
         model,
         order,
@@ -96,16 +106,20 @@ def fit_rows(
         fit.report,
         objective=objective,
     )
+    trained = models.model_costs(model, 1).trained
+    tokens = outcome.tokens * texts
+    flops = tokens * models.train_flops_per_token(model, loop.sequence_length)
+    if merge is not None:
+        merge()
     model.save_pretrained(folder / "model")
     (folder / "logs").mkdir(exist_ok=True)
     shutil.copy(folder / "progress" / "steps.jsonl", folder / "logs" / "steps.jsonl")
-    tokens = outcome.tokens * texts
-    flops = tokens * models.train_flops_per_token(model, loop.sequence_length)
     return {
         "metrics": {
             "tokens": tokens,
             "flops": flops,
             **parameters_of(model),
+            "trained_parameters": trained,
             "final_loss": outcome.final_loss,
             "steps": outcome.steps,
         },

@@ -24,6 +24,7 @@ from tasks.chat.made_instructions import (
 )
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
+from tasks.chat.rejection.generation_budget import spending_of
 from tasks.chat.reward.reward_pairs import pair_rows
 from tasks.chat.settings import ChatSettings
 from tasks.sources.chat_template import encoded
@@ -62,10 +63,15 @@ class Instructions:
 
 
 def check_files(chat: ChatSettings) -> None:
-    """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs."""
+    """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs; and for
+    fewer answers of rejection sampling than the prompts need."""
     check_counts(chat.made)
+    prompts = chat.made.prompts
     if chat.dialogues is not None:
-        _split_dialogues(read_dialogues(chat.dialogues))
+        kept, _ = _split_dialogues(read_dialogues(chat.dialogues))
+        prompts = len(_questions(kept))
+    if chat.rejection.rounds:
+        spending_of(chat.rejection, prompts)
     if chat.pairs is not None:
         _check_strengths(chat, read_pairs(chat.pairs))
 
@@ -160,7 +166,9 @@ def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
 
 
 def _row(example: Example) -> dict[str, Any]:
-    return {"messages": list(example.messages), "learn_from": example.learn_from}
+    told = {name: getattr(example, name) for name in ("task", "category", "demonstrations")}
+    kept = {name: value for name, value in told.items() if value}
+    return {"messages": list(example.messages), "learn_from": example.learn_from, **kept}
 
 
 def _pair_row(pair: Pair) -> dict[str, Any]:

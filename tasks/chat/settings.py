@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Margin = Literal["none", "small", "large"]
+AUTO = "auto"
 
 
 class MadeChatSettings(BaseModel):
@@ -19,6 +20,16 @@ class MadeChatSettings(BaseModel):
     pairs: int = Field(3000, ge=10, description="Pairs of answers for the reward model; a tenth is held out.")
     prompts: int = Field(150, ge=1, description="Prompts that rejection sampling answers.")
     heldout: int = Field(80, ge=2, description="Prompts that nothing is trained on, to compare models.")
+
+
+class LoraSettings(BaseModel):
+    """Low-rank adapters on every linear layer but the output head, merged into the weights at the end."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(16, ge=1, le=1024, description="Rank r of an adapter.")
+    alpha: int = Field(32, ge=1, le=10_000, description="An adapter counts alpha / rank times.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's input that is dropped.")
 
 
 class FitSettings(BaseModel):
@@ -35,6 +46,11 @@ class FitSettings(BaseModel):
     packed: bool = Field(
         True,
         description="Several dialogues a sequence, which do not see each other; no: one, padded (any model).",
+    )
+    lora: LoraSettings | None = Field(
+        None,
+        description="Low-rank adapters alone train and are merged at the end, so that what follows meets an ordinary "
+        "model; empty: all weights train.",
     )
 
 
@@ -64,13 +80,19 @@ class RejectionSettings(FitSettings):
     """Rejection sampling."""
 
     rounds: int = Field(2, ge=0, le=20, description="Rounds, each from the model of the one before.")
-    samples: int = Field(10, ge=2, le=1000, description="Answers sampled for each prompt.")
-    temperature: float = Field(
+    samples: Annotated[int, Field(ge=2, le=1000)] | Literal["auto"] = Field(
+        10, description="Answers sampled for each prompt; auto: as many as `answers` allows."
+    )
+    temperature: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] | Literal["auto"] = Field(
         1.2,
-        gt=0,
-        le=10,
-        allow_inf_nan=False,
-        description="Of sampling; the paper's best is 1.2 to 1.3 for 10 to 100.",
+        description="Of sampling; the paper's best is 1.2 to 1.3 for 10 to 100. auto: that of `temperatures` with the "
+        "best expected reward, found anew in each round.",
+    )
+    temperatures: tuple[Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)], ...] = Field(
+        (0.6, 0.9, 1.2, 1.5), description="Those that auto chooses from."
+    )
+    answers: int | None = Field(
+        None, ge=4, description="Answers that a round draws at most, those to find the temperature included."
     )
     pool: Literal["all", "last"] = Field(
         "all",
@@ -83,6 +105,18 @@ class RejectionSettings(FitSettings):
         description="Share of what a round trains on that are dialogues of the fine-tuning before, so that what the "
         "reward model does not ask for is kept; 0: none, as in the paper.",
     )
+
+    @model_validator(mode="after")
+    def _auto_has_a_budget(self) -> RejectionSettings:
+        is_auto = AUTO in (self.samples, self.temperature)
+        if is_auto != (self.answers is not None):
+            raise ValueError(
+                "samples or temperature auto goes with answers, the number that a round may draw; allowed: both or "
+                "neither"
+            )
+        if self.temperature == AUTO and len(set(self.temperatures)) < max(2, len(self.temperatures)):
+            raise ValueError("temperatures: allowed: at least two, which differ")
+        return self
 
 
 class GhostSettings(FitSettings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tasks.report.run_results import PAGE
 from tasks.stage import Progress, show_table, stage_task
 from tasks.training.training_run import Training
 
-VERSION = 3
+VERSION = 4
 ANSWERS = "answers.jsonl"
 
 
@@ -161,7 +161,7 @@ def answer_heldout(run: AnyRun, work: ChatWork, name: str, model: Artifact) -> A
 @dataclass(frozen=True)
 class ChatResults:
     """What a chat run of one seed made: models by name from base to last, answers by the same, rewards by margin,
-    rounds, and recall by name."""
+    rounds, recall by name, and scores on the benchmarks by name of the model."""
 
     random_seed: int
     models: Mapping[str, Artifact]
@@ -169,6 +169,7 @@ class ChatResults:
     rewards: Mapping[str, Artifact]
     rounds: tuple[Artifact, ...]
     recall: Mapping[str, Artifact]
+    scores: Mapping[str, Artifact] = field(default_factory=dict)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -177,6 +178,7 @@ class ChatResults:
             "answers": self.answers,
             "reward": self.rewards,
             "recall": self.recall,
+            "scores": self.scores,
         }
         named = {f"{kind} {name}": a.digest for kind, own in several.items() for name, a in own.items()}
         return {f"seed{self.random_seed} {name}": digest for name, digest in named.items()}
@@ -186,7 +188,7 @@ class ChatResults:
 def report_chat(
     run: AnyRun, title: str, chat: ChatSettings, instructions: Artifact, results: list[ChatResults]
 ) -> Artifact:
-    """Win rates, rewards, rounds and recall with their intervals, and the page."""
+    """Win rates, rewards, rounds, recall and what was lost, with their intervals, and the page."""
     inputs = {"instructions": instructions.digest}
     for one in results:
         inputs |= one.inputs
@@ -198,7 +200,8 @@ def report_chat(
         found = chat_tables(results, instructions.facts["is_made"])
         (folder / "chat.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         write_chat_page(folder / PAGE, title, chat, found)
-        return {"chat": found["win_rates"], "page": PAGE, "answer": found["answer"]}
+        told = {name: found[name] for name in ("harm", "forgetting", "answer")}
+        return {"chat": found["win_rates"], "page": PAGE, **told}
 
     artifact = run.stage(
         Stage(
@@ -210,7 +213,7 @@ def report_chat(
             inputs=inputs,
             build=build,
             cost=Cost,
-            expected=lambda: {"chat": [], "page": PAGE, "answer": []},
+            expected=lambda: {"chat": [], "page": PAGE, "answer": [], "harm": [], "forgetting": []},
             headline=lambda facts: facts["page"],
         )
     )

@@ -48,8 +48,8 @@ def written(
         examples = collection[task]
         rng = np.random.default_rng([random_seed, place, 31])
         before = _demonstrations(examples, number, shots, rng)
-        system, turns = _parted(examples[number])
-        shown = [message for other in before for message in _parted(other)[1]]
+        system, turns = parted(examples[number])
+        shown = [message for other in before for message in parted(other)[1]]
         yield {
             "messages": [*system, *shown, *turns],
             "task": task,
@@ -72,7 +72,7 @@ def _demonstrations(
     return [examples[other + (other >= number)] for other in others]
 
 
-def _parted(example: Example) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+def parted(example: Example) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     """The system message, if there is one, and the turns."""
     messages = list(example.messages)
     return (messages[:1], messages[1:]) if messages[0]["role"] == "system" else ([], messages)

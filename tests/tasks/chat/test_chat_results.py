@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.chat.chat_results import over_seeds, win_rate
+from tasks.chat.chat_results import win_rate
+from tasks.chat.over_seeds import over_seeds
 
 
 def test_a_tie_counts_half():

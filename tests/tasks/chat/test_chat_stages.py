@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from flows.chat import chat_of
 from flows.experiment import checked
 from flows.recipes import load_recipe
 from storage.artifact import Artifact
+from storage.runs import RunSummary
 from storage.unrecorded import UnrecordedRun
 from tasks.chat.dialogue_lines import Example
 from tasks.chat.fitting import Fit, fit_answers, fit_rows
@@ -37,7 +39,9 @@ TINY = ChatSettings(
     made={"dialogues": 12, "pairs": 20, "prompts": 4, "heldout": 6},
     sft=FIT,
     reward=FIT | {"compared": ("small",)},
-    rejection=FIT | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2},
+    rejection=FIT
+    | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2}
+    | {"temperature": "auto", "temperatures": (0.5, 1.5), "answers": 20},
     ghost=FIT | {"dialogues": 3, "turns": 2, "recall_turns": (1, 2), "probes": 2, "batch_size": 1},
 )
 LOOP = TrainingSettings(sequence_length=400)
@@ -75,14 +79,25 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert list(results.models) == ["base", "sft", "round1", "round2", "ghost"]
     assert len(pd.read_parquet(results.rounds[0].path / LEDGER)) == 4 * 2
     told = json.loads((page.path / "chat.json").read_text(encoding="utf-8"))
+    for row in told["rounds"]:
+        assert row["temperature"] == max(row["tried"], key=lambda one: one["best"])["temperature"]
+        assert [(one["temperature"], one["n"], one["prompts"]) for one in row["tried"]] == [
+            (0.5, 2, 3),
+            (1.5, 2, 3),
+        ]
     assert [row["of"] for row in told["win_rates"]] == ["sft", "round1", "round2", "ghost", "round2"]
     assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
+    assert {row["of"] for row in told["harm"]} == {"sft", "round1", "round2", "ghost"}
+    assert [row["against"] for row in page.facts["forgetting"]][:1] == ["sft"]
     again, page = made()
     trained = [one.facts["metrics"] for name, one in again.models.items() if name != "base"]
     trained += [reward.facts["metrics"] for reward in again.rewards.values()]
     assert all(
         said_parameters(metrics).endswith(" parameters") for metrics in trained
     )  # as `export` says them
+    for one in (*again.models.values(), *again.rewards.values(), *again.answers.values(), page):
+        for name in (field.name for field in fields(RunSummary) if "list" in str(field.type)):
+            assert isinstance(one.facts.get(name, []), list)  # as `show` collects them
     assert page.hit and all(one.hit for name, one in again.models.items() if name != "base")
 
 
@@ -165,6 +180,20 @@ def test_a_stitched_base_is_fitted_one_dialogue_a_sequence(tokenizer, base, tmp_
     after = dict(models.load_causal_lm(tmp_path / "fitted" / "model").named_parameters())
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and all("stitch" in name for name in changed)
+
+
+def test_every_model_is_scored_on_the_benchmarks_and_the_base_of_all_seeds_once(home):
+    planned = checked(load_recipe("chat-pocket", ["chat.seeds=2", "chat.rejection.rounds=1"]), home)
+    labels = [one.artifact.name for one in planned.stages if one.stage.name == "evaluation"]
+    assert sorted(labels) == sorted(
+        ["base", *(f"{name}-seed{seed}" for name in ("sft", "round1", "ghost") for seed in (0, 1))]
+    )
+
+
+def test_too_few_answers_for_auto_are_refused_before_anything_is_planned(home):
+    own = ["chat.rejection.samples=auto", "chat.rejection.temperature=auto", "chat.rejection.answers=100"]
+    with pytest.raises(ValueError, match=r"chat\.rejection\.answers is 100, too few for 120 prompts"):
+        checked(load_recipe("chat-pocket", own), home)
 
 
 PAIR = {"prompt": "a", "chosen": "b", "rejected": "c", "strength": 2}
