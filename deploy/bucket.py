@@ -6,6 +6,7 @@ import sys
 import time
 
 import s3fs
+from botocore.exceptions import BotoCoreError
 
 TRIES, SECONDS = 30, 2.0
 
@@ -19,7 +20,7 @@ def have_bucket(url: str, bucket: str) -> bool:
                 return False
             server.mkdir(bucket)
             return True
-        except (OSError, ValueError):
+        except (OSError, ValueError, BotoCoreError):
             if attempt == TRIES:
                 raise
             time.sleep(SECONDS)

@@ -22,10 +22,12 @@ from storage.earlier_homes import seal_earlier
 from storage.home import Home
 from storage.processes import end_orphans, is_alive, marking_children
 from storage.site import named_site
+from storage.trusted import what_is_trusted
 from storage.writing import writing
 
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
 ANSWER_SECONDS = 10.0
+PREFECT_TOKEN = "PREFECT_API_AUTH_STRING"
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
 FIXED = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -91,7 +93,7 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
         if site is not None and site.prefect_api is not None:
             check_prefect(site.prefect_api)
             meanwhile()
-            url, auth_string = site.prefect_api, os.environ.get("PREFECT_API_AUTH_STRING")
+            url, auth_string = site.prefect_api, os.environ.get(PREFECT_TOKEN)
             is_gone, what = lambda: False, "the site's Prefect server"
         elif served is not None:
             url, auth_string, is_gone = (
@@ -119,9 +121,13 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
 
 
 def check_prefect(api: str) -> None:
-    """Raises ValueError where no Prefect server answers at the URL of an API, or one of another version."""
+    """Raises ValueError where no Prefect server answers at the URL of an API, or one of another version, or where its
+    host may not have the token of the environment."""
     import httpx
     import prefect
+
+    if os.environ.get(PREFECT_TOKEN):
+        what_is_trusted().check_key(PREFECT_TOKEN, api, f"site: prefect_api={api}")
 
     try:
         with httpx.Client(timeout=ANSWER_SECONDS) as client:
@@ -141,7 +147,7 @@ def check_prefect(api: str) -> None:
 
 
 def _prefect_auth() -> tuple[str, str] | None:
-    user, colon, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    user, colon, password = os.environ.get(PREFECT_TOKEN, "").partition(":")
     return (user, password) if colon else None
 
 

@@ -12,7 +12,7 @@ from flows.allowed import check_keys, check_what_started
 from flows.chat import chat_pipeline
 from flows.duels import mixture_duel, stitch_duel
 from flows.efficiency import moe_efficiency
-from flows.engines.making import check_engine
+from flows.engines.making import check_engine, tell_resources
 from flows.environment import open_home, prefect_settings
 from flows.given_models import check_models
 from flows.outcome import Outcome
@@ -157,11 +157,12 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
     """
     check_keys(experiment)
     check_models(experiment)
-    check_engine()
+    check_engine(experiment)
     home = open_home()
     planned = checked(experiment, home)
     if until is not None:
         stop_after(until, planned)
+    tell_resources(one.stage.name for one in planned.stages)
     check_samples_suffice(planned.stages)
     speed, _ = expected_flops_per_second(home, experiment.training.precision)
     with shown_progress():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,8 +91,9 @@ class ArtifactStore:
                     self.shared.publish(name, folder.name, folder)
                 return replace(found, seconds=time.monotonic() - started)
             self._prepare(work, name, key)
+            progress = self._progress(stage, folder.name, work)
             try:
-                with self._progress_shared(name, folder.name, work):
+                with progress.kept(PROGRESS_SECONDS) if progress is not None else nullcontext():
                     facts = stage.build(work)
                 made = facts.pop("provenance", {})
                 seconds = time.monotonic() - started
@@ -122,24 +123,27 @@ class ArtifactStore:
                     clear(work)
                 raise
             if self.shared is not None and not self.shared.publish(name, folder.name, work):
-                theirs = self._fetch(name, label, key)  # whoever builds on this key builds on the same bytes
-                if theirs is not None:
+                theirs = self._fetch(name, label, key, work.with_name(f"{work.name}-theirs"))
+                if theirs is not None:  # whoever builds on this key builds on the same bytes
+                    clear(work)
                     return replace(theirs, hit=False, seconds=seconds)
+                self.shared.publish(name, folder.name, work)
             put_whole(work, folder)
+            if progress is not None:
+                progress.forget()
             return replace(Artifact.of_manifest(folder, manifest), seconds=seconds)
 
-    @contextmanager
-    def _progress_shared(self, stage: str, folder_name: str, work: Path) -> Iterator[None]:
-        """Meanwhile the stage's progress is shared, beginning with that of a machine that was cut off."""
-        if self.shared is None:
-            yield
-            return
-        progress = SharedProgress(self.shared.objects, stage, folder_name, work)
+    def _progress(self, stage: Stage, folder_name: str, work: Path) -> SharedProgress | None:
+        """Of a stage that begins, with that of a machine that was cut off where it has come further.
+
+        What other stages keep, text that is being read, is large and soon made again.
+        """
+        if self.shared is None or not stage.cost().is_work:
+            return None
+        progress = SharedProgress(self.shared.objects, stage.name, folder_name, work)
         if progress.fetch():
-            log.info("%s goes on from what another machine has kept", label_of(stage, folder_name))
-        with progress.kept(PROGRESS_SECONDS):
-            yield
-        progress.forget()
+            log.info("%s goes on from what another machine has kept", label_of(stage.name, stage.label))
+        return progress
 
     def _work(self, stage: str, name: str, key: str) -> Path:
         return self.home.work / f"{stage}-{self.folder(stage, name, key).name}"
@@ -164,9 +168,9 @@ class ArtifactStore:
         put_whole(work, folder)
         return replace(Artifact.of_manifest(folder, manifest), hit=True)
 
-    def _fetch(self, stage: str, name: str, key: str) -> Artifact | None:
-        """The result that another machine put into the shared store, brought here."""
-        folder, work = self.folder(stage, name, key), self._work(stage, name, key)
+    def _fetch(self, stage: str, name: str, key: str, work: Path | None = None) -> Artifact | None:
+        """The result that another machine put into the shared store, brought here by way of an empty folder."""
+        folder, work = self.folder(stage, name, key), work or self._work(stage, name, key)
         if self.shared is None or not self.shared.has(stage, folder.name):
             return None
         self._prepare(work, stage, key)
@@ -247,9 +251,13 @@ class ArtifactStore:
                     found.setdefault((manifest["stage"], manifest["key"]), manifest)
         return sorted(found.values(), key=lambda manifest: manifest["provenance"]["created"])
 
-    def unreadable_manifests(self) -> list[Path]:
-        """Those of results that will be made again when they are next needed."""
-        return [path for path, manifest in self._all_manifests() if manifest is None]
+    def unreadable_manifests(self) -> list[str]:
+        """Those of results that will be made again when they are next needed, the shared store's too."""
+        here = [str(path) for path, manifest in self._all_manifests() if manifest is None]
+        if self.shared is None:
+            return here
+        place = self.shared.objects.place
+        return here + [f"{place}/{name}" for name, manifest in self.shared.manifests() if manifest is None]
 
     def _all_manifests(self) -> Iterator[tuple[Path, dict | None]]:
         for path in sorted(self.home.artifacts.glob(f"*/*/{MANIFEST}")):
@@ -259,7 +267,7 @@ class ArtifactStore:
                 yield path, None
 
     def load(self, stage: str, folder_name: str) -> Artifact:
-        """The artifact in a named folder, without verifying its files (for reports on past runs).
+        """The artifact in a named folder, without verifying its files (for reports on past runs); or in the store.
 
         Raises Gone where it is not there, another ValueError where its manifest is damaged.
         """
@@ -268,6 +276,10 @@ class ArtifactStore:
             manifest = read_manifest(folder)
         except Damaged as error:
             raise ValueError(f"{folder}: the artifact is damaged ({error}); run the recipe again") from error
+        if manifest is None and self.shared is not None:
+            manifest = self.shared.manifest(stage, folder_name)
+            if manifest is not None and (found := self.elsewhere(stage, manifest["name"], manifest["key"])):
+                return found
         if manifest is None:
             raise Gone(f"{folder}: the artifact is gone; run the recipe again")
         return Artifact.of_manifest(folder, manifest)

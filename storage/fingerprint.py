@@ -19,6 +19,10 @@ def digest_value(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def digest_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def digest_file(path: Path) -> str:
     sha = hashlib.sha256()
     with path.open("rb") as stream:

@@ -208,7 +208,7 @@ def summarise(home: Home, record: dict) -> RunSummary:
     report = None
     for artifact in results_of(home, record):
         facts = artifact.facts
-        if (folder := model_folder(artifact)) is not None:
+        if artifact.folder.exists() and (folder := model_folder(artifact)) is not None:
             collected["models"].append({"model": artifact.name or artifact.stage, "folder": str(folder)})
         for name in lists:
             collected[name].extend(facts.get(name, []))

@@ -1,7 +1,8 @@
 """What a stage keeps while it works, put beside the shared results at intervals: another machine goes on from it.
 
-An index names the files of one moment by their digests and is put last; what is fetched is verified. Two machines that
-work on one key may take each other's files away: then the work begins anew, and says so.
+An index names the files of one moment by their digests and is put last; what is fetched is verified. A machine that has
+progress of its own goes on from it only where it was the last to put an index: else another has come further since. Two
+machines that work on one key at once may take each other's files away: then the work begins anew, and says so.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from storage.fingerprint import digest_file
+from storage.damage import remove_tree
+from storage.fingerprint import digest_bytes, digest_file
 from storage.objects import Objects, Unreachable
 from storage.sealed import Damaged
 from storage.work_folders import PROGRESS
 
+LAST_PUT = (
+    ".shared"  # in the progress itself: the digest of the index that this machine has put or fetched last
+)
 TRIES = 5  # to find a moment in which nothing is being written
 log = logging.getLogger("mixstitch.storage")
 
@@ -37,9 +42,9 @@ class SharedProgress:
         )
 
     def fetch(self) -> bool:
-        """Bring what another machine has kept, where nothing is here; False where there is none, or it is damaged."""
-        content = None if self.folder.exists() else self.objects.read(self._index)
-        if content is None:
+        """Bring what another machine has kept; False where there is none, it is damaged, or this one was the last."""
+        content = self.objects.read(self._index)
+        if content is None or self._last_put() == digest_bytes(content):
             return False
         with TemporaryDirectory(dir=self.folder.parent) as made:
             whole = Path(made) / PROGRESS
@@ -52,10 +57,19 @@ class SharedProgress:
                     if not self.objects.get(f"{self._prefix}/{digest}", path) or digest_file(path) != digest:
                         raise Damaged(f"{relative} is missing, or not as it was")
             except Damaged as error:
-                log.warning("%s: %s: %s: the work begins anew", self.objects.place, self._prefix, error)
+                goes_on = (
+                    "the work goes on from what is here" if self.folder.exists() else "the work begins anew"
+                )
+                log.warning("%s: %s: %s: %s", self.objects.place, self._prefix, error, goes_on)
                 return False
+            (whole / LAST_PUT).write_text(digest_bytes(content), encoding="utf-8")
+            remove_tree(self.folder)
             whole.replace(self.folder)
         return True
+
+    def _last_put(self) -> str | None:
+        path = self.folder / LAST_PUT
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
     @contextmanager
     def kept(self, seconds: float) -> Iterator[None]:
@@ -79,7 +93,7 @@ class SharedProgress:
 
     def keep(self) -> bool:
         """Put the files of one moment there; False where nothing has changed, or too much is being written."""
-        with TemporaryDirectory() as made:
+        with TemporaryDirectory(dir=self.folder.parent) as made:  # cleared with the rest, should we be killed
             for _ in range(TRIES):
                 before = self._seen()
                 if before == self._kept or not before:
@@ -103,15 +117,19 @@ class SharedProgress:
             index = Path(made) / "index.json"
             index.write_text(json.dumps(files), encoding="utf-8")
             self.objects.put(self._index, index)
+            (self.folder / LAST_PUT).write_text(digest_file(index), encoding="utf-8")
         for name in there - {self._index, *(f"{self._prefix}/{digest}" for digest in files.values())}:
             self.objects.remove(name)
         self._kept = before
         return True
 
     def forget(self) -> None:
-        """Remove it from there, the index first."""
-        for name in (self._index, *self.objects.names(self._prefix)):
-            self.objects.remove(name)
+        """Remove it from there, the index first: the result is there. A store that stays away keeps it."""
+        try:
+            for name in (self._index, *self.objects.names(self._prefix)):
+                self.objects.remove(name)
+        except Unreachable as error:
+            log.warning("progress that nobody needs any more stays in the store: %s", error)
 
     def _seen(self) -> dict[str, tuple[int, int]]:
         found = {}
@@ -120,7 +138,7 @@ class SharedProgress:
                 stat = path.stat()
             except FileNotFoundError:
                 continue
-            if path.is_file():
+            if path.is_file() and path.name != LAST_PUT:
                 found[path.relative_to(self.folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
         return found
 

@@ -21,15 +21,15 @@ def doctor(
     site: SiteFile = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Try what a run needs of this machine and of a site; one line each, exit status 1 where something is wrong."""
-    from flows.engines.checking import check_workers
+    from flows.engines.checking import check_servers, check_workers
     from storage.site import named_site
     from storage.site_check import Check, check_home, check_site
 
     named = named_site(site)
     home, gpus = open_home(), Check("GPUs", True, _gpus())
-    checks = chain(
-        check_home(home), [gpus], check_site(named) if named else [], check_workers(named) if named else []
-    )
+    checks = chain(check_home(home), [gpus])
+    if named is not None:
+        checks = chain(checks, check_site(named), check_servers(named), check_workers(named))
     found = []
     for check in checks:
         found.append(check)

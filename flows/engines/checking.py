@@ -8,9 +8,26 @@ from contextlib import closing
 from flows.engines import engine_settings
 from flows.engines.engine import WorkerFacts
 from flows.engines.making import check_offers
+from flows.environment import check_prefect
 from storage.provenance import environment
 from storage.site import Site
 from storage.site_check import FEWEST_BYTES, Check
+from storage.tracking_servers import check_server
+
+
+def check_servers(site: Site) -> Iterator[Check]:
+    """The Prefect and MLflow servers that the site names: each answers, and Prefect's is of this version."""
+    for name, url, check in (
+        ("Prefect", site.prefect_api, check_prefect),
+        ("MLflow", site.mlflow, check_server),
+    ):
+        if url is not None:
+            try:
+                check(url)
+            except ValueError as error:
+                yield Check(name, False, str(error))
+            else:
+                yield Check(name, True, f"answers at {url}")
 
 
 def check_workers(site: Site) -> Iterator[Check]:
@@ -39,6 +56,10 @@ def _check_worker(worker: WorkerFacts) -> Check:
         for name, version in own.items()
         if worker.packages.get(name) != version
     ]
+    if worker.commit != environment()["commit"]:
+        wrong.append(
+            f"our code of commit {worker.commit}, here {environment()['commit']}: install the same there"
+        )
     if worker.store:
         wrong.append(worker.store)
     if worker.free_bytes < FEWEST_BYTES:

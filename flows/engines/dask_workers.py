@@ -6,7 +6,6 @@ import os
 import re
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
     from distributed import Client, Worker
 
 REACH_SECONDS = 30
+DASK = {
+    "DASK_LOGGING__DISTRIBUTED": "critical",
+    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",  # `tries` counts
+}
 
 
 class DaskSettings(SharedSettings):
@@ -32,9 +35,17 @@ class DaskSettings(SharedSettings):
     )
     workers: PositiveInt = Field(2, description="Workers on this machine, where no address is given.")
 
+    @property
+    def threads_of_each(self) -> int | None:
+        """Of a stage's process: workers that are started here share the cores."""
+        if self.threads is None and self.address is None:
+            return max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return self.threads
+
     def open(self, site: Site) -> DaskWorkers:
         """Raises ValueError where the package is not installed, or the scheduler cannot be reached."""
-        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # read on import, here and by workers
+        for name, value in DASK.items():  # read on import, here and by workers
+            os.environ.setdefault(name, value)
         try:
             from distributed import Client, LocalCluster
         except ImportError as error:
@@ -76,6 +87,7 @@ class DaskWorkers:
 
     def make(self, wanted: Wanted) -> None:
         from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
 
         future = self._client.submit(
             _make_on_worker,
@@ -88,6 +100,10 @@ class DaskWorkers:
             status, words = future.result()
         except KilledWorker as error:
             raise Lost("its workers were lost one after the other") from error
+        except FutureCancelledError as error:
+            raise ValueError(
+                f"{wanted.label}: Dask's scheduler is gone ({error}); the same command goes on from what is kept"
+            ) from error
         except BaseException:
             future.cancel()
             raise
@@ -95,12 +111,18 @@ class DaskWorkers:
             raise ValueError(words)
 
     def workers(self) -> list[WorkerFacts]:
-        told = self._client.run(_look_around, self._site.model_dump(mode="json"))
+        told = self._client.run(_look_around, self._site.model_dump(mode="json"), on_error="return")
+        for place, facts in told.items():
+            if not isinstance(facts, WorkerFacts):
+                raise ValueError(
+                    f"site: engine: the worker at {place} cannot be asked ({facts}): is mixstitch installed there, of "
+                    "this version?"
+                )
         return [facts for _, facts in sorted(told.items())]
 
-    def offers(self, resources: dict[str, float]) -> bool:
+    def offered(self) -> list[dict[str, float]]:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        return any(not Counter(resources) - Counter(worker["resources"]) for worker in workers)
+        return [dict(worker["resources"]) for worker in workers]
 
     def close(self) -> None:
         self._client.close()

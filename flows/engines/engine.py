@@ -22,8 +22,11 @@ class SharedSettings(BaseModel):
     cache: str | None = Field(
         None, description="A folder on each worker for what it fetches; empty: one of the engine's own."
     )
+    threads: PositiveInt | None = Field(
+        None, description="Of a stage's process; empty: as many as its worker has cores."
+    )
     resources: dict[str, dict[str, PositiveFloat]] = Field(
-        {}, description="By the name of a stage what its worker must offer, such as training: {GPU: 1}."
+        {}, description="By the name of a stage what its worker must offer, such as seed: {GPU: 1}."
     )
 
 
@@ -35,7 +38,8 @@ class Lost(Exception):
 class Wanted:
     """One stage, to be made by whoever has the code: its key on the walk of an experiment.
 
-    experiment, site: as JSON values. minutes: the most it may take. resources: what the worker must offer.
+    experiment, site: as JSON values. minutes: the most it may take. threads: of its process, the worker's cores where
+    None. resources: what the worker must offer.
     """
 
     experiment: dict[str, Any]
@@ -44,6 +48,7 @@ class Wanted:
     key: str
     minutes: float
     cache: str | None = None
+    threads: int | None = None
     resources: tuple[tuple[str, float], ...] = ()
 
 
@@ -53,6 +58,7 @@ class WorkerFacts:
 
     name: str
     packages: dict[str, str]
+    commit: str | None  # of our code there, where it lies in a repository
     gpus: tuple[str, ...]
     free_bytes: int
     store: str  # what is wrong with the store as seen from there; empty: nothing
@@ -72,8 +78,8 @@ class Engine(Protocol):
         """Every worker that is there, asked."""
         ...
 
-    def offers(self, resources: dict[str, float]) -> bool:
-        """Whether a worker that is there has so much of each."""
+    def offered(self) -> list[dict[str, float]]:
+        """What each worker that is there offers."""
         ...
 
     def close(self) -> None:

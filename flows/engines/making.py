@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from flows.engines import EngineSettings, engine_settings
 from flows.engines.engine import Engine, Lost, Wanted
+from flows.settings import Experiment
 from storage.artifact import key_of, label_of
 from storage.site import named_site
 from storage.stages import Stage
@@ -39,6 +40,7 @@ def stages_made_there(experiment: dict[str, Any]) -> Iterator[Callable[[Stage], 
                 key=key_of(stage),
                 minutes=settings.minutes,
                 cache=settings.cache,
+                threads=settings.threads_of_each,
                 resources=tuple(settings.resources.get(stage.name, {}).items()),
             )
             make_in_the_end(engine, wanted, settings.tries)
@@ -64,16 +66,38 @@ def make_in_the_end(engine: Engine, wanted: Wanted, tries: int) -> None:
             log.warning("%s: %s: begun again", wanted.label, error)
 
 
-def check_engine() -> None:
+def check_engine(experiment: Experiment) -> None:
     """Raises ValueError for what is wrong with the words of the engine of the site that the environment names."""
     site = named_site(None)
-    if site is not None:
-        engine_settings(site)
+    if site is None or engine_settings(site) is None:
+        return
+    if experiment.budget.minutes is not None:
+        raise ValueError(
+            f"budget.minutes={experiment.budget.minutes:g}: how many tokens that is would be measured here, and "
+            "the site's engine trains elsewhere; allowed: budget.tokens"
+        )
+
+
+def tell_resources(stages: Iterable[str]) -> None:
+    """Warn of resources for stages that this experiment has not got: a name that is wrong gives no stage anything."""
+    site, names = named_site(None), dict.fromkeys(stages)
+    settings = engine_settings(site) if site is not None else None
+    for name in settings.resources if settings is not None else ():
+        if name not in names:
+            log.warning(
+                "site: engine: resources: %s: no stage of this experiment is called so; they are: %s",
+                name,
+                ", ".join(names),
+            )
 
 
 def check_offers(engine: Engine, settings: EngineSettings) -> None:
     """Raises ValueError for resources that no worker has: the stage would wait for ever."""
-    for stage, resources in settings.resources.items():
-        if not engine.offers(resources):
-            wanted = ", ".join(f"{name}: {amount:g}" for name, amount in resources.items())
-            raise ValueError(f"site: engine: resources: {stage}: no worker offers {wanted}")
+    offered = engine.offered()
+    for stage, wanted in settings.resources.items():
+        if not any(all(one.get(name, 0.0) >= amount for name, amount in wanted.items()) for one in offered):
+            told = ", ".join(f"{name}: {amount:g}" for name, amount in wanted.items())
+            raise ValueError(
+                f"site: engine: resources: {stage}: none of the {len(offered)} workers that are there offers {told}; "
+                "workers say what they offer when they are started, and those that are started for a run offer none"
+            )

@@ -26,6 +26,11 @@ class RaySettings(SharedSettings):
     kind: Literal["ray"] = "ray"
     address: str = Field(description="Of the cluster, as HOST:PORT, or auto for the one of this machine.")
 
+    @property
+    def threads_of_each(self) -> int | None:
+        """Of a stage's process."""
+        return self.threads
+
     def open(self, site: Site) -> RayWorkers:
         """Raises ValueError where the package is not installed, or the cluster cannot be reached."""
         try:
@@ -69,6 +74,7 @@ class RayWorkers:
 
     def workers(self) -> list[WorkerFacts]:
         import ray
+        from ray.exceptions import RayError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         site = self._site.model_dump(mode="json")
@@ -82,16 +88,18 @@ class RayWorkers:
             for node in ray.nodes()
             if node["Alive"]
         ]
-        return ray.get(asked)
+        try:
+            return ray.get(asked)
+        except RayError as error:
+            raise ValueError(
+                f"site: engine: a node cannot be asked ({str(error).splitlines()[-1]}): is mixstitch "
+                "installed there, of this version?"
+            ) from error
 
-    def offers(self, resources: dict[str, float]) -> bool:
+    def offered(self) -> list[dict[str, float]]:
         import ray
 
-        return any(
-            all(node["Resources"].get(name, 0.0) >= amount for name, amount in resources.items())
-            for node in ray.nodes()
-            if node["Alive"]
-        )
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
     def close(self) -> None:
         import ray

@@ -120,7 +120,7 @@ def test_a_damaged_manifest_is_shown_to_nobody(store, damage):
     with pytest.raises(ValueError, match=r"the artifact is damaged \(its manifest: .*run the recipe again"):
         store.load("stage", folder.name)
     assert store.manifests() == []
-    assert store.unreadable_manifests() == [folder / "manifest.json"]
+    assert store.unreadable_manifests() == [str(folder / "manifest.json")]
 
 
 def test_facts_that_are_no_numbers_are_as_whole_as_others(store):

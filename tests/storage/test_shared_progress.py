@@ -10,9 +10,9 @@ import pytest
 from storage.artifacts import ArtifactStore
 from storage.home import Home
 from storage.objects import FolderObjects, Unreachable
-from storage.shared_progress import SharedProgress
+from storage.shared_progress import LAST_PUT, SharedProgress
 from storage.shared_store import SharedStore
-from storage.stages import Stage
+from storage.stages import Cost, Stage
 
 
 @pytest.fixture
@@ -34,9 +34,8 @@ def write(work: Path, **files: str) -> None:
 
 def read(work: Path) -> dict[str, str]:
     folder = work / "progress"
-    return {
-        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
-    }
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != LAST_PUT]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in files}
 
 
 def test_another_machine_gets_the_files_of_the_last_moment(objects, tmp_path):
@@ -58,12 +57,18 @@ def test_what_has_not_changed_is_not_put_again(objects, tmp_path):
     assert [mine.keep(), mine.keep()] == [True, False]
 
 
-def test_own_progress_is_not_replaced(objects, tmp_path):
-    write(tmp_path / "here", step="1")
-    progress(objects, tmp_path / "here").keep()
-    write(tmp_path / "there", step="2")
-    assert not progress(objects, tmp_path / "there").fetch()
-    assert read(tmp_path / "there") == {"step": "2"}
+def test_whoever_put_it_last_goes_on_from_what_it_has_and_anybody_else_from_what_was_put(objects, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    write(here, step="1000")
+    progress(objects, here).keep()
+    write(here, step="1100")  # after the last copy, before the kill
+    assert not progress(objects, here).fetch()
+    assert read(here)["step"] == "1100"
+    assert progress(objects, there).fetch()
+    write(there, step="50000")
+    progress(objects, there).keep()
+    assert progress(objects, here).fetch()
+    assert read(here)["step"] == "50000"
 
 
 @pytest.mark.parametrize("harm", ["cut", "missing", "index", "outside"])
@@ -96,18 +101,32 @@ def test_a_store_that_stays_away_stops_nothing(objects, tmp_path, monkeypatch, c
     assert "progress is not shared just now: store: gone" in caplog.text
 
 
-def test_a_stage_that_was_cut_off_goes_on_on_another_machine_and_leaves_no_progress(
-    objects, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
-
-    def store(name: str) -> ArtifactStore:
+@pytest.fixture
+def store(objects, tmp_path):
+    def made(name: str) -> ArtifactStore:
         home = Home(tmp_path / name)
         for folder in (home.artifacts, home.work, home.locks):
             folder.mkdir(parents=True)
-        made = ArtifactStore(home)
-        made.shared = SharedStore(objects)
-        return made
+        store = ArtifactStore(home)
+        store.shared = SharedStore(objects)
+        return store
+
+    return made
+
+
+def training(build) -> Stage:
+    return Stage("training", 1, {}, {}, build, cost=lambda: Cost(flops=1e9))
+
+
+def weights(folder: Path) -> dict:
+    (folder / "weights").write_text("dear")
+    return {}
+
+
+def test_a_stage_that_was_cut_off_goes_on_on_another_machine_and_leaves_no_progress(
+    store, objects, monkeypatch
+):
+    monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
 
     def cut_off(folder: Path) -> dict:
         write(folder, step="7")
@@ -119,6 +138,67 @@ def test_a_stage_that_was_cut_off_goes_on_on_another_machine_and_leaves_no_progr
         return {"from": (folder / "progress" / "step").read_text()}
 
     with pytest.raises(MemoryError):
-        store("one").produce(Stage("training", 1, {}, {}, cut_off))
-    assert store("two").produce(Stage("training", 1, {}, {}, goes_on)).facts == {"from": "7"}
+        store("one").produce(training(cut_off))
+    assert store("two").produce(training(goes_on)).facts == {"from": "7"}
     assert objects.names("progress") == []
+
+
+def test_a_result_outlives_a_store_that_is_gone_when_its_progress_is_to_be_forgotten(
+    store, objects, monkeypatch, caplog
+):
+    def build(folder: Path) -> dict:
+        write(folder, step="7")
+        return weights(folder)
+
+    def refused(*_):
+        raise Unreachable("store: gone")
+
+    monkeypatch.setattr(objects, "remove", refused)
+    made = store("one").produce(training(build))
+    assert (made.path / "weights").read_text() == "dear"
+    assert "nobody needs any more stays in the store: store: gone" in caplog.text
+
+
+def test_a_worker_that_is_killed_before_its_result_is_published_leaves_its_progress(
+    store, objects, monkeypatch
+):
+    monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
+
+    def build(folder: Path) -> dict:
+        write(folder, step="7")
+        while not objects.names("progress/training"):
+            time.sleep(0.01)
+        return {}
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SharedStore, "publish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store("one").produce(training(build))
+    assert objects.names("progress/training")
+
+
+def test_what_costs_nothing_shares_no_progress(store, objects, monkeypatch):
+    monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
+
+    def build(folder: Path) -> dict:
+        write(folder, text="gigabytes")
+        time.sleep(0.1)  # several intervals
+        return {"shared": objects.names("progress")}
+
+    assert store("one").produce(Stage("sources", 1, {}, {}, build)).facts == {"shared": []}
+
+
+def test_of_two_results_the_second_stays_where_the_first_is_damaged(store, objects):
+    first, second = store("one"), store("two")
+
+    def other_is_first(folder: Path) -> dict:
+        first.produce(training(weights))
+        (file,) = (path for path in (objects.folder / "files").rglob("*") if path.is_file())
+        file.write_text("cut")
+        return weights(folder)
+
+    made = second.produce(training(other_is_first))
+    assert (made.path / "weights").read_text() == "dear" and (made.path / "manifest.json").is_file()
+    assert store("three").produce(training(weights)).hit

@@ -7,7 +7,7 @@ import yaml
 
 from flows.engines import engine_settings
 from flows.engines.engine import Lost, Wanted
-from flows.engines.making import check_engine, check_offers, make_in_the_end
+from flows.engines.making import check_engine, check_offers, make_in_the_end, tell_resources
 from flows.engines.on_worker import DONE, REFUSED, TIMED_OUT, make_here
 from flows.engines.one_stage import OneStageRun, make
 from flows.experiment import walk
@@ -24,21 +24,20 @@ from storage.site import ENVIRONMENT, Site
         ({"workers": 2}, "kind"),
         ({"kind": "dask", "workers": 0}, "workers"),
         ({"kind": "dask", "minuts": 3}, "minuts"),
-        ({"kind": "ray", "resources": {"training": {"GPU": -1}}}, "resources"),
+        ({"kind": "ray", "resources": {"seed": {"GPU": -1}}}, "resources"),
     ],
 )
 def test_wrong_words_of_an_engine_are_refused_before_anything_starts(engine, said, tmp_path, monkeypatch):
-    (tmp_path / "site.yaml").write_text(yaml.safe_dump({"store": "store", "engine": engine}))
-    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "site.yaml"))
+    site_named(tmp_path, monkeypatch, engine)
     with pytest.raises(ValueError, match=f"site: engine: .*{said}"):
-        check_engine()
+        check_engine(load_recipe("tests/tiny.yaml", []))
 
 
 class Workers:
-    """An engine whose workers have two GPUs."""
+    """An engine of two workers, one of which has two GPUs."""
 
-    def offers(self, resources):
-        return resources.get("GPU", 0) <= 2 and not resources.keys() - {"GPU"}
+    def offered(self):
+        return [{}, {"GPU": 2.0}]
 
 
 def test_resources_that_no_worker_has_are_refused():
@@ -47,9 +46,30 @@ def test_resources_that_no_worker_has_are_refused():
         assert found is not None
         return found
 
-    check_offers(Workers(), settings(training={"GPU": 2}))
-    with pytest.raises(ValueError, match="resources: training: no worker offers GPU: 3"):
-        check_offers(Workers(), settings(training={"GPU": 3}))
+    check_offers(Workers(), settings(seed={"GPU": 2}))
+    with pytest.raises(
+        ValueError, match="resources: seed: none of the 2 workers that are there offers GPU: 3"
+    ):
+        check_offers(Workers(), settings(seed={"GPU": 3}))
+
+
+def site_named(tmp_path, monkeypatch, engine: dict) -> None:
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump({"store": "store", "engine": engine}))
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "site.yaml"))
+
+
+def test_resources_for_what_is_no_stage_are_told(tmp_path, monkeypatch, caplog):
+    resources = {"training": {"GPU": 1}, "seed": {"GPU": 1}}
+    site_named(tmp_path, monkeypatch, {"kind": "dask", "resources": resources})
+    tell_resources(["sources", "seed"])
+    (said,) = caplog.messages
+    assert said.startswith("site: engine: resources: training: no stage") and said.endswith("sources, seed")
+
+
+def test_minutes_are_refused_where_another_machine_trains(tmp_path, monkeypatch):
+    site_named(tmp_path, monkeypatch, {"kind": "dask"})
+    with pytest.raises(ValueError, match=r"budget.minutes=3: .*allowed: budget.tokens"):
+        check_engine(load_recipe("tests/tiny.yaml", ["budget={minutes: 3}"]))
 
 
 class LosesWorkers:

@@ -63,7 +63,7 @@ def test_a_snapshot_is_scored_as_a_model_of_its_own(run, corpus, trained, tmp_pa
     assert list(scores) == ["seed@4", "seed@8"]
     assert not any(artifact.facts["samples"] for artifact in scores.values())
     for step, found in zip((4, 8), scores.values(), strict=True):
-        alone = replace(trained, path=tmp_path / str(step), digest=str(step))
+        alone = replace(trained, folder=tmp_path / str(step), digest=str(step))
         (alone.path).mkdir()
         (alone.path / "model").symlink_to(trained.path / "snapshots" / str(step))
         (row,) = found.facts["scores"]
