@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import socket
 from pathlib import Path
@@ -21,6 +22,7 @@ from storage.shared_store import SharedStore
 ENVIRONMENT = "MIXSTITCH_SITE"
 WRITABLE = "writable"
 ANSWER_SECONDS = 10.0
+log = logging.getLogger("mixstitch.storage")
 
 
 class Site(BaseModel):
@@ -124,15 +126,21 @@ def named_site(file: Path | None) -> Site | None:
     return read_site(named, f"{ENVIRONMENT}:") if named else None
 
 
-def use_site(file: Path | None) -> None:
+def use_site(file: Path | None, writes: bool = True) -> None:
     """From here on this process, and those that it starts, share results at a site, where one is named.
 
-    Raises ValueError where its file is wrong, or its store cannot be written, before anything is spent.
+    Raises ValueError where its file is wrong, or nobody answers at its endpoint, or it `writes` and the store cannot be
+    written, before anything is spent.
     """
     site = named_site(file)
     if site is None:
         return
-    site.try_writing()
+    if writes:
+        if not site.store.startswith(SCHEME) and not Path(site.store).exists():
+            log.warning("site: store %s was not there, and is made: is its disk mounted?", site.store)
+        site.try_writing()
+    else:
+        site.check_endpoint()
     if file is not None:
         os.environ[ENVIRONMENT] = str(file.resolve())
 

@@ -86,7 +86,7 @@ def run(
 @app.command()
 def plan(recipe: Recipe, override: Overrides = None, json: AsJson = False, site: SiteFile = None) -> None:
     """Say what a run would do and cost, before anything is spent."""
-    use_site(site)
+    use_site(site, writes=False)
     from flows.commands.printing import print_plan
     from flows.planning import plan_experiment
     from flows.recipes import load_recipe
@@ -193,7 +193,7 @@ app.add_typer(utility_app, name="utility")
 @catalog_app.command("rebuild")
 def rebuild_catalog(site: SiteFile = None) -> None:
     """Write the catalog anew from manifests, a site's too, and run records; exit status 1 where one cannot be read."""
-    use_site(site)
+    use_site(site, writes=False)
     from storage.artifacts import ArtifactStore
     from storage.catalog import Catalog
     from storage.run_records import read_records

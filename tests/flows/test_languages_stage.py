@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flows.experiment import walk
 from flows.planning import plan_experiment
 from flows.recipes import load_recipe
+from storage.home import Home
+from storage.unrecorded import UnrecordedRun
 from tests.tasks.languages.conftest import TEMPLATES, made_rows, write_rows
 
 TINY = str(Path(__file__).resolve().parents[1] / "tiny.yaml")
@@ -66,9 +69,9 @@ def test_a_duel_asks_no_cube(overrides):
 
 @pytest.mark.slow
 def test_a_run_shows_the_maps_on_its_page(overrides):
-    from flows.experiment import run_experiment
-
     given = [*overrides(", models: [seed, stitched]"), "budget.tokens=24000", "sources.listed.1.language=en"]
-    outcome = run_experiment(load_recipe(TINY, given))
-    page = Path(outcome.summary.report).read_text(encoding="utf-8")
+    home = Home.from_environment()
+    walk(UnrecordedRun(home), load_recipe(TINY, given))
+    (report,) = home.artifacts.glob("report/*/report.html")
+    page = report.read_text(encoding="utf-8")
     assert 'id="languages"' in page and "Transfer gaps" in page and "By language" in page
