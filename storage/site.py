@@ -135,9 +135,10 @@ def use_site(file: Path | None, writes: bool = True) -> None:
     site = named_site(file)
     if site is None:
         return
+    if not site.store.startswith(SCHEME) and not Path(site.store).exists():
+        instead = "it is made" if writes else "as if it held nothing"
+        log.warning("site: store %s is not there: %s; is its disk mounted?", site.store, instead)
     if writes:
-        if not site.store.startswith(SCHEME) and not Path(site.store).exists():
-            log.warning("site: store %s was not there, and is made: is its disk mounted?", site.store)
         site.try_writing()
     else:
         site.check_endpoint()

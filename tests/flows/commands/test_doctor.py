@@ -15,7 +15,7 @@ from flows.commands.app import app
 @pytest.fixture
 def called(tmp_path, monkeypatch):
     monkeypatch.setenv("MIXSTITCH_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("MIXSTITCH_SITE", raising=False)
+    monkeypatch.setenv("MIXSTITCH_SITE", "")  # and as it was afterwards, whatever a command names
     monkeypatch.chdir(tmp_path)
     mask = os.umask(0)
     os.umask(mask)
@@ -62,12 +62,19 @@ def test_a_manifest_that_is_none_is_one_line(called):
     assert "manifests/x/y.json" in line
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
-def test_a_store_that_cannot_be_written_ends_a_run_before_it_begins(called, tmp_path, command):
+def test_a_plan_reads_a_store_and_says_where_it_is_not_there(called, caplog):
+    Path("site.yaml").write_text("store: shared")
+    told = called("plan", "pocket", "--site", "site.yaml")
+    assert told.exit_code == 0
+    assert "shared is not there: as if it held nothing" in caplog.text
+    assert not Path("shared").exists()
+
+
+def test_a_store_that_cannot_be_written_ends_a_run_before_it_begins(called, tmp_path):
     Path("file").write_text("")
     Path("site.yaml").write_text("store: file/shared")
-    told = called(command, "pocket", "--site", "site.yaml")
+    told = called("run", "pocket", "--site", "site.yaml")
     assert isinstance(told.exception, ValueError)
     assert "the same command goes on" in str(told.exception)
-    assert "MIXSTITCH_SITE" not in os.environ
+    assert os.environ["MIXSTITCH_SITE"] == ""
     assert not (tmp_path / "home").exists()
