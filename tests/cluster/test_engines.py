@@ -99,7 +99,7 @@ def nodes_of_ray() -> Iterator[dict]:
 
 
 def site_of(engine: dict, folder: Path, url: str) -> dict:
-    about = {"cache": str(folder / "cache"), "tries": 50}
+    about = {"cache": str(folder / "cache"), "tries": 50, "threads": 1}  # as the run on threads has it
     return {"store": f"s3://{BUCKET}/{folder.name}", "endpoint": url, "engine": engine | about}
 
 
