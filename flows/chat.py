@@ -10,10 +10,10 @@ from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.chat.ghost.task import ghost_attention, probe_recall
 from tasks.chat.rejection.task import reject
+from tasks.chat.results_of_a_seed import ChatResults
 from tasks.chat.reward.task import train_reward
 from tasks.chat.settings import ChatSettings
 from tasks.chat.task import (
-    ChatResults,
     ChatWork,
     answer_heldout,
     fine_tune,

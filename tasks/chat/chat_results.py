@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,8 @@ from tasks.chat.lost_skills import (
     skills_of,
 )
 from tasks.chat.over_seeds import over_seeds
+from tasks.chat.results_of_a_seed import ChatResults
 from tasks.evaluation.standard_errors import mean_error
-
-if TYPE_CHECKING:
-    from tasks.chat.task import ChatResults
 
 SFT = "sft"
 SHOWN = 8

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from storage.artifact import Artifact, label_of
 from storage.stages import Cost, Stage
 from storage.unrecorded import AnyRun
 from tasks.chat.chat_prices import answering_cost, fit_told, instructions_expected
+from tasks.chat.results_of_a_seed import ChatResults
 from tasks.chat.settings import ChatSettings
 from tasks.report.run_results import PAGE
 from tasks.stage import Progress, show_table, stage_task
@@ -156,32 +156,6 @@ def answer_heldout(run: AnyRun, work: ChatWork, name: str, model: Artifact) -> A
             ),
         )
     )
-
-
-@dataclass(frozen=True)
-class ChatResults:
-    """What a chat run of one seed made: models by name from base to last, answers by the same, rewards by margin,
-    rounds, recall by name, and scores on the benchmarks by name of the model."""
-
-    random_seed: int
-    models: Mapping[str, Artifact]
-    answers: Mapping[str, Artifact]
-    rewards: Mapping[str, Artifact]
-    rounds: tuple[Artifact, ...]
-    recall: Mapping[str, Artifact]
-    scores: Mapping[str, Artifact] = field(default_factory=dict)
-
-    @property
-    def inputs(self) -> dict[str, str]:
-        several = {
-            "model": self.models,
-            "answers": self.answers,
-            "reward": self.rewards,
-            "recall": self.recall,
-            "scores": self.scores,
-        }
-        named = {f"{kind} {name}": a.digest for kind, own in several.items() for name, a in own.items()}
-        return {f"seed{self.random_seed} {name}": digest for name, digest in named.items()}
 
 
 @stage_task(name="chat-report", task_run_name="chat-report")
