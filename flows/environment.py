@@ -26,9 +26,9 @@ from storage.trusted import what_is_trusted
 from storage.writing import writing
 
 PREFECT_MIGRATIONS = ("prefect", "server/database/_migrations/versions/sqlite")
-ANSWER_SECONDS = 10.0
-PREFECT_TOKEN = "PREFECT_API_AUTH_STRING"
 PREFECT_MIGRATES = ("-m", "prefect", "server", "database", "upgrade", "-y")
+PREFECT_TOKEN = "PREFECT_API_AUTH_STRING"
+ANSWER_SECONDS = 10.0
 FIXED = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # two runs in one home write to one file

@@ -118,6 +118,12 @@ def training(build) -> Stage:
     return Stage("training", 1, {}, {}, build, cost=lambda: Cost(flops=1e9))
 
 
+def write_and_share(folder: Path, objects: FolderObjects) -> None:
+    write(folder, step="7")
+    while not objects.names("progress/training"):
+        time.sleep(0.01)
+
+
 def weights(folder: Path) -> dict:
     (folder / "weights").write_text("dear")
     return {}
@@ -129,9 +135,7 @@ def test_a_stage_that_was_cut_off_goes_on_on_another_machine_and_leaves_no_progr
     monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
 
     def cut_off(folder: Path) -> dict:
-        write(folder, step="7")
-        while not objects.names("progress/training"):
-            time.sleep(0.01)
+        write_and_share(folder, objects)
         raise MemoryError("the machine is taken away")
 
     def goes_on(folder: Path) -> dict:
@@ -165,9 +169,7 @@ def test_a_worker_that_is_killed_before_its_result_is_published_leaves_its_progr
     monkeypatch.setattr("storage.artifacts.PROGRESS_SECONDS", 0.01)
 
     def build(folder: Path) -> dict:
-        write(folder, step="7")
-        while not objects.names("progress/training"):
-            time.sleep(0.01)
+        write_and_share(folder, objects)
         return {}
 
     def killed(*_):
