@@ -8,6 +8,7 @@ waited for: the process ends under them.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import logging
 import os
@@ -44,6 +45,14 @@ def end_by_signals() -> None:
     """Have SIGINT, SIGTERM and SIGHUP end this process so; only for a process of ours, as the command line is."""
     for number in SIGNALS:
         signal.signal(number, _heard)
+    atexit.unregister(_end_as_said)
+    atexit.register(_end_as_said)
+
+
+def _end_as_said() -> None:
+    """All is done: what comes while Python takes itself apart would end it by the signal, its exit status lost."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

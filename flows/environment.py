@@ -85,11 +85,12 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
         temporary_settings,
     )
 
+    from flows.newest_runs import forget_older
     from flows.temporary_server import server_of
 
     database = {PREFECT_HOME: home.prefect, PREFECT_API_DATABASE_CONNECTION_URL: prefect_database(home)}
     with marking_children(home), temporary_settings(updates=database, restore_defaults={PREFECT_API_URL}):
-        served, site = pages_of(home), named_site(None)
+        served, site, is_temporary = pages_of(home), named_site(None), False
         if site is not None and site.prefect_api is not None:
             check_prefect(site.prefect_api)
             meanwhile()
@@ -103,7 +104,7 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
             )
             what = "`make ui`"
         else:
-            server = server_of(home)
+            server, is_temporary = server_of(home), True
             with ThreadPoolExecutor(1) as beside:
                 done = beside.submit(meanwhile)
                 have_prefect_database(home)
@@ -117,6 +118,8 @@ def prefect_settings(home: Home, meanwhile: Callable[[], object] = lambda: None)
             )
         updates = {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth_string}
         with temporary_settings(updates=updates), ending_with(is_gone, what):
+            if is_temporary:
+                forget_older()
             yield
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from prefect.settings import get_current_settings
@@ -26,6 +26,8 @@ NO_PORT = 3  # uvicorn's exit status where it could not begin to listen, or Pref
 MOST_TRIES = 5
 LOOK_SECONDS = 0.1
 END_SECONDS = 5.0
+LOG = "server.log"
+LONGEST_LOG = 1 << 20  # bytes: a longer one is begun anew
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -56,11 +58,12 @@ class TemporaryServer:
                 if self._answers(until):
                     return
             raise RuntimeError(f"it ended {MOST_TRIES} times as it began")
-        except (RuntimeError, httpx.TransportError) as error:
+        except (RuntimeError, OSError, httpx.TransportError) as error:
             self.end()
             raise ValueError(
                 told_refusal(error, self.home)
-                or f"Prefect's server did not come up ({error}); the same command goes on, on a machine less busy"
+                or f"Prefect's server did not come up ({error}); what it printed is in {self.log}; the same command "
+                "goes on, on a machine less busy"
             ) from error
 
     def _begin(self) -> subprocess.Popen[Any]:
@@ -77,7 +80,18 @@ class TemporaryServer:
             **get_current_settings().to_environment_variables(exclude_unset=True),
             **protection(self.auth_string, ""),
         }
-        return subprocess.Popen([*command, *listen], env=environment)
+        with self._open_log() as log:
+            return subprocess.Popen([*command, *listen], env=environment, stdout=log, stderr=log)
+
+    @property
+    def log(self) -> Path:
+        return self.home.prefect / LOG
+
+    def _open_log(self) -> IO[bytes]:
+        """What it prints, tracebacks of its own where a disk is full, is not what a run has to say."""
+        self.log.parent.mkdir(exist_ok=True)
+        is_long = self.log.exists() and self.log.stat().st_size > LONGEST_LOG
+        return self.log.open("wb" if is_long else "ab")
 
     def _answers(self, until: float) -> bool:
         """Wait until it does; False where it found no port. Raises RuntimeError, httpx.TransportError."""

@@ -22,7 +22,7 @@ def measure() -> Iterator[str]:
         from flows.recipes import load_recipe
         from storage.home import Home
 
-        home, took = Home.of_environment(), []
+        home, took = Home.from_environment(), []
         for number in range(1, RUNS + 2):
             began = time.perf_counter()
             stages = run_experiment(load_recipe(RECIPE)).summary.stages

@@ -125,3 +125,22 @@ def test_in_a_process_that_is_not_ours_the_signal_goes_on_after_the_run_is_cance
     record = find_record(home, "latest")
     assert (record["status"], record["error"]) == ("cancelled", "ended by KeyboardInterrupt")
     assert owned(home) == []
+
+
+TAKEN_APART = """
+import os, signal, sys
+from flows.ending import end_by_signals
+
+class Last:
+    def __del__(self, kill=os.kill, own=os.getpid(), number=signal.SIGTERM):
+        kill(own, number)
+
+sys.kept = Last()
+end_by_signals()
+sys.exit(7)
+"""
+
+
+def test_a_signal_that_comes_when_all_is_done_changes_no_exit_status():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", TAKEN_APART], env=environment).returncode == 7
