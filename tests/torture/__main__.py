@@ -94,7 +94,7 @@ class Torture:
         else:
             wrong += faults(place.home, self.scores, self.outside, self.digest)
             wrong += self._judged(place)
-        wrong += [f"a traceback was printed: {one[-600:]}" for one in tracebacks(log)]
+        wrong += [f"a traceback was printed: {one[:300]} ... {one[-600:]}" for one in tracebacks(log)]
         for kind in kinds:
             self.tally[kind, "failed" if wrong else "survived"] += 1
         return [*told, *(f"FAILED: {fault}" for fault in wrong)]

@@ -241,6 +241,10 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def tracebacks(log: str) -> list[str]:
-    """Those printed, but for Python's own where it was interrupted before anything of ours ran."""
-    found = [part.split("\n20", 1)[0] for part in log.split(TRACEBACK)[1:]]
-    return [one for one in found if "KeyboardInterrupt" not in one]
+    """Those printed, each with the line before it, but for Python's own where it was interrupted before ours ran."""
+    first, *found = log.split(TRACEBACK)
+    before = [part.rstrip().rpartition("\n")[2] for part in (first, *found)]
+    found = [part.split("\n20", 1)[0] for part in found]
+    return [
+        f"{said}: {one}" for said, one in zip(before, found, strict=False) if "KeyboardInterrupt" not in one
+    ]
