@@ -7,16 +7,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
 from flows.environment import have_prefect_database
 from storage.home import Home
+from storage.processes import end_all
 
 # The same examples in every run, on every machine, however slow it is.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
+SECONDS_TO_END = 5.0
 ROOT = Path(__file__).resolve().parent.parent
 # What starts processes and servers comes first, so that no worker is left with it alone at the end.
 LONG = (
@@ -41,6 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker(marker):
                     item.add_marker(pytest.mark.skip(reason=f"takes minutes: ask for it by -m {marker}"))
+
+
+def pytest_sessionfinish() -> None:
+    """A worker of pytest-xdist ends without what was to be done at exit: Prefect's servers would go on for ever."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        end_all(psutil.Process().children(recursive=True), SECONDS_TO_END)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tasks.sources.scarcity import token_counts
 from tasks.stage import show_table, stage_task
 from tasks.training.lineage import lineage_use, tokens_of
 
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)

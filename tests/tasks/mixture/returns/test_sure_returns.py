@@ -192,3 +192,20 @@ def test_of_utilities_alone_the_worst_tenth_decides():
     assert solved(utility=UTILITY, errors=errors(0.1)).certificate["worst_share"] == 0.1
     table = pd.DataFrame(true_losses(np.eye(4)), SOURCES, list("xyz"))
     assert solved(found=Found(losses=table)).certificate["worst_share"] > 0.1
+
+
+def test_what_runs_show_to_be_of_no_use_is_useful_in_no_draw():
+    random, even = np.random.default_rng(2), np.full(8, 1 / 8)
+    corners = np.full((8, 2), 5.0)
+    corners[:2] = [[2.5, 3.2], [3.2, 2.5]]
+
+    def mean_loss(mixtures: np.ndarray) -> np.ndarray:
+        return 1 + (mixtures**0.7 @ (corners - 1) ** -5) ** -0.2
+
+    mixtures = random.dirichlet(np.ones(8), 20)
+    curves = curves_of_runs(mixtures, mean_loss(mixtures) + 0.02 * random.standard_normal((20, 2)))
+    assert (curves.usefulness[:, 2:] > 0.3).mean() < 0.001
+    found = best_lower_end(Gains(curves, even), even, np.ones(8))
+    best = np.array([0.5, 0.5, *np.zeros(6)])
+    gained, whole = (mean_loss(even).mean() - mean_loss(w).mean() for w in (found.w, best))
+    assert gained > 0.98 * whole
