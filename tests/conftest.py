@@ -20,6 +20,7 @@ from storage.processes import end_all
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 settings.load_profile("repeatable")
 SECONDS_TO_END = 5.0
+MOST_WORKERS = 4
 ROOT = Path(__file__).resolve().parent.parent
 # What starts processes and servers comes first, so that no worker is left with it alone at the end.
 LONG = (
@@ -44,6 +45,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker(marker):
                     item.add_marker(pytest.mark.skip(reason=f"takes minutes: ask for it by -m {marker}"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of the time is spent waiting for servers to come up and to end."""
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) + 1)
 
 
 def pytest_sessionfinish() -> None:
