@@ -8,13 +8,13 @@ from dataclasses import replace
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.allowed import check_keys, check_what_started
+from flows.allowed import check_what_started
 from flows.chat import chat_pipeline
 from flows.duels import mixture_duel, stitch_duel
 from flows.efficiency import moe_efficiency
 from flows.engines.making import check_engine, tell_resources
 from flows.environment import open_home, prefect_settings
-from flows.given_models import check_models
+from flows.inputs import check_inputs
 from flows.outcome import Outcome
 from flows.parts import (
     asked_in_languages,
@@ -39,7 +39,7 @@ from storage.tracking import Tracker
 from storage.unrecorded import AnyRun
 from tasks.evaluation.task import check_specialisation
 from tasks.mixture.task import Known, Stretch, count_experts, group_tasks, solve_mixture
-from tasks.preference.task import check_preference, forecast_preference
+from tasks.preference.task import forecast_preference
 from tasks.report.run_results import RunResults
 from tasks.report.task import write_report
 from tasks.sources.stated_sizes import check_samples_suffice
@@ -62,7 +62,7 @@ __all__ = ["Experiment", "experiment_flow", "run_experiment"]
 def experiment_flow(experiment: Experiment = Experiment(), until: str | None = None) -> str:
     """What to train on, how to combine the specialists, and what people will think of the result."""
     check_what_started(experiment)
-    check_keys(experiment)
+    check_inputs(experiment)
     with running(experiment, until) as run:
         walk(run, experiment)
     return run.run_id
@@ -70,7 +70,6 @@ def experiment_flow(experiment: Experiment = Experiment(), until: str | None = N
 
 def walk(run: AnyRun, experiment: Experiment) -> None:
     """The pipeline, or the duel or chat stage that the experiment asks for; `run` does the work, or plans it."""
-    check_keys(experiment)
     if experiment.duel is not None:
         mixture_duel(run, experiment, experiment.duel)
     elif experiment.stitch_duel is not None:
@@ -86,8 +85,6 @@ def walk(run: AnyRun, experiment: Experiment) -> None:
 def pipeline(run: AnyRun, experiment: Experiment) -> None:
     """Every stage in its order; each is skipped where its result is there already."""
     e = experiment
-    check_preference(e.preference)
-    check_models(e)
     corpus = prepare_sources(run, e.sources, e.evaluation, e.random_seed)
     listed = {expert.name: expert.tasks for expert in e.experts.listed}
     num_experts = count_experts(listed, e.experts.count, corpus)
@@ -155,8 +152,7 @@ def run_experiment(experiment: Experiment, until: str | None = None) -> Outcome:
 
     Raises ValueError for what is wrong with the experiment or its inputs.
     """
-    check_keys(experiment)
-    check_models(experiment)
+    check_inputs(experiment)
     check_engine(experiment)
     home = open_home()
     planned = checked(experiment, home)

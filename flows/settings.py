@@ -282,6 +282,11 @@ class Experiment(BaseModel):
             if variant.stitch is not None
         }
 
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether this is neither a duel nor a chat stage."""
+        return all(getattr(self, name) is None for name in (*DUELS, "chat"))
+
     def names_taken(self) -> tuple[str, ...]:
         """What no expert may be called, since other models are."""
         if self.stitch_duel is None:

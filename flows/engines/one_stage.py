@@ -45,13 +45,16 @@ class OneStageRun(PlannedRun):
 
 def make(wanted: Wanted) -> None:
     """Build the stage into this process's home and the shared store. ValueError where the walk does not lead to it."""
+    from flows.allowed import check_keys
     from flows.experiment import walk
     from flows.settings import Experiment
 
+    experiment = Experiment.model_validate(wanted.experiment)
+    check_keys(experiment)
     home = open_home()
     with marking_children(home):
         try:
-            walk(OneStageRun(home, wanted.key), Experiment.model_validate(wanted.experiment))
+            walk(OneStageRun(home, wanted.key), experiment)
         except Reached:
             return
     raise ValueError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.experiment import pipeline
+from flows.inputs import check_inputs
 from flows.recipes import load_recipe
 from storage.runs import Run
 
@@ -27,6 +28,7 @@ def refused(home):
         run = Run(home, experiment.name, experiment.to_json())
         run.uses_prefect = False
         with pytest.raises(ValueError) as caught:
+            check_inputs(experiment)
             pipeline(run, experiment)
         left = {path.name for folder in home.work.iterdir() for path in folder.iterdir()}
         assert left <= {"progress", ".mixstitch"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.given_models import check_models
+from flows.inputs import check_models
 from flows.settings import Experiment
 
 BOTH = {"document_masks": True, "border_targets": True}

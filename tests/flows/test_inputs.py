@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from flows.experiment import pipeline
-from flows.given_models import check_models
+from flows.inputs import check_models
 from flows.recipes import load_recipe
 from storage.home import Home
 from storage.planned import PlannedRun

@@ -1,10 +1,20 @@
-"""Models that an experiment is given: looked at before anything starts, and before what takes seconds to import."""
+"""What an experiment is given: looked at before anything starts, and before what takes seconds to import."""
 
 from __future__ import annotations
 
+from flows.allowed import check_keys
 from flows.settings import Experiment
+from tasks.preference.task import check_preference
 from tasks.training.engine_options import check_compiler
 from tasks.training.given import check_given
+
+
+def check_inputs(e: Experiment) -> None:
+    """Raises ValueError for keys that may not be sent, and models and tables of ratings that cannot be used."""
+    check_keys(e)
+    check_models(e)
+    if e.is_pipeline:
+        check_preference(e.preference)
 
 
 def check_models(e: Experiment) -> None:
@@ -14,6 +24,6 @@ def check_models(e: Experiment) -> None:
     """
     if e.training.compile:
         check_compiler()
-    if e.duel is None and e.stitch_duel is None and e.moe_efficiency is None:
+    if e.is_pipeline or e.chat is not None:
         tokenizer, num_stitches = e.sources.tokenizer.pretrained, e.stitching.num_stitches
         check_given(e.model, e.training, tokenizer, e.experts.given, num_stitches)
