@@ -33,15 +33,24 @@ def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[s
         between=between,
         share=share,
         change=change,
-        histograms=[_histogram(row) for row in found["rewards"]],
+        histograms=[_histogram(row["histogram"], f"margin {row['margin']}") for row in found["rewards"]],
+        safety_histogram=found["safety"] and _histogram(found["safety"]["histogram"], "safety"),
+        percent=percent,
         curves=[_curve(row) for row in found["rounds"]],
     )
     path.write_text(page, encoding="utf-8")
 
 
-def share(row: Mapping[str, float]) -> str:
-    """ "63% [55%, 71%]"."""
+def share(row: Mapping[str, Any]) -> str:
+    """ "63% [55%, 71%]"; a dash where there is none."""
+    if row["mean"] is None:
+        return "–"
     return f"{row['mean']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+
+
+def percent(value: float | None) -> str:
+    """ "63%"; a dash where there is none."""
+    return "–" if value is None else f"{value:.0%}"
 
 
 def between(row: Mapping[str, float]) -> str:
@@ -55,17 +64,16 @@ def change(row: Mapping[str, float | None]) -> str:
     return f"{row['mean']:+.3f}{ends}"
 
 
-def _histogram(row: Mapping[str, Any]) -> Picture:
-    told = row["histogram"]
+def _histogram(told: Mapping[str, Any], name_of_model: str) -> Picture:
     with drawing():
         figure, axes = new_figure(WIDTH, HEIGHT)
         figure.subplots_adjust(left=0.14, right=0.97, top=0.88, bottom=0.2)
         for name, colour in (("chosen", ACCENT), ("rejected", MUTED)):
             axes.stairs(told[name], told["edges"], color=colour, label=name, linewidth=1.5)
-        axes.set_xlabel(f"reward, margin {row['margin']}")
+        axes.set_xlabel(f"reward, {name_of_model}")
         axes.set_ylabel("held-out answers")
         axes.legend(loc="upper left", bbox_to_anchor=(0, 1.18), ncols=2)
-        return finished(figure, f"Rewards of chosen and rejected answers with margin {row['margin']}.")
+        return finished(figure, f"Rewards of chosen and rejected answers, {name_of_model}.")
 
 
 def _curve(row: Mapping[str, Any]) -> Picture:

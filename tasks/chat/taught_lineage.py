@@ -15,8 +15,20 @@ from tasks.sources.chat_template import ASSISTANT
 
 UNTOLD = "(no task told)"
 INSTRUCTIONS, SOURCES, UTILITY, REWARD = "instructions", "sources", "utility", "reward"
+SAFETY_REWARD = "safety"
 # inputs that are results themselves; all else is a file from outside
-RESULTS = (INSTRUCTIONS, SOURCES, UTILITY, REWARD, "mixture", "online", "seed", "base", "model")
+RESULTS = (
+    INSTRUCTIONS,
+    SOURCES,
+    UTILITY,
+    REWARD,
+    SAFETY_REWARD,
+    "mixture",
+    "online",
+    "seed",
+    "base",
+    "model",
+)
 
 
 @dataclass(frozen=True)
