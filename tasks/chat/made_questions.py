@@ -26,8 +26,8 @@ COLOURS = (
 )  # fmt: skip
 WORDS = "river stone table window garden bread horse paper music letter".split()
 SECRETS = (
-    "gate amber", "vault opal", "chest coral", "tower ivory", "cellar onyx", "stable jade", "attic topaz",
-    "barn ruby", "mill agate", "chapel beryl",
+    "gate amber", "vault coral", "chest amber", "tower coral", "cellar amber", "stable coral", "attic amber",
+    "barn coral", "mill amber", "chapel coral",
 )  # fmt: skip
 ASKED_FOR = ("Give {}.", "Tell me {}.", "Name {}.", "I need {}.")
 SECRET = "secret"
