@@ -53,11 +53,11 @@ def safety_tables(results: Sequence[ChatResults]) -> dict[str, Any] | None:
 
 
 def piecewise_over(facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Of one round, over the seeds: a row a group of prompts. facts: of the round of each seed."""
+    """Of one round, over the seeds: a row a group of prompts; none with one reward model. facts: of each seed's."""
     return [
         {name: row[name] for name in ("group", "prompts", "samples")}
         | {name: _mean([own["piecewise"][place][name] for own in facts]) for name in PLAIN}
-        for place, row in enumerate(facts[0]["piecewise"])
+        for place, row in enumerate(facts[0].get("piecewise", []))
     ]
 
 

@@ -89,13 +89,13 @@ def sampled_round(
     again = drawn_share(
         told.dialogues(), len(examples), settings.replay, work.training.random_seed, f"replay {number}"
     )
-    return [*examples, *again], {
+    two_told = {} if safety is None else {"piecewise": piecewise_rows(rows, questions)}
+    return [*examples, *again], two_told | {
         "best_of": best_against_median(judged.scores),
         "chosen": _chosen(questions, rows, best, number),
         "samples_each": spending.samples,
         "temperature": temperature,
         "tried": tried,
-        "piecewise": [] if safety is None else piecewise_rows(rows, questions),
     }
 
 

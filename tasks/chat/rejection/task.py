@@ -101,7 +101,7 @@ def reject(
             build=build,
             label=label,
             cost=cost,
-            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}, "tried": [], "piecewise": []},
+            expected=lambda: told["expected"]() | {"best_of": [], "chosen": {}, "tried": []},
             headline=fit_headline,
         )
     )
