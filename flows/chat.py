@@ -10,6 +10,7 @@ from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.chat.dialogue_lines import SAFETY
 from tasks.chat.ghost.task import ghost_attention, probe_recall
+from tasks.chat.ppo.task import optimise_policy
 from tasks.chat.rejection.task import reject
 from tasks.chat.results_of_a_seed import ChatResults
 from tasks.chat.reward.task import train_reward
@@ -76,6 +77,10 @@ def chat_of(run: AnyRun, work: ChatWork, base: Artifact) -> ChatResults:
         judge = rewards[chat.reward.margin]
         rounds.append(reject(run, work, number, newest, judge, tuple(rounds), safety))
         models[f"round{number}"] = rounds[-1]
+    ppo = None
+    if chat.ppo is not None:
+        judge = rewards[chat.reward.margin]
+        ppo = models["ppo"] = optimise_policy(run, work, models[list(models)[-1]], judge, safety)
     recall: dict[str, Artifact] = {}
     if chat.ghost.dialogues:
         without = list(models)[-1]
@@ -83,4 +88,4 @@ def chat_of(run: AnyRun, work: ChatWork, base: Artifact) -> ChatResults:
         recall = {name: probe_recall(run, work, name, models[name]) for name in ("sft", without, "ghost")}
     answers = {name: answer_heldout(run, work, name, model) for name, model in models.items()}
     seed = work.training.random_seed
-    return ChatResults(seed, models, answers, rewards, tuple(rounds), recall, safety=safety)
+    return ChatResults(seed, models, answers, rewards, tuple(rounds), recall, safety=safety, ppo=ppo)

@@ -19,6 +19,7 @@ STRENGTH_WORDS = {
     1: "negligibly better, unsure",
 }
 WIDTH, HEIGHT = 3.6, 2.4
+PPO = (("reward", "mean reward of a batch"), ("kl", "divergence of an answer"))
 
 
 def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[str, Any]) -> None:
@@ -37,6 +38,7 @@ def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[s
         safety_histogram=found["safety"] and _histogram(found["safety"]["histogram"], "safety"),
         percent=percent,
         curves=[_curve(row) for row in found["rounds"]],
+        ppo_curves=[_ppo_curve(found["ppo"]["curve"], *told) for told in PPO] if found["ppo"] else [],
     )
     path.write_text(page, encoding="utf-8")
 
@@ -98,5 +100,18 @@ def _curve(row: Mapping[str, Any]) -> Picture:
         words = (
             f"Round {row['round']}: expected best reward from {first['best']:.2f} of 1 to {last['best']:.2f} of "
             f"{last['n']:.0f}."
+        )
+        return finished(figure, words)
+
+
+def _ppo_curve(curve: Sequence[Mapping[str, float]], name: str, title: str) -> Picture:
+    with drawing():
+        figure, axes = new_figure(WIDTH, HEIGHT)
+        figure.subplots_adjust(left=0.17, right=0.97, top=0.95, bottom=0.2)
+        axes.plot([row["iteration"] for row in curve], [row[name] for row in curve], color=ACCENT)
+        axes.set_xlabel("iteration of PPO")
+        axes.set_ylabel(title)
+        words = (
+            f"PPO, {title}: from {curve[0][name]:.2f} to {curve[-1][name]:.2f} in {len(curve)} iterations."
         )
         return finished(figure, words)

@@ -18,6 +18,7 @@ from tasks.chat.lost_skills import (
     skills_of,
 )
 from tasks.chat.over_seeds import over_seeds
+from tasks.chat.ppo_results import ppo_tables, said_of_ppo
 from tasks.chat.results_of_a_seed import ChatResults
 from tasks.chat.safety_results import accuracy_over, piecewise_over, safety_tables, said_of_safety
 from tasks.evaluation.standard_errors import mean_error
@@ -38,7 +39,7 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
     answers = [{name: _lines(a.path / "answers.jsonl") for name, a in one.answers.items()} for one in results]
     wins = _win_rates(answers) if is_made else []
     rewards, safety, rounds = _rewards(results), safety_tables(results), _rounds(results)
-    recall = _recall(results)
+    ppo, recall = ppo_tables(results), _recall(results)
     names = list(results[0].models)
     skills = [
         {name: skills_of(one.scores.get(name), own[name]) for name in names}
@@ -52,6 +53,7 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
         "rewards": rewards,
         "safety": safety,
         "rounds": rounds,
+        "ppo": ppo,
         "recall": recall,
         "harm": harm,
         "forgetting": forgetting,
@@ -60,6 +62,7 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
         "answer": [
             *_said(wins, rewards, recall),
             *said_of_safety(safety, rounds),
+            *said_of_ppo(ppo),
             *said_of_losses(harm, forgetting),
         ],
     }

@@ -26,6 +26,7 @@ from tasks.chat.made_instructions import MARKS, asked_to_end_with, check_counts,
 from tasks.chat.made_questions import Question, question_of, question_rows, questions
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
+from tasks.chat.ppo.trl_package import check_trl
 from tasks.chat.rejection.generation_budget import spending_of
 from tasks.chat.reward.learnt_pairs import check_kinds
 from tasks.chat.reward.reward_pairs import pair_rows
@@ -69,6 +70,8 @@ def check_files(chat: ChatSettings) -> None:
     """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs; and for
     fewer answers of rejection sampling than the prompts need."""
     check_counts(chat.made)
+    if chat.ppo is not None:
+        check_trl("chat.ppo")
     prompts = chat.made.prompts
     if chat.dialogues is not None:
         kept, _ = _split_dialogues(read_dialogues(chat.dialogues))

@@ -21,6 +21,7 @@ class ChatResults:
     recall: Mapping[str, Artifact]
     scores: Mapping[str, Artifact] = field(default_factory=dict)
     safety: Artifact | None = None
+    ppo: Artifact | None = None
 
     @property
     def inputs(self) -> dict[str, str]:

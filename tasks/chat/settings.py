@@ -164,6 +164,38 @@ class RejectionSettings(FitSettings):
         return self
 
 
+class PpoSettings(BaseModel):
+    """Proximal policy optimisation after rejection sampling; betas and the largest gradient are as in `training`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(200, ge=1, description="Batches of answers; the paper has 200 to 400.")
+    batch_size: int = Field(
+        512, ge=2, description="Answers of an iteration, over which rewards are whitened."
+    )
+    mini_batch_size: int = Field(64, ge=1, description="Answers in an optimiser step; each is read once.")
+    learning_rate: float = Field(1e-6, gt=0, le=1, description="Constant learning rate.")
+    kl: float = Field(
+        0.01,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Weight beta of the divergence from the model before; the paper's .005 for 34B and 70B.",
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="How far from 1 the ratio of probabilities counts.")
+    temperature: float = Field(1.0, gt=0, le=10, allow_inf_nan=False, description="Of sampling.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay.")
+    epsilon: float = Field(1e-5, ge=0, description="AdamW epsilon.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> PpoSettings:
+        if self.batch_size % self.mini_batch_size:
+            raise ValueError(
+                f"mini_batch_size is {self.mini_batch_size}; allowed: a divisor of batch_size, {self.batch_size}"
+            )
+        return self
+
+
 class GhostSettings(FitSettings):
     """Ghost Attention."""
 
@@ -212,6 +244,9 @@ class ChatSettings(BaseModel):
     sft: FitSettings = Field(FitSettings(), description="Supervised fine-tuning.")
     reward: RewardSettings = Field(RewardSettings(), description="The reward model.")
     rejection: RejectionSettings = Field(RejectionSettings(), description="Rejection sampling.")
+    ppo: PpoSettings | None = Field(
+        None, description="PPO after the rounds, by the package trl (extra `ppo`); empty: none."
+    )
     ghost: GhostSettings = Field(GhostSettings(), description="Ghost Attention.")
 
     @model_validator(mode="after")
