@@ -39,7 +39,9 @@ CHAT = ChatSettings(
 
 def letters(asked, answers):
     """A rule in a reward model's place: the share of an answer that is letters."""
-    return Judged(np.array([[np.mean([c.isalpha() for c in text or "."]) for text in own] for own in answers]))
+    return Judged(
+        np.array([[np.mean([c.isalpha() for c in text or "."]) for text in own] for own in answers])
+    )
 
 
 @pytest.fixture(scope="module")
