@@ -10,14 +10,15 @@ from typing import Any
 
 from tasks.preference.rating.strengths import STRONGEST
 from tasks.sources.chat_template import ASSISTANT, check_dialogue
-from tasks.sources.dialogue_rows import Message, messages_of, rows_of_lines
+from tasks.sources.dialogue_rows import ASKED, Message, messages_of, rows_of_lines
 
 HELPFULNESS, SAFETY = KINDS = ("helpfulness", "safety")  # of pairs: which reward model learns from one
 
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue; of its answers those in messages from number `learn_from` on are learnt. where: file and line.
+    """A dialogue; of its answers those in messages from number `learn_from` on are learnt. Or a document, without
+    messages, which is learnt whole. where: file and line.
 
     task, category, demonstrations: as `mixstitch instruct mix` tells them of its rows, where it does. safety: the
     prompt is tagged as one of safety.
@@ -30,8 +31,11 @@ class Example:
     category: str = ""
     demonstrations: int = 0
     safety: bool = False
+    document: str = ""
 
     def __post_init__(self) -> None:
+        if self.document:
+            return
         check_dialogue(self.messages, self.where)
         if not any(m["role"] == ASSISTANT for m in self.messages[self.learn_from :]):
             raise ValueError(f"{self.where}: there is no answer in it; nothing could be learnt")
@@ -56,7 +60,7 @@ class Pair:
 
 def read_dialogues(path: Path) -> list[Example]:
     """Lines of {messages} or a question with its answer, and perhaps {learn_from, task, category, demonstrations,
-    safety}."""
+    safety}; or of {text}, a document, with {task, category}."""
     return [_example(row, where) for where, row in _rows(path)]
 
 
@@ -104,11 +108,13 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _example(row: dict[str, Any], where: str) -> Example:
+    task, category = (str(row.get(name) or "") for name in ("task", "category"))
+    if "text" in row and all(row.get(name) is None for name in ("messages", *ASKED)):
+        return Example((), where, 0, task, category, document=_text(row, "text", where))
     messages = messages_of(row, where)
     learn_from = row.get("learn_from", 0)
     if type(learn_from) is not int or not 0 <= learn_from < len(messages):
         raise ValueError(f"{where}: learn_from is {learn_from!r}; allowed: 0 to {len(messages) - 1}")
-    task, category = (str(row.get(name) or "") for name in ("task", "category"))
     demonstrations = row.get("demonstrations") or 0
     if type(demonstrations) is not int or demonstrations < 0:
         raise ValueError(f"{where}: demonstrations is {demonstrations!r}; allowed: a number from 0")

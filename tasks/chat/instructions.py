@@ -150,12 +150,14 @@ def _first_prompt(example: Example) -> str:
 
 
 def _split_dialogues(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    kept = [example for example in examples if not _is_heldout(_first_prompt(example))]
-    heldout = [example for example in examples if _is_heldout(_first_prompt(example))]
-    if not kept or len(heldout) < 2:
+    """What is learnt from, documents among it, and the dialogues that are not."""
+    heldout = [one for one in examples if not one.document and _is_heldout(_first_prompt(one))]
+    kept = [one for one in examples if one.document or not _is_heldout(_first_prompt(one))]
+    to_learn = sum(not one.document for one in kept)
+    if not to_learn or len(heldout) < 2:
         file = examples[0].where.partition(", line")[0]
         raise ValueError(
-            f"{file}: a tenth of the prompts is held out, which leaves {len(kept)} dialogues to learn from and "
+            f"{file}: a tenth of the prompts is held out, which leaves {to_learn} dialogues to learn from and "
             f"{len(heldout)} to compare models on; allowed: more dialogues"
         )
     return kept, heldout
@@ -180,6 +182,8 @@ def _check_strengths(chat: ChatSettings, pairs: Sequence[Pair]) -> None:
 def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
     tagged: dict[str, bool] = {}
     for example in examples:
+        if example.document:
+            continue
         prompt = _first_prompt(example)
         tagged[prompt] = tagged.get(prompt, False) or example.safety
     return [
@@ -191,6 +195,8 @@ def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
 def _row(example: Example) -> dict[str, Any]:
     told = {name: getattr(example, name) for name in ("task", "category", "demonstrations", "safety")}
     kept = {name: value for name, value in told.items() if value}
+    if example.document:
+        return {"text": example.document, **kept}
     return {"messages": list(example.messages), "learn_from": example.learn_from, **kept}
 
 

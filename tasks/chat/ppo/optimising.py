@@ -110,16 +110,17 @@ def _trainer(
     asked = Asked(dict(zip(map(tuple, prompts), questions, strict=True)), width, text)
     value = models.reward_model(how.value)
     optimizer = _optimizer(how, speaker.model, value)
+    reward: Any = BatchReward(how.judge, asked, seen)  # no model of transformers', but in the form of one
     trainer = PPOTrainer(
         args=_config(how, speaker, stop, scratch),
         processing_class=padded,
         model=speaker.model,
         ref_model=models.load_causal_lm(how.reference, torch.float32),
-        reward_model=BatchReward(how.judge, asked, seen),
+        reward_model=reward,
         value_model=value,
         train_dataset=data,
         eval_dataset=data,  # asked for, and not used
-        optimizers=(optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)),
+        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)),
     )
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.accelerator.print = lambda *_: None

@@ -145,6 +145,19 @@ def test_dialogues_that_may_not_fit_are_refused_before_training(tokenizer, tmp_p
         write_instructions(tmp_path, TINY.model_copy(update={"ghost": ghost}), tokenizer, 400, 0)
 
 
+def test_text_among_dialogues_is_learnt_from_and_asks_for_no_answer(tokenizer, tmp_path):
+    path = tmp_path / "mix.jsonl"
+    rows = [{"prompt": f"number {n}?", "response": str(n)} for n in range(60)]
+    rows += [{"text": f"page {n} of a book"} for n in range(5)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    chat = TINY.model_copy(update={"dialogues": path})
+    facts = write_instructions(tmp_path, chat, tokenizer, 400, 0)
+    told = Instructions(tmp_path)
+    assert [one.document for one in told.dialogues()][-5:] == [row["text"] for row in rows[-5:]]
+    assert facts["dialogues"] + facts["heldout"] == 65
+    assert not any("page" in question.prompt for question in told.questions() + told.questions(heldout=True))
+
+
 def test_a_killed_fit_ends_as_one_in_peace(tokenizer, base, tmp_path):
     with_template(tokenizer)
     examples = [
