@@ -12,8 +12,8 @@ from tasks.chat.results_of_a_seed import ChatResults
 
 
 def ppo_tables(results: Sequence[ChatResults]) -> dict[str, Any] | None:
-    """heldout: before, after, and the gain with its interval; curve: a row an iteration, of the first seed; None
-    without PPO."""
+    """heldout: before, after, and the gain with its interval; kl: the last; curve: a row an iteration, of the first
+    seed; None without PPO."""
     found = [one.ppo.facts["ppo"] for one in results if one.ppo is not None]
     if not found:
         return None
@@ -24,6 +24,7 @@ def ppo_tables(results: Sequence[ChatResults]) -> dict[str, Any] | None:
             **over_seeds([own["mean"] for own in held], (held[0]["low"], held[0]["high"])),
             "prompts": held[0]["prompts"],
         },
+        "kl": float(np.mean([one["curve"][-1]["kl"] for one in found])),
         "curve": found[0]["curve"],
     }
 
@@ -32,10 +33,10 @@ def said_of_ppo(found: Mapping[str, Any] | None) -> list[str]:
     """In a sentence."""
     if found is None:
         return []
-    held, last = found["heldout"], found["curve"][-1]
+    held = found["heldout"]
     verdict = "higher" if held["low"] > 0 else "lower" if held["high"] < 0 else "not told apart"
     return [
         f"PPO: the reward of answers to held-out prompts from {held['before']:.2f} to {held['after']:.2f}, "
         f"{held['mean']:+.2f} [{held['low']:+.2f}, {held['high']:+.2f}], {verdict}; divergence of an answer from the "
-        f"model before {last['kl']:.2f} at the end."
+        f"model before {found['kl']:.2f} at the end."
     ]
