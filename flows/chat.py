@@ -8,7 +8,9 @@ from flows.parts import evaluate_models, seed_of, utility_of, weights_learnt
 from flows.settings import Experiment
 from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
+from tasks.chat.dialogue_lines import SAFETY
 from tasks.chat.ghost.task import ghost_attention, probe_recall
+from tasks.chat.ppo.task import optimise_policy
 from tasks.chat.rejection.task import reject
 from tasks.chat.results_of_a_seed import ChatResults
 from tasks.chat.reward.task import train_reward
@@ -66,16 +68,24 @@ def chat_of(run: AnyRun, work: ChatWork, base: Artifact) -> ChatResults:
     rewards: dict[str, Artifact] = {
         margin: train_reward(run, work, margin, models["sft"]) for margin in chat.reward.compared
     }
+    safety = None
+    if chat.reward.safety is not None:
+        safety = train_reward(run, work, chat.reward.margin, models["sft"], SAFETY)
     rounds: list[Artifact] = []
     for number in range(1, chat.rejection.rounds + 1):
         newest = rounds[-1] if rounds else models["sft"]
         judge = rewards[chat.reward.margin]
-        rounds.append(reject(run, work, number, newest, judge, tuple(rounds)))
+        rounds.append(reject(run, work, number, newest, judge, tuple(rounds), safety))
         models[f"round{number}"] = rounds[-1]
+    ppo = None
+    if chat.ppo is not None:
+        judge = rewards[chat.reward.margin]
+        ppo = models["ppo"] = optimise_policy(run, work, models[list(models)[-1]], judge, safety)
     recall: dict[str, Artifact] = {}
     if chat.ghost.dialogues:
         without = list(models)[-1]
         models["ghost"] = ghost_attention(run, work, models[without])
         recall = {name: probe_recall(run, work, name, models[name]) for name in ("sft", without, "ghost")}
     answers = {name: answer_heldout(run, work, name, model) for name, model in models.items()}
-    return ChatResults(work.training.random_seed, models, answers, rewards, tuple(rounds), recall)
+    seed = work.training.random_seed
+    return ChatResults(seed, models, answers, rewards, tuple(rounds), recall, safety=safety, ppo=ppo)

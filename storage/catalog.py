@@ -232,8 +232,7 @@ def _append_ledger(connection: duckdb.DuckDBPyConnection, artifact: Artifact, st
     if artifact.stage != "rejection" or not ledger.is_file():
         return
     connection.execute(
-        """insert into rejection_samples
-        select $key, $seed, round, prompt, sample, temperature, answer, score, chosen, $recorded
-        from read_parquet($ledger)""",
+        """insert into rejection_samples by name
+        select $key as key, $seed as random_seed, *, $recorded as recorded from read_parquet($ledger)""",
         {**stamp, "seed": artifact.provenance.get("seed"), "ledger": str(ledger)},
     )

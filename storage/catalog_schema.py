@@ -114,8 +114,12 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "sample": ("bigint", "which of the answers to the prompt, from 0"),
             "temperature": ("double", "it was drawn at"),
             "answer": ("varchar", ""),
-            "score": ("double", "by the reward model"),
+            "score": ("double", "by the reward model, or by two combined: logit(R_c)"),
             "chosen": ("boolean", "whether it is the best of its prompt in this round"),
+            "helpfulness": ("double", "reward by helpfulness' model, where there are two"),
+            "safety": ("double", "reward by safety's"),
+            "took_safety": ("boolean", "whether the score is safety's"),
+            "whitened": ("double", "the score with mean 0 and deviation 1 over the round"),
         },
     ),
     "forecast": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from flows.commands.mix_solve import read_utility
 from flows.recipes import apply_override
 
 if TYPE_CHECKING:
+    from tasks.instructions.fixed_shares import Fixed
     from tasks.mixture.settings import MixtureSettings
 
 instruct_app = typer.Typer(
@@ -29,6 +31,7 @@ Train = Annotated[
         help="Folder of JSON lines: a file a task, its folder the category; messages, or prompt, response.",
     ),
 ]
+TEXT_SHARE = 0.05
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -51,6 +54,30 @@ def mix(
     utility: Annotated[
         Path | None, typer.Option("--utility", help="Utility of each task, for a method that solves on it.")
     ] = None,
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fixed",
+            help="NAME=SHARE: a task or category whose share of the mix is set; the method shares out the rest. May be "
+            "given several times.",
+        ),
+    ] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            "--text", help="Folder of text files, or one, as models are pretrained on: a part of the mix."
+        ),
+    ] = None,
+    text_share: Annotated[
+        float | None,
+        typer.Option(
+            "--text-share", help="Share of the mix that is text; .05, as in OPT-IML, where there is --text."
+        ),
+    ] = None,
+    text_words: Annotated[
+        int,
+        typer.Option("--text-words", min=1, help="Words of a piece of text, which is an example of the mix."),
+    ] = 100,
     start: Annotated[
         int, typer.Option("--start", min=0, help="Place to go on from: those before are left out.")
     ] = 0,
@@ -66,13 +93,17 @@ def mix(
     """Write a mix of a collection: exact counts at any length, in an order that can be gone on with from any place."""
     from tasks.instructions.collections import read_collection
     from tasks.instructions.exact_order import ExactOrder
-    from tasks.instructions.mixing import weights_of, written
+    from tasks.instructions.fixed_shares import shares_with
+    from tasks.instructions.mixing import written
 
     if start >= size:
         raise ValueError(f"--start {start}: allowed: less than --size {size}")
     settings = _settings(method, override or [])
     collection = read_collection(train, "--train")
-    weights = weights_of(collection, size, settings, None if utility is None else read_utility(utility))
+    given = _fixed(fixed or [], text, text_share, text_words, size)
+    solved_on = None if utility is None else read_utility(utility)
+    weights = shares_with(collection, size, settings, given, solved_on)
+    collection |= {task: list(pieces) for task, pieces in given.text.items()}
     order = ExactOrder(weights, {task: len(examples) for task, examples in collection.items()}, seed)
     counts = order.counts(size)
     with _new_file(out) as stream:
@@ -143,6 +174,36 @@ def _settings(method: str, override: list[str]) -> MixtureSettings:
     except ValidationError as error:
         first = error.errors()[0]
         raise ValueError(f"-o {'.'.join(map(str, first['loc'][1:]))}: {first['msg']}") from error
+
+
+def _fixed(given: list[str], text: Path | None, share: float | None, words: int, size: int) -> Fixed:
+    """The shares that are set. Raises ValueError for what is none, one set twice, and a share of no text."""
+    from tasks.instructions.fixed_shares import Fixed, text_pieces
+    from tasks.sources.given_text import given_sources
+
+    shares: dict[str, float] = {}
+    for one in given:
+        name, _, told = one.rpartition("=")
+        if not name or name in shares:
+            raise ValueError(f"--fixed {one}: allowed: NAME=SHARE, each name once")
+        shares[name] = _share(f"--fixed {one}", told)
+    if text is None:
+        if share is not None:
+            raise ValueError("--text-share: has no effect without --text")
+        return Fixed(shares)
+    share = _share("--text-share", TEXT_SHARE if share is None else share)
+    pieces = text_pieces(given_sources(text, "--text"), words, math.ceil(size * share) + 1)
+    return Fixed(shares, pieces, share)
+
+
+def _share(option: str, told: str | float) -> float:
+    try:
+        value = float(told)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError(f"{option}: allowed: a share from 0 to 1")
+    return value
 
 
 def _chose(run: str | None) -> list[str]:

@@ -19,6 +19,7 @@ STRENGTH_WORDS = {
     1: "negligibly better, unsure",
 }
 WIDTH, HEIGHT = 3.6, 2.4
+PPO = (("reward", "mean reward of a batch"), ("kl", "divergence of an answer"))
 
 
 def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[str, Any]) -> None:
@@ -33,15 +34,25 @@ def write_chat_page(path: Path, title: str, chat: ChatSettings, found: Mapping[s
         between=between,
         share=share,
         change=change,
-        histograms=[_histogram(row) for row in found["rewards"]],
+        histograms=[_histogram(row["histogram"], f"margin {row['margin']}") for row in found["rewards"]],
+        safety_histogram=found["safety"] and _histogram(found["safety"]["histogram"], "safety"),
+        percent=percent,
         curves=[_curve(row) for row in found["rounds"]],
+        ppo_curves=[_ppo_curve(found["ppo"]["curve"], *told) for told in PPO] if found["ppo"] else [],
     )
     path.write_text(page, encoding="utf-8")
 
 
-def share(row: Mapping[str, float]) -> str:
-    """ "63% [55%, 71%]"."""
+def share(row: Mapping[str, Any]) -> str:
+    """ "63% [55%, 71%]"; a dash where there is none."""
+    if row["mean"] is None:
+        return "–"
     return f"{row['mean']:.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+
+
+def percent(value: float | None) -> str:
+    """ "63%"; a dash where there is none."""
+    return "–" if value is None else f"{value:.0%}"
 
 
 def between(row: Mapping[str, float]) -> str:
@@ -55,17 +66,16 @@ def change(row: Mapping[str, float | None]) -> str:
     return f"{row['mean']:+.3f}{ends}"
 
 
-def _histogram(row: Mapping[str, Any]) -> Picture:
-    told = row["histogram"]
+def _histogram(told: Mapping[str, Any], name_of_model: str) -> Picture:
     with drawing():
         figure, axes = new_figure(WIDTH, HEIGHT)
         figure.subplots_adjust(left=0.14, right=0.97, top=0.88, bottom=0.2)
         for name, colour in (("chosen", ACCENT), ("rejected", MUTED)):
             axes.stairs(told[name], told["edges"], color=colour, label=name, linewidth=1.5)
-        axes.set_xlabel(f"reward, margin {row['margin']}")
+        axes.set_xlabel(f"reward, {name_of_model}")
         axes.set_ylabel("held-out answers")
         axes.legend(loc="upper left", bbox_to_anchor=(0, 1.18), ncols=2)
-        return finished(figure, f"Rewards of chosen and rejected answers with margin {row['margin']}.")
+        return finished(figure, f"Rewards of chosen and rejected answers, {name_of_model}.")
 
 
 def _curve(row: Mapping[str, Any]) -> Picture:
@@ -90,5 +100,18 @@ def _curve(row: Mapping[str, Any]) -> Picture:
         words = (
             f"Round {row['round']}: expected best reward from {first['best']:.2f} of 1 to {last['best']:.2f} of "
             f"{last['n']:.0f}."
+        )
+        return finished(figure, words)
+
+
+def _ppo_curve(curve: Sequence[Mapping[str, float]], name: str, title: str) -> Picture:
+    with drawing():
+        figure, axes = new_figure(WIDTH, HEIGHT)
+        figure.subplots_adjust(left=0.17, right=0.97, top=0.95, bottom=0.2)
+        axes.plot([row["iteration"] for row in curve], [row[name] for row in curve], color=ACCENT)
+        axes.set_xlabel("iteration of PPO")
+        axes.set_ylabel(title)
+        words = (
+            f"PPO, {title}: from {curve[0][name]:.2f} to {curve[-1][name]:.2f} in {len(curve)} iterations."
         )
         return finished(figure, words)

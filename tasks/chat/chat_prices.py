@@ -8,6 +8,7 @@ from typing import Any
 
 from storage.artifact import Artifact
 from storage.stages import Cost
+from tasks.chat.dialogue_lines import SAFETY, read_pairs
 from tasks.chat.settings import ChatSettings, FitSettings
 from tasks.training.estimates import (
     AsText,
@@ -97,7 +98,15 @@ def instructions_expected(chat: ChatSettings, length: int) -> dict[str, Any]:
     as one of those that are made."""
     dialogues = chat.made.dialogues if chat.dialogues is None else _lines(chat.dialogues)
     pairs = chat.made.pairs if chat.pairs is None else _lines(chat.pairs)
-    return {
+    safety: dict[str, int] = {}
+    if chat.reward.safety is not None:
+        if chat.pairs is None:
+            safety["safety_pairs"] = chat.made.safety_pairs or 0
+            pairs += safety["safety_pairs"]
+        else:
+            safety["safety_pairs"] = sum(pair.kind == SAFETY for pair in read_pairs(chat.pairs))
+        safety["tagged_prompts"] = 0
+    return safety | {
         "dialogues": dialogues,
         "sequences": max(1, dialogues * TOKENS_A_TURN // length) if chat.sft.packed else dialogues,
         "pairs": pairs,

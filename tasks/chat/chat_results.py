@@ -18,7 +18,9 @@ from tasks.chat.lost_skills import (
     skills_of,
 )
 from tasks.chat.over_seeds import over_seeds
+from tasks.chat.ppo_results import ppo_tables, said_of_ppo
 from tasks.chat.results_of_a_seed import ChatResults
+from tasks.chat.safety_results import accuracy_over, piecewise_over, safety_tables, said_of_safety
 from tasks.evaluation.standard_errors import mean_error
 
 SFT = "sft"
@@ -36,8 +38,8 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
     """Everything that the page shows, as JSON values. is_made: the prompts have known answers."""
     answers = [{name: _lines(a.path / "answers.jsonl") for name, a in one.answers.items()} for one in results]
     wins = _win_rates(answers) if is_made else []
-    rewards = _rewards(results)
-    recall = _recall(results)
+    rewards, safety, rounds = _rewards(results), safety_tables(results), _rounds(results)
+    ppo, recall = ppo_tables(results), _recall(results)
     names = list(results[0].models)
     skills = [
         {name: skills_of(one.scores.get(name), own[name]) for name in names}
@@ -49,13 +51,20 @@ def chat_tables(results: Sequence[ChatResults], is_made: bool) -> dict[str, Any]
         "win_rates": wins,
         "points": _points(results) if is_made else [],
         "rewards": rewards,
-        "rounds": _rounds(results),
+        "safety": safety,
+        "rounds": rounds,
+        "ppo": ppo,
         "recall": recall,
         "harm": harm,
         "forgetting": forgetting,
         "samples": _samples(answers[0]),
         "dialogues": _dialogues(results[0]),
-        "answer": [*_said(wins, rewards, recall), *said_of_losses(harm, forgetting)],
+        "answer": [
+            *_said(wins, rewards, recall),
+            *said_of_safety(safety, rounds),
+            *said_of_ppo(ppo),
+            *said_of_losses(harm, forgetting),
+        ],
     }
 
 
@@ -110,15 +119,11 @@ def _rewards(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
     rows = []
     for margin in results[0].rewards:
         facts = [one.rewards[margin].facts for one in results]
-        by_strength = []
-        for place, row in enumerate(facts[0]["accuracy"]):
-            values = [own["accuracy"][place]["accuracy"] for own in facts]
-            told = over_seeds(values, (row["low"], row["high"]))
-            by_strength.append({"strength": row["strength"], "pairs": row["pairs"], **told})
         rows.append(
             {
                 "margin": margin,
-                "accuracy": by_strength,
+                "accuracy": accuracy_over(facts),
+                "crossed": accuracy_over(facts, "crossed") if "crossed" in facts[0] else [],
                 "ece": float(np.mean([own["ece"] for own in facts])),
                 "histogram": facts[0]["histogram"],
             }
@@ -144,7 +149,8 @@ def _rounds(results: Sequence[ChatResults]) -> list[dict[str, Any]]:
             for n in range(len(facts[0]["best_of"]))
         ]
         spent = {name: facts[0][name] for name in ("samples_each", "temperature", "tried")}
-        rows.append({"round": number + 1, "chosen": chosen, "best_of": curve, **spent})
+        about = {"chosen": chosen, "best_of": curve, "piecewise": piecewise_over(facts)}
+        rows.append({"round": number + 1, **about, **spent})
     return rows
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.chat.instructions import GIVEN, Instructions
-from tasks.chat.made_instructions import is_right, rated
+from tasks.chat.made_questions import is_right, rated
 from tasks.evaluation.standard_errors import mean_error, share_interval
 
 CONFIDENCE = 0.95

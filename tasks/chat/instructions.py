@@ -12,19 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.chat.dialogue_lines import Example, Pair, read_dialogues, read_pairs, write_lines
-from tasks.chat.made_instructions import (
-    MARKS,
-    Question,
-    asked_to_end_with,
-    check_counts,
-    make_instructions,
-    question_rows,
-    questions,
+from tasks.chat.dialogue_lines import (
+    HELPFULNESS,
+    KINDS,
+    SAFETY,
+    Example,
+    Pair,
+    read_dialogues,
+    read_pairs,
+    write_lines,
 )
+from tasks.chat.made_instructions import MARKS, asked_to_end_with, check_counts, make_instructions
+from tasks.chat.made_questions import Question, question_of, question_rows, questions
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
+from tasks.chat.ppo.trl_package import check_trl
 from tasks.chat.rejection.generation_budget import spending_of
+from tasks.chat.reward.learnt_pairs import check_kinds
 from tasks.chat.reward.reward_pairs import pair_rows
 from tasks.chat.settings import ChatSettings
 from tasks.sources.chat_template import encoded
@@ -54,7 +58,7 @@ class Instructions:
     def questions(self, heldout: bool = False) -> list[Question]:
         """Those that rejection sampling answers, or those that models are compared on."""
         lines = (self.folder / (HELDOUT if heldout else PROMPTS)).read_text(encoding="utf-8").splitlines()
-        return [Question(row["kind"], row["prompt"], row["answer"]) for row in map(json.loads, lines)]
+        return [question_of(json.loads(line)) for line in lines]
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         from tasks.sources.tokenization import load_tokenizer
@@ -66,6 +70,8 @@ def check_files(chat: ChatSettings) -> None:
     """Raises ValueError by file and line for what is wrong with the user's own files, before anything runs; and for
     fewer answers of rejection sampling than the prompts need."""
     check_counts(chat.made)
+    if chat.ppo is not None:
+        check_trl("chat.ppo")
     prompts = chat.made.prompts
     if chat.dialogues is not None:
         kept, _ = _split_dialogues(read_dialogues(chat.dialogues))
@@ -73,7 +79,10 @@ def check_files(chat: ChatSettings) -> None:
     if chat.rejection.rounds:
         spending_of(chat.rejection, prompts)
     if chat.pairs is not None:
-        _check_strengths(chat, read_pairs(chat.pairs))
+        pairs = read_pairs(chat.pairs)
+        check_kinds(pairs, chat.reward.safety)
+        for kind in KINDS if chat.reward.safety is not None else (HELPFULNESS,):
+            _check_strengths(chat, [pair for pair in pairs if pair.kind == kind])
 
 
 def write_instructions(
@@ -114,7 +123,7 @@ def write_instructions(
         _check_room(tokenizer, own, length, chat, name)
     if chat.ghost.most_turns:
         _check_turns(tokenizer, chat, length)
-    return {
+    facts = {
         "dialogues": len(examples),
         "sequences": len(rows),
         "pairs": len(pairs),
@@ -123,6 +132,12 @@ def write_instructions(
         "heldout": len(told.questions(heldout=True)),
         "is_made": chat.dialogues is None,
     }
+    if chat.reward.safety is not None:
+        facts |= {
+            "safety_pairs": sum(pair.kind == SAFETY for pair in pairs),
+            "tagged_prompts": sum(question.safety for question in told.questions()),
+        }
+    return facts
 
 
 def _is_heldout(prompt: str) -> bool:
@@ -135,12 +150,14 @@ def _first_prompt(example: Example) -> str:
 
 
 def _split_dialogues(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    kept = [example for example in examples if not _is_heldout(_first_prompt(example))]
-    heldout = [example for example in examples if _is_heldout(_first_prompt(example))]
-    if not kept or len(heldout) < 2:
+    """What is learnt from, documents among it, and the dialogues that are not."""
+    heldout = [one for one in examples if not one.document and _is_heldout(_first_prompt(one))]
+    kept = [one for one in examples if one.document or not _is_heldout(_first_prompt(one))]
+    to_learn = sum(not one.document for one in kept)
+    if not to_learn or len(heldout) < 2:
         file = examples[0].where.partition(", line")[0]
         raise ValueError(
-            f"{file}: a tenth of the prompts is held out, which leaves {len(kept)} dialogues to learn from and "
+            f"{file}: a tenth of the prompts is held out, which leaves {to_learn} dialogues to learn from and "
             f"{len(heldout)} to compare models on; allowed: more dialogues"
         )
     return kept, heldout
@@ -151,9 +168,11 @@ def _check_strengths(chat: ChatSettings, pairs: Sequence[Pair]) -> None:
     heldout = sum(_is_heldout(pair.prompt) for pair in pairs)
     if heldout < 2 or heldout == len(pairs):
         raise ValueError(
-            f"{file}: a tenth of the prompts is held out, {heldout} of {len(pairs)} pairs; allowed: more pairs"
+            f"{file}: a tenth of the prompts is held out, {heldout} of {len(pairs)} pairs of {pairs[0].kind}; allowed: "
+            "more pairs"
         )
-    if len({pair.strength for pair in pairs}) == 1 and len(chat.reward.compared) > 1:
+    is_compared = pairs[0].kind == HELPFULNESS and len(chat.reward.compared) > 1
+    if len({pair.strength for pair in pairs}) == 1 and is_compared:
         raise ValueError(
             f"{file}: every pair has strength {pairs[0].strength:g}, so that margins by strength cannot be told apart; "
             "allowed: pairs of several strengths, or chat.reward.compared=[none] and chat.reward.margin=none"
@@ -161,25 +180,38 @@ def _check_strengths(chat: ChatSettings, pairs: Sequence[Pair]) -> None:
 
 
 def _questions(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    prompts = dict.fromkeys(_first_prompt(example) for example in examples)
-    return [{"kind": GIVEN, "prompt": prompt, "answer": ""} for prompt in prompts]
+    tagged: dict[str, bool] = {}
+    for example in examples:
+        if example.document:
+            continue
+        prompt = _first_prompt(example)
+        tagged[prompt] = tagged.get(prompt, False) or example.safety
+    return [
+        {"kind": GIVEN, "prompt": prompt, "answer": ""} | ({"safety": True} if is_safety else {})
+        for prompt, is_safety in tagged.items()
+    ]
 
 
 def _row(example: Example) -> dict[str, Any]:
-    told = {name: getattr(example, name) for name in ("task", "category", "demonstrations")}
+    told = {name: getattr(example, name) for name in ("task", "category", "demonstrations", "safety")}
     kept = {name: value for name, value in told.items() if value}
+    if example.document:
+        return {"text": example.document, **kept}
     return {"messages": list(example.messages), "learn_from": example.learn_from, **kept}
 
 
 def _pair_row(pair: Pair) -> dict[str, Any]:
-    told = {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
-    return told | {"strength": pair.strength}
+    told = {name: getattr(pair, name) for name in ("prompt", "chosen", "rejected", "strength")}
+    kind = {"kind": pair.kind} if pair.kind != HELPFULNESS else {}
+    labels = {name: getattr(pair, name) for name in ("chosen_safe", "rejected_safe")}
+    return told | kind | {name: label for name, label in labels.items() if label is not None}
 
 
 def _check_turns(tokenizer: PreTrainedTokenizerBase, chat: ChatSettings, length: int) -> None:
     """Raises ValueError where the longest dialogue of Ghost Attention or its probe may not fit."""
     turns = chat.ghost.most_turns
-    asked = [f"{asked_to_end_with(mark)} {question.prompt}" for mark in MARKS for question in questions()]
+    every = questions(chat.made.safety_pairs is not None)
+    asked = [f"{asked_to_end_with(mark)} {question.prompt}" for mark in MARKS for question in every]
     each = max(
         len(encoded(tokenizer, [{"role": "user", "content": text}], asks=True).tokens) for text in asked
     )

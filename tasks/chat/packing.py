@@ -27,22 +27,32 @@ class Tokens:
 
 
 def tokens_of(tokenizer: PreTrainedTokenizerBase, example: Example, length: int) -> Tokens:
-    """The first token of an answer is learnt, and the end of its turn.
+    """The first token of an answer is learnt, and the end of its turn; of a document all but its first token, and the
+    end of text.
 
-    Raises ValueError for a dialogue of more than `length` tokens.
+    Raises ValueError for a dialogue or document of more than `length` tokens.
     """
+    if example.document:
+        tokens = tokenizer(example.document, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        tokens = [*tokens, tokenizer.eos_token_id]
+        _check_length(tokens, example, length)
+        return Tokens(tokens, [NOT_LEARNT, *tokens[1:]])
     dialogue = encoded(tokenizer, example.messages)
-    if len(dialogue.tokens) > length:
-        raise ValueError(
-            f"{example.where}: {len(dialogue.tokens)} tokens are more than the {length} of a sequence "
-            "(training.sequence_length); allowed: a shorter dialogue, or longer sequences"
-        )
+    _check_length(dialogue.tokens, example, length)
     learnt = [
         number >= example.learn_from and example.messages[number]["role"] == ASSISTANT
         for number in dialogue.said
     ]
     labels = [token if is_one else NOT_LEARNT for token, is_one in zip(dialogue.tokens, learnt, strict=True)]
     return Tokens(dialogue.tokens, labels)
+
+
+def _check_length(tokens: Sequence[int], example: Example, length: int) -> None:
+    if len(tokens) > length:
+        raise ValueError(
+            f"{example.where}: {len(tokens)} tokens are more than the {length} of a sequence "
+            "(training.sequence_length); allowed: a shorter dialogue or text, or longer sequences"
+        )
 
 
 def rows_of(dialogues: Sequence[Tokens], length: int, packed: bool, fill: int) -> np.ndarray:

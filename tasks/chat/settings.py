@@ -20,6 +20,12 @@ class MadeChatSettings(BaseModel):
     pairs: int = Field(3000, ge=10, description="Pairs of answers for the reward model; a tenth is held out.")
     prompts: int = Field(150, ge=1, description="Prompts that rejection sampling answers.")
     heldout: int = Field(80, ge=2, description="Prompts that nothing is trained on, to compare models.")
+    safety_pairs: int | None = Field(
+        None,
+        ge=20,
+        description="Pairs for `reward.safety` beside `pairs`, about secrets that no answer may tell; a tenth is held "
+        "out. Prompts and dialogues ask for secrets then, too. Empty: none.",
+    )
 
 
 class LoraSettings(BaseModel):
@@ -54,6 +60,40 @@ class FitSettings(BaseModel):
     )
 
 
+class SafetySettings(BaseModel):
+    """A second reward model, of safety, and when its reward is the one that counts (section 3.2 and equation 4)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    auxiliary: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Weight of the loss that tells safe answers from unsafe ones, beside that of pairs; 0: none.",
+    )
+    threshold: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Safety's reward counts where the prompt is tagged, or sigma of that reward is below this; else "
+        "helpfulness'.",
+    )
+    helpfulness_share: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of what the safety model learns from that are helpfulness pairs, those whose unsafe answer "
+        "is the better one left out.",
+    )
+    safety_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of what the helpfulness model learns from that are safety pairs.",
+    )
+
+
 class RewardSettings(FitSettings):
     """The reward model; `batch_size` counts pairs."""
 
@@ -64,6 +104,11 @@ class RewardSettings(FitSettings):
     margin: Margin = Field("small", description="Of the reward model that rejection sampling uses.")
     compared: tuple[Margin, ...] = Field(
         ("none", "small", "large"), description="Margins that a reward model is trained with, side by side."
+    )
+    safety: SafetySettings | None = Field(
+        None,
+        description="Two reward models, helpfulness and safety, and the paper's combination of them: pairs say which "
+        "learns from them by `kind`. Empty: one, which takes pairs of helpfulness alone.",
     )
 
     @model_validator(mode="after")
@@ -119,6 +164,38 @@ class RejectionSettings(FitSettings):
         return self
 
 
+class PpoSettings(BaseModel):
+    """Proximal policy optimisation after rejection sampling; betas and the largest gradient are as in `training`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(200, ge=1, description="Batches of answers; the paper has 200 to 400.")
+    batch_size: int = Field(
+        512, ge=2, description="Answers of an iteration, over which rewards are whitened."
+    )
+    mini_batch_size: int = Field(64, ge=1, description="Answers in an optimiser step; each is read once.")
+    learning_rate: float = Field(1e-6, gt=0, le=1, description="Constant learning rate.")
+    kl: float = Field(
+        0.01,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="Weight beta of the divergence from the model before; the paper's .005 for 34B and 70B.",
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="How far from 1 the ratio of probabilities counts.")
+    temperature: float = Field(1.0, gt=0, le=10, allow_inf_nan=False, description="Of sampling.")
+    weight_decay: float = Field(0.1, ge=0, description="AdamW weight decay.")
+    epsilon: float = Field(1e-5, ge=0, description="AdamW epsilon.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> PpoSettings:
+        if self.batch_size % self.mini_batch_size:
+            raise ValueError(
+                f"mini_batch_size is {self.mini_batch_size}; allowed: a divisor of batch_size, {self.batch_size}"
+            )
+        return self
+
+
 class GhostSettings(FitSettings):
     """Ghost Attention."""
 
@@ -155,15 +232,29 @@ class ChatSettings(BaseModel):
     new_tokens: int = Field(32, ge=1, description="Most tokens of an answer.")
     dialogues: Path | None = Field(
         None,
-        description="JSONL with `messages`, or `prompt` and `response`, a dialogue a line; empty: made by rules.",
+        description="JSONL with `messages`, or `prompt` and `response`, a dialogue a line, and perhaps `safety`, true "
+        "where the prompt is one of safety; empty: made by rules.",
     )
     pairs: Path | None = Field(
         None,
-        description="JSONL with `prompt`, `chosen`, `rejected` and `strength` (1 to 4), as `mixstitch rate` writes it; "
-        "empty: made by rules.",
+        description="JSONL with `prompt`, `chosen`, `rejected` and `strength` (1 to 4), as `mixstitch rate` writes it, "
+        "and perhaps `kind` (helpfulness or safety), `chosen_safe` and `rejected_safe`; empty: made by rules.",
     )
     made: MadeChatSettings = Field(MadeChatSettings(), description="What is made by rules.")
     sft: FitSettings = Field(FitSettings(), description="Supervised fine-tuning.")
     reward: RewardSettings = Field(RewardSettings(), description="The reward model.")
     rejection: RejectionSettings = Field(RejectionSettings(), description="Rejection sampling.")
+    ppo: PpoSettings | None = Field(
+        None, description="PPO after the rounds, by the package trl (extra `ppo`); empty: none."
+    )
     ghost: GhostSettings = Field(GhostSettings(), description="Ghost Attention.")
+
+    @model_validator(mode="after")
+    def _safety_is_shown_pairs(self) -> ChatSettings:
+        """Where pairs are made, those of safety go with the model that learns from them."""
+        if self.pairs is None and (self.reward.safety is None) != (self.made.safety_pairs is None):
+            raise ValueError(
+                "reward.safety goes with made.safety_pairs, or with pairs of your own of which some are of the kind "
+                "safety; allowed: both or neither"
+            )
+        return self

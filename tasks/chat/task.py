@@ -37,6 +37,11 @@ class ChatWork:
         """Of a result with this seed."""
         return "-".join(filter(None, (name, f"seed{self.training.random_seed}")))
 
+    @property
+    def made(self) -> dict[str, Any]:
+        """What decides the instructions that are made."""
+        return self.settings.made.model_dump(mode="json", exclude_none=True)
+
     def identity(self, fit: Any) -> dict[str, Any]:
         """What decides the result of a fit."""
         from tasks.chat.fitting import fit_identity
@@ -54,13 +59,15 @@ def prepare_instructions(
 
     check_files(chat)
     identity = {
-        "made": chat.made.model_dump(mode="json"),
+        "made": chat.made.model_dump(mode="json", exclude_none=True),
         "length": length,
         "new_tokens": chat.new_tokens,
         "packed": chat.sft.packed,
         "turns": chat.ghost.most_turns,
         "random_seed": random_seed,
     }
+    if chat.reward.safety is not None:
+        identity["kinds"] = True
     files = {"dialogues": chat.dialogues, "pairs": chat.pairs}
 
     def build(folder: Path) -> dict:

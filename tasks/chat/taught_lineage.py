@@ -15,8 +15,20 @@ from tasks.sources.chat_template import ASSISTANT
 
 UNTOLD = "(no task told)"
 INSTRUCTIONS, SOURCES, UTILITY, REWARD = "instructions", "sources", "utility", "reward"
+SAFETY_REWARD = "safety"
 # inputs that are results themselves; all else is a file from outside
-RESULTS = (INSTRUCTIONS, SOURCES, UTILITY, REWARD, "mixture", "online", "seed", "base", "model")
+RESULTS = (
+    INSTRUCTIONS,
+    SOURCES,
+    UTILITY,
+    REWARD,
+    SAFETY_REWARD,
+    "mixture",
+    "online",
+    "seed",
+    "base",
+    "model",
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,8 @@ def taught_of(store: ArtifactStore, model: Artifact) -> Taught:
         for line in read_dialogues(artifact.path / DIALOGUES):
             demonstrations = demonstrations or line.demonstrations > 0
             task = line.task or UNTOLD
-            told = Example(task, line.category or UNTOLD, "", tuple(line.messages), line.where)
+            category = line.category or UNTOLD
+            told = Example(task, category, "", tuple(line.messages), line.where, line.document)
             tasks.setdefault(task, []).append(told)
         if REWARD in by_stage:
             tasks.setdefault(UNTOLD, []).extend(_answers_of_pairs(artifact))

@@ -18,18 +18,19 @@ ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 @dataclass(frozen=True)
 class Example:
-    """One dialogue of a task. place: file and line, for messages to the user."""
+    """One dialogue of a task, or a document, without messages. place: file and line, for messages to the user."""
 
     task: str
     category: str
     template: str
     messages: tuple[dict[str, str], ...]
     place: str
+    document: str = ""
 
     @property
     def text(self) -> str:
         """All that is said in it."""
-        return "\n".join(message["content"] for message in self.messages)
+        return self.document or "\n".join(message["content"] for message in self.messages)
 
 
 def read_collection(folder: Path, setting: str) -> dict[str, list[Example]]:

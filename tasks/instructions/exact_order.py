@@ -1,9 +1,10 @@
 """Which task and which of its examples stands at each place of a mix: exact counts, told from the place alone.
 
-The j-th example of task i is due at time (j + 1/2) / w_i; the mix is all of them in the order of their times, ties by
-the order of the tasks. After k places no task is more than one example away from its share w_i k, so that a mix may be
-broken off anywhere; and what stands at place k needs nothing but k, so that it may be gone on with anywhere. Each pass
-over a task has an order of its own, from seed, task and pass.
+Tijdeman's rule (The chairman assignment problem, Discrete Mathematics 32, 1980): at place k, from 1, of the tasks that
+have had n_i of the places before and w_i k - n_i >= d, the one that is due first, at (n_i + 1 - d) / w_i; d is
+1 / (2 N - 2) for N tasks, ties by their order. After k places no task is more than 1 - d examples away from its share
+w_i k, so that a mix may be broken off anywhere; and what stands at place k follows from k, so that it may be gone on
+with anywhere. Each pass over a task has an order of its own, from seed, task and pass.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-BISECTIONS = 200
+ROUNDING = 1e-9  # of shares times places
 
 
 class ExactOrder:
@@ -29,40 +30,33 @@ class ExactOrder:
         shares = np.array([weights[task] for task in self._tasks], float)
         self._weights: Array = shares / shares.sum()
         self._sizes, self._seed = dict(sizes), random_seed
+        self._slack = 1 / max(2, 2 * len(shares) - 2)
+        self._had = np.zeros(len(shares), int)  # by each task, of the places that are told so far:
+        self._places: list[tuple[int, int]] = []  # which task, and how many of its examples stand before
         self._orders: dict[tuple[str, int], NDArray[np.intp]] = {}
 
     def counts(self, length: int) -> dict[str, int]:
         """Examples of each task among the first `length`."""
-        return dict(zip(self._tasks, self._until(length).tolist(), strict=True))
+        self._tell(length)
+        which = [task for task, _ in self._places[:length]]
+        counts = np.bincount(np.array(which, int), minlength=len(self._tasks))
+        return dict(zip(self._tasks, counts.tolist(), strict=True))
 
     def at(self, place: int) -> tuple[str, int, int]:
         """(task, number of its example, pass over it) at a place, from 0."""
-        before, after = self._until(place), self._until(place + 1)
-        (which,) = np.flatnonzero(after - before)
-        task, number = self._tasks[which], int(before[which])
+        self._tell(place + 1)
+        which, number = self._places[place]
+        task = self._tasks[which]
         turn, within = divmod(number, self._sizes[task])
         return task, int(self._order(task, turn)[within]), turn
 
-    def _until(self, length: int) -> NDArray[np.int_]:
-        """Examples of each task at the first `length` places."""
-        low, high = max(length - len(self._tasks), 0.0), float(length + len(self._tasks))
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            if middle in (low, high):
-                break
-            if self._due(middle).sum() <= length:
-                low = middle
-            else:
-                high = middle
-        counts = self._due(low)
-        missing = length - int(counts.sum())
-        if missing:  # several are due at one time: the first of them in the order of the tasks
-            later = np.flatnonzero(self._due(high) - counts)
-            counts[later[:missing]] += 1
-        return counts
-
-    def _due(self, time: float) -> NDArray[np.int_]:
-        return np.floor(self._weights * time + 0.5).astype(int)
+    def _tell(self, length: int) -> None:
+        for place in range(len(self._places) + 1, length + 1):
+            owed = self._weights * place - self._had
+            due = (self._had + 1 - self._slack) / self._weights
+            which = int(np.where(owed >= self._slack - ROUNDING, due, np.inf).argmin())
+            self._places.append((which, int(self._had[which])))
+            self._had[which] += 1
 
     def _order(self, task: str, turn: int) -> NDArray[np.intp]:
         if (task, turn) not in self._orders:

@@ -39,6 +39,7 @@ def written(
     random_seed: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Rows from place `start` to `size`: messages, task, category, template, place, and the demonstrations before it.
+    A document's row has its `text` in the place of messages.
 
     shots: at most so many other examples of the task stand before it, as turns of the same dialogue; how many is drawn,
     0 as often as 1, each further one half as likely. A row depends on its place and the seed alone.
@@ -46,18 +47,16 @@ def written(
     for place in range(start, size):
         task, number, _ = order.at(place)
         examples = collection[task]
+        about = examples[number]
+        told = {"task": task, "category": about.category, "template": about.template, "place": place}
+        if about.document:
+            yield {"text": about.document, **told, "demonstrations": 0}
+            continue
         rng = np.random.default_rng([random_seed, place, 31])
         before = _demonstrations(examples, number, shots, rng)
         system, turns = parted(examples[number])
         shown = [message for other in before for message in parted(other)[1]]
-        yield {
-            "messages": [*system, *shown, *turns],
-            "task": task,
-            "category": examples[number].category,
-            "template": examples[number].template,
-            "place": place,
-            "demonstrations": len(before),
-        }
+        yield {"messages": [*system, *shown, *turns], **told, "demonstrations": len(before)}
 
 
 def _demonstrations(

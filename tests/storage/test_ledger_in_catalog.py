@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,14 +13,15 @@ from storage.runs import Run
 from storage.stages import Stage
 from tasks.chat.rejection.best_of_many import ledger, pooled_best
 from tasks.chat.rejection.rejecting import LEDGER
+from tasks.chat.reward.piecewise import Judged, combined
 
 PROMPTS = ["a", "it's b"]
+TAGGED = np.array([[False], [True]])
+TWO = combined(np.array([[0.5, 0.2], [9.0, 9.0]]), np.array([[1.0, 1.0], [0.7, 0.6]]), TAGGED, 0.15)
 ROUNDS = [
-    ledger(1, PROMPTS, [["one", " "], ["x", "y"]], pd.DataFrame([[0.5, 0.9], [0.1, 0.3]]).to_numpy(), 1.2),
-    ledger(
-        2, PROMPTS, [["two", "three"], ["z", "w"]], pd.DataFrame([[0.5, 0.2], [0.7, 0.6]]).to_numpy(), 0.8
-    ),
-]
+    ledger(1, PROMPTS, [["one", " "], ["x", "y"]], Judged(np.array([[0.5, 0.9], [0.1, 0.3]])), 1.2),
+    ledger(2, PROMPTS, [["two", "three"], ["z", "w"]], TWO, 0.8),
+]  # of one reward model, and of two
 
 
 @pytest.fixture
@@ -44,7 +46,10 @@ def test_every_answer_of_every_round_is_there_also_after_a_rebuild(home, rounds)
     expected = pd.concat(ROUNDS, ignore_index=True).sort_values(
         ["round", "prompt", "sample"], ignore_index=True
     )
-    pd.testing.assert_frame_equal(found[list(expected)], expected, check_dtype=False)
+    maybe = {"took_safety": "boolean"}
+    told = found[list(expected)].astype(maybe)
+    pd.testing.assert_frame_equal(told, expected.astype(maybe), check_dtype=False)
+    assert found["took_safety"].isna().tolist() == [True] * 4 + [False] * 4
     home.catalog.unlink()
     catalog.rebuild(lambda: read_records(home), ArtifactStore(home).manifests)
     pd.testing.assert_frame_equal(catalog.query(query), found)

@@ -8,13 +8,8 @@ from typing import Any
 
 from tasks.chat.dialogue_lines import Example, Message
 from tasks.chat.ghost.ghost_attention import asked_every_turn, asked_once, ghost_example
-from tasks.chat.made_instructions import (
-    Question,
-    asked_to_end_with,
-    draw_mark,
-    draw_question,
-    ends_as_asked,
-)
+from tasks.chat.made_instructions import asked_to_end_with, draw_mark, draw_question, ends_as_asked
+from tasks.chat.made_questions import Question
 from tasks.chat.sampling import Speaker
 from tasks.evaluation.standard_errors import mean_error, share_interval
 from tasks.sources.chat_template import ASSISTANT

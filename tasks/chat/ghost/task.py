@@ -55,7 +55,7 @@ def ghost_attention(run: AnyRun, work: ChatWork, model: Artifact) -> Artifact:
             identity=work.identity(fit)
             | {
                 "new_tokens": work.settings.new_tokens,
-                "made": work.settings.made.model_dump(mode="json"),
+                "made": work.made,
             },
             inputs={"instructions": work.instructions.digest, "model": model.digest},
             build=build,
@@ -101,7 +101,7 @@ def probe_recall(run: AnyRun, work: ChatWork, name: str, model: Artifact) -> Art
                 "new_tokens": work.settings.new_tokens,
                 "turns": list(settings.recall_turns),
                 "probes": settings.probes,
-                "made": work.settings.made.model_dump(mode="json"),
+                "made": work.made,
                 "random_seed": work.training.random_seed,
             },
             inputs={"instructions": work.instructions.digest, "model": model.digest},

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tasks.chat.reward.piecewise import Judged, whitened
+
 COLUMNS = ["round", "prompt", "sample", "temperature", "answer", "score", "chosen"]
 
 
@@ -15,17 +17,23 @@ def ledger(
     round_number: int,
     prompts: Sequence[str],
     answers: Sequence[Sequence[str]],
-    scores: NDArray,
+    judged: Judged,
     temperature: float,
 ) -> pd.DataFrame:
-    """A row a sample; `chosen`: the first of a prompt's best. scores: (prompts, samples)."""
+    """A row a sample; `chosen`: the first of a prompt's best. judged: (prompts, samples); its parts are columns.
+
+    `score` is not whitened, since rounds are pooled by it; with two models `whitened` is, over the whole round.
+    """
+    scores = judged.scores
     best = scores.argmax(axis=1)
     rows = [
         (round_number, prompt, number, temperature, answer, float(scores[at, number]), number == best[at])
         for at, (prompt, said) in enumerate(zip(prompts, answers, strict=True))
         for number, answer in enumerate(said)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    further = {**judged.parts, "whitened": whitened(scores)} if judged.parts else {}
+    return table.assign(**{name: own.ravel() for name, own in further.items()})
 
 
 def pooled_best(ledgers: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from storage.writing import write_whole
 from tasks.chat.dialogue_lines import Example
+from tasks.chat.drawn_share import drawn_share
 from tasks.chat.heldout_answers import speaker_of
 from tasks.chat.instructions import GIVEN, Instructions
-from tasks.chat.made_instructions import Question, rated
+from tasks.chat.made_questions import Question, rated
 from tasks.chat.rejection.best_of_many import best_against_median, ledger, pooled_best
 from tasks.chat.rejection.generation_budget import choose_temperature, spending_of
-from tasks.chat.reward.reward_pairs import rewards
+from tasks.chat.rejection.piecewise_rows import piecewise_rows
+from tasks.chat.reward.judging import judge_of
 from tasks.sources.chat_template import ASSISTANT
-from tasks.training.token_order import generator
 
 if TYPE_CHECKING:
     from tasks.chat.task import ChatWork
@@ -35,17 +36,15 @@ def sampled_round(
     number: int,
     model: Path,
     reward: Path,
+    safety: Path | None,
     earlier: Sequence[Path],
     report: Callable[[float], None],
 ) -> tuple[list[Example], dict[str, Any]]:
     """What is trained on, replayed dialogues last, and the facts of the round; its ledger is written into the folder.
 
+    reward, safety: of the models that choose. model: that which answers. earlier: ledgers of the rounds before.
     Raises ValueError where every answer is empty.
     """
-    from accelerate import PartialState
-
-    import models
-
     told, settings = Instructions(work.instructions.path), work.settings.rejection
     questions = told.questions()
     speaker = speaker_of(model, work.instructions.path, work.settings.new_tokens)
@@ -60,12 +59,10 @@ def sampled_round(
         )
         return [said[at : at + samples] for at in range(0, len(said), samples)]
 
-    def scored(own: Sequence[Question], answers: Sequence[Sequence[str]]) -> NDArray:
-        flat = [(question.prompt, text) for question, said in zip(own, answers, strict=True) for text in said]
-        return rewards(judge, told.tokenizer(), flat, work.length).reshape(len(own), -1)
-
     spending = spending_of(settings, len(questions))
-    judge = models.reward_model(reward).to(PartialState().device)
+    two = work.settings.reward.safety
+    threshold = 0.0 if two is None else two.threshold
+    judge = judge_of(reward, safety, told.tokenizer(), work.length, threshold)
     temperature = settings.temperature
     tried: list[dict[str, Any]] = []
     if not isinstance(temperature, float):
@@ -73,16 +70,15 @@ def sampled_round(
 
         def scores_at(at: float) -> NDArray:
             place = folder / "progress" / f"temperature-{at:g}"
-            return scored(
-                few, drawn_in_parts(place, few, lambda own: draw(own, spending.tried, at), lambda done: None)
-            )
+            said = drawn_in_parts(place, few, lambda own: draw(own, spending.tried, at), lambda done: None)
+            return judge.judged(few, said).scores
 
         temperature, tried = choose_temperature(settings.temperatures, scores_at)
     answers = drawn_in_parts(
         folder / "progress", questions, lambda own: draw(own, spending.samples, temperature), report
     )
-    scores = scored(questions, answers)
-    rows = ledger(number, [q.prompt for q in questions], answers, scores, temperature)
+    judged = judge.judged(questions, answers)
+    rows = ledger(number, [q.prompt for q in questions], answers, judged, temperature)
     rows.to_parquet(folder / LEDGER, index=False)
     best = pooled_best([*(pd.read_parquet(path) for path in earlier), rows])
     if best.empty:
@@ -90,9 +86,12 @@ def sampled_round(
             f"rejection sampling, round {number}: every answer is empty; nothing could be learnt"
         )
     examples = [_example(row["prompt"], row["answer"], number) for _, row in best.iterrows()]
-    again = replayed(told.dialogues(), len(examples), settings.replay, work.training.random_seed, number)
-    return [*examples, *again], {
-        "best_of": best_against_median(scores),
+    again = drawn_share(
+        told.dialogues(), len(examples), settings.replay, work.training.random_seed, f"replay {number}"
+    )
+    two_told = {} if safety is None else {"piecewise": piecewise_rows(rows, questions)}
+    return [*examples, *again], two_told | {
+        "best_of": best_against_median(judged.scores),
         "chosen": _chosen(questions, rows, best, number),
         "samples_each": spending.samples,
         "temperature": temperature,
@@ -116,15 +115,6 @@ def drawn_in_parts(
         found += json.loads(place.read_text(encoding="utf-8"))
         report(min(1.0, len(found) / len(questions)))
     return found
-
-
-def replayed(
-    dialogues: Sequence[Example], chosen: int, share: float, random_seed: int, number: int
-) -> list[Example]:
-    """Dialogues drawn for round `number`, so many that they are `share` of what is trained on, or all there are."""
-    count = min(round(chosen * share / (1 - share)), len(dialogues))
-    order = generator(random_seed, f"replay {number}").permutation(len(dialogues))
-    return [dialogues[at] for at in sorted(order[:count])]
 
 
 def _example(prompt: str, answer: str, number: int) -> Example:

@@ -60,11 +60,17 @@ def reward_histogram(chosen: NDArray, rejected: NDArray) -> dict[str, list[float
     }
 
 
-def measured(model: Any, tokenizer: Any, pairs: Sequence[Pair], length: int) -> dict[str, Any]:
-    """accuracy by strength, ece and histogram of a reward model on pairs."""
+def rewards_of_pairs(
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], length: int
+) -> tuple[NDArray, NDArray]:
+    """Of the chosen and of the rejected answers."""
     said = [(pair.prompt, getattr(pair, side)) for side in ("chosen", "rejected") for pair in pairs]
     found = rewards(model, tokenizer, said, length)
-    chosen, rejected = found[: len(pairs)], found[len(pairs) :]
+    return found[: len(pairs)], found[len(pairs) :]
+
+
+def measured(chosen: NDArray, rejected: NDArray, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """accuracy by strength, ece and histogram of a reward model on pairs, by its rewards of their answers."""
     return {
         "accuracy": accuracy_by_strength(chosen - rejected, [pair.strength for pair in pairs]),
         "ece": calibration_error(chosen - rejected),

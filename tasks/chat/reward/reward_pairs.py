@@ -13,6 +13,7 @@ from tasks.chat.dialogue_lines import Pair
 from tasks.chat.fitting import padded
 from tasks.preference.rating.strengths import margin_of
 from tasks.sources.chat_template import ASSISTANT, encoded
+from tasks.training.objectives import safety_margin
 from tasks.training.objectives.preference_margin import ABOUT, CHOSEN, MICRO, REJECTED, rewards_of
 
 if TYPE_CHECKING:
@@ -39,9 +40,15 @@ def answered_tokens(
 
 
 def pair_rows(
-    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], margin: str, length: int
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    margin: str,
+    length: int,
+    auxiliary: float | None = None,
 ) -> np.ndarray:
     """int64 (pairs, 3, longest) as the objective takes them, padded to the longest text.
+
+    auxiliary: weight of the labels, for the objective safety_margin; None: without them, for preference_margin.
 
     Raises ValueError by file and line of a pair of more than `length` tokens.
     """
@@ -50,11 +57,18 @@ def pair_rows(
         for plane, name in ((CHOSEN, "chosen"), (REJECTED, "rejected"))
     }
     longest = max(len(text) for texts in sides.values() for text in texts)
+    if auxiliary is not None:
+        longest = max(longest, safety_margin.END)
     rows = np.zeros((len(pairs), 3, longest), np.int64)
     for plane, texts in sides.items():
         rows[:, plane] = padded(texts, longest, tokenizer.eos_token_id)
         rows[:, ABOUT, plane] = [len(text) - 1 for text in texts]
     rows[:, ABOUT, 2] = np.rint(np.array([margin_of(pair.strength, margin) for pair in pairs]) * MICRO)
+    if auxiliary is not None:
+        labels = {None: safety_margin.UNTOLD, False: safety_margin.UNSAFE, True: safety_margin.SAFE}
+        told = [[labels[pair.chosen_safe], labels[pair.rejected_safe]] for pair in pairs]
+        rows[:, ABOUT, safety_margin.LABELS : safety_margin.WEIGHT] = told
+        rows[:, ABOUT, safety_margin.WEIGHT] = round(auxiliary * MICRO)
     return rows
 
 

@@ -19,10 +19,14 @@ MICRO = 1_000_000  # margins are whole numbers of millionths, as everything in a
 
 def preference_margin(model: Any, batch: Tensor) -> Tensor:
     """Mean over the pairs. model: a causal trunk under a head of width one, as `models.reward_model` makes it."""
-    tokens = batch[:, (CHOSEN, REJECTED)].flatten(0, 1)
-    last = batch[:, ABOUT, :2].flatten()
-    rewards = rewards_of(model, tokens, last).view(-1, 2)
+    rewards = pair_rewards(model, batch)
     return margin_loss(rewards[:, 0], rewards[:, 1], batch[:, ABOUT, 2] / MICRO).mean()
+
+
+def pair_rewards(model: Any, batch: Tensor) -> Tensor:
+    """Rewards (pairs, 2) of chosen and rejected."""
+    tokens = batch[:, (CHOSEN, REJECTED)].flatten(0, 1)
+    return rewards_of(model, tokens, batch[:, ABOUT, :2].flatten()).view(-1, 2)
 
 
 def margin_loss(chosen: Tensor, rejected: Tensor, margin: Tensor) -> Tensor:

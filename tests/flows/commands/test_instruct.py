@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.commands.app import app
+from tasks.chat.dialogue_lines import read_dialogues
 
 SENTENCE = "the quick brown fox number {i} jumps over a lazy dog that sleeps near the river bank today"
 
@@ -123,9 +124,34 @@ def test_rows_without_an_answer_s_column_are_refused(tmp_path):
     assert "columns are prompt, said" in str(done.exception)
 
 
+def test_shares_that_are_set_stand_beside_the_solved_ones(taught, tmp_path):
+    write(taught, "reasoning/steps.jsonl", [asked(f"why {i}", "since") for i in range(9)])
+    (tmp_path / "texts").mkdir()
+    words = [f"w{i}" for i in range(95)]
+    (tmp_path / "texts" / "page.txt").write_text(" ".join(words), encoding="utf-8")
+    given = ("--train", taught, "--size", "200", "--fixed", "reasoning=.1", "--fixed", "rewrite=0")
+    given += ("--text", tmp_path / "texts", "--text-words", "10", "-o", "size_cap=80")
+    done = invoked("mix", *given, "--out", tmp_path / "mix.jsonl", "--json")
+    assert done.exit_code == 0, done.output
+    drawn = {row["task"]: row["drawn"] for row in json.loads(done.stdout)["tasks"]}
+    # 5% of text unless said otherwise; the 170 left by 80 to 20
+    assert drawn == {"large": 136, "small": 34, "rewrite": 0, "steps": 20, "text/page": 10}
+    rows = [json.loads(line) for line in (tmp_path / "mix.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = {row["text"] for row in rows if row["category"] == "text"}
+    assert texts == {" ".join(words[at : at + 10]) for at in range(0, 95, 10)}
+    read = read_dialogues(tmp_path / "mix.jsonl")
+    assert sum(bool(one.document) for one in read) == 10 and len(read) == 200
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--fixed", "none=.1"), "--fixed none: no task or category of that name; allowed: large, qa"),
+        (("--fixed", "qa=.1", "--fixed", "small=.1"), "has the task small, which qa has"),
+        (("--fixed", "qa=.1", "--fixed", "qa=.1"), "allowed: NAME=SHARE, each name once"),
+        (("--fixed", "qa=2"), "--fixed qa=2: allowed: a share from 0 to 1"),
+        (("--fixed", "qa=.5", "--fixed", "text=.1"), "0.6 in all, and 0 of 3 tasks have none"),
+        (("--text-share", ".1"), "--text-share: has no effect without --text"),
         (("--method", "olmo-law"), "--method olmo-law: allowed"),
         (("-o", "size_cap=0"), "-o size_cap: Input should be greater than 0"),
         (("--start", "10"), "--start 10: allowed: less than --size 10"),

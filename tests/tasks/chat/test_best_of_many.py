@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.chat.dialogue_lines import Example
+from tasks.chat.drawn_share import drawn_share
 from tasks.chat.rejection.best_of_many import best_against_median, ledger, pooled_best
-from tasks.chat.rejection.rejecting import replayed
+from tasks.chat.reward.piecewise import Judged
 
 
 def test_the_expected_best_is_the_mean_over_all_choices():
@@ -22,8 +22,10 @@ def test_the_expected_best_is_the_mean_over_all_choices():
 
 
 def test_the_pool_holds_each_prompts_best_of_all_rounds():
-    first = ledger(1, ["a", "b"], [["a1", "a2"], ["b1", ""]], np.array([[1.0, 3.0], [2.0, 9.0]]), 1.2)
-    second = ledger(2, ["a", "b"], [["a3", "a4"], ["b2", "b3"]], np.array([[3.0, 0.0], [1.0, 4.0]]), 1.2)
+    first = ledger(1, ["a", "b"], [["a1", "a2"], ["b1", ""]], Judged(np.array([[1.0, 3.0], [2.0, 9.0]])), 1.2)
+    second = ledger(
+        2, ["a", "b"], [["a3", "a4"], ["b2", "b3"]], Judged(np.array([[3.0, 0.0], [1.0, 4.0]])), 1.2
+    )
     assert first[first["chosen"]]["answer"].tolist() == ["a2", ""]
     best = pooled_best([first, second])
     assert best[["prompt", "answer", "round"]].values.tolist() == [["a", "a2", 1], ["b", "b3", 2]]
@@ -32,11 +34,10 @@ def test_the_pool_holds_each_prompts_best_of_all_rounds():
 
 
 def test_what_was_learnt_before_is_replayed_in_the_share_asked_for():
-    said = [{"role": "user", "content": "Say it."}, {"role": "assistant", "content": "It."}]
-    dialogues = [Example(said, str(number)) for number in range(20)]
+    dialogues = list(range(20))
     for share, count in ((0.0, 0), (0.2, 2), (0.5, 8), (0.75, 20)):
-        assert len(replayed(dialogues, 8, share, 0, 1)) == count
-    half = [one.where for one in replayed(dialogues, 8, 0.5, 0, 1)]
-    assert len(set(half)) == 8
-    assert half == [one.where for one in replayed(dialogues, 8, 0.5, 0, 1)]
-    assert half != [one.where for one in replayed(dialogues, 8, 0.5, 0, 2)]
+        assert len(drawn_share(dialogues, 8, share, 0, "replay 1")) == count
+    half = drawn_share(dialogues, 8, 0.5, 0, "replay 1")
+    assert half == sorted(set(half))
+    assert half == drawn_share(dialogues, 8, 0.5, 0, "replay 1")
+    assert half != drawn_share(dialogues, 8, 0.5, 0, "replay 2")

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import fields
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,14 +18,15 @@ from flows.recipes import load_recipe
 from storage.artifact import Artifact
 from storage.runs import RunSummary
 from storage.unrecorded import UnrecordedRun
-from tasks.chat.dialogue_lines import Example
+from tasks.chat.dialogue_lines import SAFETY, Example
 from tasks.chat.fitting import Fit, fit_answers, fit_rows
-from tasks.chat.instructions import write_instructions
+from tasks.chat.instructions import Instructions, write_instructions
 from tasks.chat.packing import rows_of, tokens_of
 from tasks.chat.plain_template import with_template
 from tasks.chat.rejection.rejecting import LEDGER, drawn_in_parts
+from tasks.chat.reward.task import train_reward
 from tasks.chat.row_order import AnswerOrder
-from tasks.chat.settings import ChatSettings, FitSettings
+from tasks.chat.settings import ChatSettings, FitSettings, SafetySettings
 from tasks.chat.task import ChatWork, prepare_instructions, report_chat
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer
@@ -43,6 +45,14 @@ TINY = ChatSettings(
     | {"rounds": 2, "samples": 2, "batch_size": 1, "epochs": 2}
     | {"temperature": "auto", "temperatures": (0.5, 1.5), "answers": 20},
     ghost=FIT | {"dialogues": 3, "turns": 2, "recall_turns": (1, 2), "probes": 2, "batch_size": 1},
+)
+TWO = TINY.model_copy(
+    update={
+        "made": TINY.made.model_copy(update={"safety_pairs": 20, "heldout": 24, "prompts": 12}),
+        "reward": TINY.reward.model_copy(update={"safety": SafetySettings()}),
+        "rejection": TINY.rejection.model_copy(update={"rounds": 1, "answers": 40}),
+        "ghost": TINY.ghost.model_copy(update={"dialogues": 0}),
+    }
 )
 LOOP = TrainingSettings(sequence_length=400)
 
@@ -86,7 +96,8 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
             (1.5, 2, 3),
         ]
     assert [row["of"] for row in told["win_rates"]] == ["sft", "round1", "round2", "ghost", "round2"]
-    assert "Reward models, margins side by side" in (page.path / "report.html").read_text(encoding="utf-8")
+    text = (page.path / "report.html").read_text(encoding="utf-8")
+    assert "Reward models, margins side by side" in text and "Two models" not in text
     assert {row["of"] for row in told["harm"]} == {"sft", "round1", "round2", "ghost"}
     assert [row["against"] for row in page.facts["forgetting"]][:1] == ["sft"]
     again, page = made()
@@ -101,12 +112,50 @@ def test_the_whole_stage_runs_and_is_found_again(home, tokenizer, base, tmp_path
     assert page.hit and all(one.hit for name, one in again.models.items() if name != "base")
 
 
+def test_two_reward_models_choose_together_and_the_page_says_so(home, tokenizer, base, tmp_path):
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    run = UnrecordedRun(home)
+    instructions = prepare_instructions(run, TWO, artifact("sources", tmp_path), 400, 0)
+    seed = artifact("seed", base, metrics={"parameters": 1})
+    results = chat_of(run, ChatWork(TWO, Training(LOOP, 0), instructions), seed)
+    page = report_chat(run, "tiny", TWO, instructions, [results])
+    ledger = pd.read_parquet(results.rounds[0].path / LEDGER)
+    tagged = {question.prompt for question in Instructions(instructions.path).questions() if question.safety}
+    is_tagged = ledger["prompt"].isin(tagged)
+    assert 0 < is_tagged.sum() < len(ledger)
+    took = is_tagged | (1 / (1 + np.exp(-ledger["safety"])) < 0.15)
+    assert (ledger["took_safety"] == took).all()
+    assert (ledger["score"] == np.where(took, ledger["safety"], ledger["helpfulness"])).all()
+    told = json.loads((page.path / "chat.json").read_text(encoding="utf-8"))
+    assert told["safety"]["accuracy"][0]["pairs"] == told["safety"]["unsafe"][0]["answers"] // 2 == 2
+    assert told["rounds"][0]["piecewise"][0]["took"] == ledger["took_safety"].mean()
+    assert any("safety's reward was the one that counted" in sentence for sentence in told["answer"])
+    assert "Whose reward counted" in (page.path / "report.html").read_text(encoding="utf-8")
+    again = train_reward(
+        run, ChatWork(TWO, Training(LOOP, 0), instructions), "small", results.models["sft"], SAFETY
+    )
+    assert again.hit and again.digest == results.safety.digest != results.rewards["small"].digest
+
+
 def test_dialogues_that_may_not_fit_are_refused_before_training(tokenizer, tmp_path):
     ghost = TINY.ghost.model_copy(update={"turns": 9})
     with pytest.raises(
         ValueError, match=r"chat\.ghost: 9 turns .* more than the 400 .* allowed: up to \d turns"
     ):
         write_instructions(tmp_path, TINY.model_copy(update={"ghost": ghost}), tokenizer, 400, 0)
+
+
+def test_text_among_dialogues_is_learnt_from_and_asks_for_no_answer(tokenizer, tmp_path):
+    path = tmp_path / "mix.jsonl"
+    rows = [{"prompt": f"number {n}?", "response": str(n)} for n in range(60)]
+    rows += [{"text": f"page {n} of a book"} for n in range(5)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    chat = TINY.model_copy(update={"dialogues": path})
+    facts = write_instructions(tmp_path, chat, tokenizer, 400, 0)
+    told = Instructions(tmp_path)
+    assert [one.document for one in told.dialogues()][-5:] == [row["text"] for row in rows[-5:]]
+    assert facts["dialogues"] + facts["heldout"] == 65
+    assert not any("page" in question.prompt for question in told.questions() + told.questions(heldout=True))
 
 
 def test_a_killed_fit_ends_as_one_in_peace(tokenizer, base, tmp_path):

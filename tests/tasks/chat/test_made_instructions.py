@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.chat.made_instructions import Question, make_instructions, rated, styled
+from tasks.chat.made_instructions import make_instructions
+from tasks.chat.made_questions import Question, rated, styled
 from tasks.chat.settings import MadeChatSettings
 
 HOT = Question("opposite", "What is the opposite of hot?", "cold")

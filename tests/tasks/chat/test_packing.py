@@ -21,6 +21,15 @@ def tokenizer():
     return make_tokenizer(TokenizerSettings(vocab_size=320), ["some words of text"] * 9)
 
 
+def test_a_document_is_learnt_whole_but_for_its_first_token(tokenizer):
+    found = tokens_of(tokenizer, Example((), "here", document="so it was <|endoftext|>"), 99)
+    end = tokenizer.eos_token_id
+    assert found.labels == [NOT_LEARNT, *found.tokens[1:]]
+    assert found.tokens[-1] == end and end not in found.tokens[:-1]
+    with pytest.raises(ValueError, match=r"here: .* allowed: a shorter dialogue or text"):
+        tokens_of(tokenizer, Example((), "here", document="so " * 99), 20)
+
+
 def test_the_first_token_of_an_answer_and_the_end_of_its_turn_are_learnt(tokenizer):
     example = Example([{"role": "user", "content": "ab"}, {"role": "assistant", "content": "cd"}], "here")
     found = tokens_of(with_template(tokenizer), example, 99)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.instructions.exact_order import ExactOrder
@@ -15,17 +15,19 @@ SIZES = {"a": 7, "b": 100, "c": 3, "never": 0}
 
 
 def test_the_first_ten_by_hand():
-    """Due at: a .5/.5 = 1, 3, 5, ...; b 1.67, 5, 8.33; c 2.5, 7.5."""
+    """Slack 1/4. Place 1: a and b have .5 and .3 to have, due at 1.5 and 2.5; place 2: b and c, at 2.5 and 3.75; ..."""
     order = ExactOrder(WEIGHTS, SIZES, 0)
-    assert [order.at(k)[0] for k in range(10)] == ["a", "b", "c", "a", "a", "b", "a", "c", "b", "a"]
+    assert [order.at(k)[0] for k in range(10)] == ["a", "b", "a", "c", "a", "b", "a", "c", "b", "a"]
 
 
-@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.integers(0, 5000))
+@example([0.5, 0.5, 0.5, 0.5, 0.5, 0.890625], 948)  # where rounding w_i t to the nearest is 1.014 off
+@given(st.lists(st.floats(0.001, 1), min_size=1, max_size=12), st.integers(0, 1000))
 def test_no_task_is_more_than_one_from_its_share(weights, length):
     shares = {str(i): w / sum(weights) for i, w in enumerate(weights)}
     counts = ExactOrder(shares, dict.fromkeys(shares, 5), 0).counts(length)
     assert sum(counts.values()) == length
-    assert all(abs(counts[name] - share * length) <= 1 + 1e-6 for name, share in shares.items())
+    most = 1 - 1 / max(2, 2 * len(weights) - 2)
+    assert all(abs(counts[name] - share * length) <= most + 1e-6 for name, share in shares.items())
 
 
 def test_a_place_needs_nothing_but_itself():

@@ -1,0 +1,1 @@
+"""Proximal policy optimisation of a chat model against the reward models."""
