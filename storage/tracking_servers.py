@@ -23,6 +23,6 @@ def check_server(uri: str) -> None:
         requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS).raise_for_status()
     except requests.RequestException as error:
         raise ValueError(
-            f"tracking.mlflow_uri={uri}: no MLflow server answers there ({type(error).__name__}); allowed: the URL of "
-            "a running one, or none for the database in the home"
+            f"{uri}: no MLflow server answers there ({type(error).__name__}); allowed, as tracking.mlflow_uri or a "
+            "site's mlflow: the URL of a running one, or none for the database in the home"
         ) from error

@@ -7,12 +7,13 @@ import re
 import tempfile
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
-from flows.engines.engine import Lost, SharedSettings, Wanted, WorkerFacts
+from flows.engines.engine import ANSWER_SECONDS, Lost, SharedSettings, Wanted, WorkerFacts
 from flows.engines.on_worker import DONE, look_around, make_here
 from storage.site import Site
 
@@ -111,7 +112,15 @@ class DaskWorkers:
             raise ValueError(words)
 
     def workers(self) -> list[WorkerFacts]:
-        told = self._client.run(_look_around, self._site.model_dump(mode="json"), on_error="return")
+        asked = partial(
+            self._client._run, _look_around, self._site.model_dump(mode="json"), on_error="return"
+        )
+        try:
+            told = self._client.sync(asked, callback_timeout=ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise ValueError(
+                f"site: engine: a worker says nothing within {ANSWER_SECONDS} s: Dask's own pages name those that hang"
+            ) from error
         for place, facts in told.items():
             if not isinstance(facts, WorkerFacts):
                 raise ValueError(

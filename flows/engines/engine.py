@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
+ANSWER_SECONDS = 60  # for a worker to say what it is
+
 
 class SharedSettings(BaseModel):
     """What every engine is asked for."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flows.engines.engine import Lost, SharedSettings, Wanted, WorkerFacts
+from flows.engines.engine import ANSWER_SECONDS, Lost, SharedSettings, Wanted, WorkerFacts
 from flows.engines.on_worker import DONE, look_around, make_here
 from storage.site import Site
 
@@ -89,7 +89,7 @@ class RayWorkers:
             if node["Alive"]
         ]
         try:
-            return ray.get(asked)
+            return ray.get(asked, timeout=ANSWER_SECONDS)
         except RayError as error:
             raise ValueError(
                 f"site: engine: a node cannot be asked ({str(error).splitlines()[-1]}): is mixstitch "

@@ -12,13 +12,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
+from flows.engines.dask_workers import DaskSettings
 from storage.shared_store import SharedStore
 from storage.site import Site
 from tests.s3_server import BUCKET, s3_server
@@ -171,3 +172,16 @@ def drawn(run: subprocess.Popen, draw: random.Random) -> tuple[str, psutil.Proce
         return None
     kind = draw.choice(kinds)
     return draw.choice([one for one in found if one[0] == kind])
+
+
+def test_a_worker_that_hangs_does_not_hang_who_asks(tmp_path, monkeypatch):
+    with closing(DaskSettings(workers=2).open(Site(store=str(tmp_path)))) as engine:
+        assert len(engine.workers()) == 2
+        monkeypatch.setattr("flows.engines.dask_workers.ANSWER_SECONDS", 3)
+        stopped = psutil.Process(next(iter(engine._client.run(os.getpid).values())))
+        stopped.suspend()
+        try:
+            with pytest.raises(ValueError, match="says nothing within 3 s"):
+                engine.workers()
+        finally:
+            stopped.resume()
