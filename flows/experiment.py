@@ -181,7 +181,14 @@ def checked(experiment: Experiment, home: Home) -> PlannedRun:
     if tasks.lm_eval_tasks and planned.stages[0].artifact.expected:
         from tasks.benchmarks.harness_tasks import check_names
 
-        check_names(tasks.lm_eval_tasks, tasks.task_folder)
+        check_names(tasks.lm_eval_tasks, tasks.task_folder, tasks.run_code)
+    if tasks.run_code:
+        from tasks.evaluation.running_code import running_of
+        from tasks.sandbox.sandbox import check_sandbox
+
+        running = running_of(tasks)
+        assert running is not None
+        check_sandbox(running.limits)
     return planned
 
 

@@ -29,7 +29,7 @@ def evaluate_on_corpus(
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
     side: which items of the tasks; held-out text is scored on the test side alone, and only there not all items may be
-    enough. also: further folders, with
+    enough, and code is run. also: further folders, with
     their facts, that hold tasks and held-out texts as a corpus does. samples: as `samples_of_text` counts them.
     """
     from accelerate import PartialState
@@ -37,6 +37,7 @@ def evaluate_on_corpus(
     import models
     from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
+    from tasks.evaluation.running_code import running_of
     from tasks.evaluation.stopping import Enough
     from tasks.sources.tokenization import load_tokenizer
 
@@ -56,6 +57,7 @@ def evaluate_on_corpus(
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
     wanted = settings.enough if side == "test" else None
+    running = running_of(settings) if side == "test" else None
     enough = None if wanted is None else Enough(**wanted.model_dump())
     folders = [] if settings.task_folder is None else [settings.task_folder]
     with own_cores():
@@ -70,6 +72,7 @@ def evaluate_on_corpus(
             reading=reading,
             max_length=settings.max_length,
             chosen=ChosenItems(settings.dev_share, settings.max_items, side, enough),
+            running=running,
         )
         return scores, samples_of_text(model, tokenizer, corpus, facts, samples)
 

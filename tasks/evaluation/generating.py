@@ -4,10 +4,14 @@ The texts are those of lm-evaluation-harness' own code for one request at a time
 for in the last tokens decoded (those of the string and two more), cut at each string's first place. In its batches a
 text goes on until one string has ended all of them, so that what follows an end of text that the model's configuration
 does not name depends on the other texts; here it does not.
+A request may ask for a draw (`draw`, which one, and `temperature`): tokens are then drawn from what the model predicts,
+as the highest of log-probabilities / temperature + Gumbel noise, which comes from the draw's number and the prompt, so
+that a text is the same in any batch and run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +20,7 @@ from typing import Any
 import torch
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 GREEDY = {"do_sample", "temperature"}  # that is all that a greedy request says
 MOST_ROWS = 64
@@ -25,15 +29,24 @@ ROWS_READ = 8  # times the tokens that are scored at a time, which keep the logi
 
 @dataclass(frozen=True)
 class WrittenRequest:
-    """tokens: what the model goes on from; stops: strings; most: new tokens."""
+    """tokens: what the model goes on from; stops: strings; most: new tokens.
+
+    temperature: 0 for the likeliest text; else draw is the number of the text that is drawn.
+    """
 
     tokens: tuple[int, ...]
     stops: tuple[str, ...]
     most: int
+    temperature: float = 0.0
+    draw: int = 0
 
     def question(self) -> str:
         """What decides the text besides the tokens."""
-        return json.dumps([self.stops, self.most])
+        drawn = [self.temperature, self.draw] if self.temperature else []
+        return json.dumps([self.stops, self.most, *drawn])
+
+    def noise_seed(self) -> int:
+        return int.from_bytes(hashlib.sha256(repr((self.draw, self.tokens)).encode()).digest()[:7])
 
 
 def written_request(model: Any, request: Any) -> WrittenRequest | None:
@@ -51,11 +64,15 @@ def written_request(model: Any, request: Any) -> WrittenRequest | None:
             f"task {request.task_name!r} lets the model write {most} tokens; allowed: 1 to {model.max_length - 1}, one "
             "less than the model is shown at most; max_gen_toks of the task's generation_kwargs says how many"
         )
-    if kwargs.get("do_sample") or kwargs.keys() - GREEDY:
+    draw = kwargs.pop("draw", None)
+    if kwargs.keys() - GREEDY or (kwargs.get("do_sample") and draw is None):
         return None
     encoded, _ = model.tok_batch_encode([context], left_truncate_len=model.max_length - most)
     tokens = tuple(encoded[0].tolist())
-    return WrittenRequest(tokens, tuple(stops), most) if tokens else None
+    if not tokens:
+        return None
+    temperature = 0.0 if draw is None else float(kwargs["temperature"])
+    return WrittenRequest(tokens, tuple(stops), most, temperature, draw or 0)
 
 
 def write(
@@ -67,9 +84,9 @@ def write(
 ) -> list[str]:
     """The text of each request. told: called with those that each batch finishes. model: of transformers."""
     texts = [""] * len(requests)
-    alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    alike: dict[tuple[tuple[str, ...], int, float], list[int]] = {}
     for place, request in enumerate(requests):
-        alike.setdefault((request.stops, request.most), []).append(place)
+        alike.setdefault((request.stops, request.most, request.temperature), []).append(place)
     for places in alike.values():
         for batch in _batches(requests, places, batch_tokens * ROWS_READ, model._is_stateful):
             found = _written(model, tokenizer, [requests[place] for place in batch])
@@ -110,6 +127,7 @@ def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> 
         attention_mask=mask.to(model.device),
         max_length=width + requests[0].most,
         stopping_criteria=StoppingCriteriaList([ends]),
+        logits_processor=LogitsProcessorList([_Noise(requests)] if requests[0].temperature else []),
         pad_token_id=pad,
         use_cache=True,
         do_sample=False,
@@ -124,6 +142,19 @@ def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> 
             postprocess_generated_text(tokenizer.decode(whole[:end], skip_special_tokens=True), stops, None)
         )
     return texts
+
+
+class _Noise(LogitsProcessor):
+    """Makes the likeliest token one drawn at the temperature; each row has a generator of its own."""
+
+    def __init__(self, requests: Sequence[WrittenRequest]) -> None:
+        self._temperature = requests[0].temperature
+        self._generators = [torch.Generator().manual_seed(request.noise_seed()) for request in requests]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        width = scores.shape[-1]
+        waits = torch.stack([torch.empty(width).exponential_(generator=one) for one in self._generators])
+        return scores.float() / self._temperature - waits.log().to(scores.device)
 
 
 class _Ends(StoppingCriteria):

@@ -16,8 +16,14 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 
+from tasks.benchmarks.pass_at_k import NAME
+
 # Means over items of values from 0 to 1; no other metric has an interval that may be looked at again and again.
-BOUNDED = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "mc1", "mc2")
+BOUNDED_BY_NAME = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "mc1", "mc2")
+
+
+def is_bounded(metric: str) -> bool:
+    return metric in BOUNDED_BY_NAME or metric.startswith(NAME)
 
 
 class ItemsInTurn:
@@ -64,7 +70,7 @@ class ItemsInTurn:
             results: Any = [request.filtered_resps[chosen] for request in requests]
             told: Any = self.task.process_results(self._docs[place], results)
             for metric, value in told.items():
-                if metric in BOUNDED and self.task.aggregation().get(metric, mean) is mean:
+                if is_bounded(metric) and self.task.aggregation().get(metric, mean) is mean:
                     self.values.setdefault((metric, chosen), []).append(float(value))
 
     def left_to_the_harness(self) -> tuple[list[int], dict[int, list[Any]]]:

@@ -16,7 +16,7 @@ from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline
 from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scoring_cost import scoring_cost
-from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
+from tasks.evaluation.settings import CodeSettings, EvaluationSettings, SpecialisationSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
@@ -57,6 +57,8 @@ def evaluate_model(
     identity = {**settings.model_dump(mode="json", include=SCORING_FIELDS), "samples": samples}
     if snapshot is not None:
         identity["snapshot"] = snapshot
+    if settings.run_code:
+        identity["code"] = (settings.code or CodeSettings()).model_dump(mode="json")
     if settings.enough is not None:
         identity["enough"] = settings.enough.model_dump(mode="json")
 

@@ -80,6 +80,7 @@ def _first_process(told: int, asked: dict[str, Any]) -> None:
 
 def _build_root(asked: dict[str, Any]) -> None:
     """A root in memory with what is shown of the machine, all of it read-only, and the empty folder."""
+    os.umask(0o022)
     _mount(None, "/", None, MS_REC | MS_PRIVATE)
     _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for name in ("old", "root"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
@@ -148,3 +150,28 @@ def test_more_than_the_model_has_room_for_is_refused() -> None:
         ),
     ):
         wrapped.generate_until(asked)
+
+
+def test_texts_are_drawn_at_the_temperature_and_the_same_in_any_batch() -> None:
+    """First tokens against the model's own distribution, longer texts one at a time against many."""
+    model, temperature = MODELS["llama"](), 0.05
+
+    def drawn(draws: Sequence[int], batch: int, most: int) -> list[str]:
+        how = {"until": [], "max_gen_toks": most, "do_sample": True, "temperature": temperature}
+        asked = [("ab", {**how, "draw": draw}) for draw in draws]
+        instances = [
+            Instance("generate_until", {}, pair, n, metadata=("t", n, 1)) for n, pair in enumerate(asked)
+        ]
+        return texts(model, instances, Reading(batch))
+
+    found = drawn(range(2000), 2048, 1)
+    tokenizer = pieces()
+    with torch.no_grad():
+        logits = model(torch.tensor([tokenizer("ab")["input_ids"]])).logits[0, -1]
+    shares = (logits / temperature).softmax(-1).tolist()
+    assert 0.1 < max(shares) < 0.9
+    for token, share in enumerate(shares[:-1]):  # the last ends a text
+        error = math.sqrt(share * (1 - share) / 2000)
+        assert found.count(tokenizer.decode([token])) / 2000 == pytest.approx(share, abs=4 * error + 1e-9)
+    many = drawn(range(9), 2048, 8)
+    assert drawn([7, 3], 1, 8) == [many[7], many[3]] and len(set(many)) > 4
