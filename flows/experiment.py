@@ -71,6 +71,7 @@ def experiment_flow(experiment: Experiment = Experiment(), until: str | None = N
 def walk(run: AnyRun, experiment: Experiment) -> None:
     """The pipeline, or the duel or chat stage that the experiment asks for; `run` does the work, or plans it."""
     check_keys(experiment)
+    check_told_apart(experiment)
     if experiment.duel is not None:
         mixture_duel(run, experiment, experiment.duel)
     elif experiment.stitch_duel is not None:
@@ -81,6 +82,18 @@ def walk(run: AnyRun, experiment: Experiment) -> None:
         chat_pipeline(run, experiment, experiment.chat)
     else:
         pipeline(run, experiment)
+
+
+def check_told_apart(e: Experiment) -> None:
+    """Raises ValueError where models are to be told from one in a flow that compares them in a way of its own."""
+    own = next(
+        (name for name in ("duel", "stitch_duel", "moe_efficiency") if getattr(e, name) is not None), None
+    )
+    if own is not None and e.evaluation.enough is not None and e.evaluation.enough.against is not None:
+        raise ValueError(
+            f"evaluation.enough.against={e.evaluation.enough.against}: {own} compares its models by a rule of its own; "
+            "allowed there: half_width"
+        )
 
 
 def pipeline(run: AnyRun, experiment: Experiment) -> None:
@@ -111,7 +124,8 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     seed = seed_of(run, e, training, TrainingData(corpus, mixtures["seed"]))
     experts = experts_of(run, e, training, corpus, {name: mixtures[name] for name in trained}, seed)
     models = {"seed": seed, **experts}
-    scores = evaluate_models(run, models, corpus, e.evaluation)
+    others = len(experts) + len(e.stitching.composed()) + 1  # that are scored beside the seed
+    scores = evaluate_models(run, models, corpus, e.evaluation, others)
     check = e.experts.specialisation_check
     specialisation = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, check)
 
@@ -122,7 +136,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         for settings in e.stitching.composed()
     }
     combined["stitched"] = train_stitches(run, e.stitching, training, data, lineage)
-    scores |= evaluate_models(run, combined, corpus, e.evaluation)
+    scores |= evaluate_models(run, combined, corpus, e.evaluation, others, scores)
 
     models |= combined
     languages = asked_in_languages(run, e, models, corpus)

@@ -13,6 +13,7 @@ from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
+    from tasks.evaluation.stopping import Enough
 
 
 def evaluate_on_corpus(
@@ -25,12 +26,13 @@ def evaluate_on_corpus(
     also: Sequence[tuple[Path, dict[str, Any]]] = (),
     samples: int = 0,
     reading: Reading = Reading(),
+    enough: Enough | None = None,
 ) -> tuple[Scores, list[dict[str, str]]]:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
-    side: which items of the tasks; held-out text is scored on the test side alone, and only there not all items may be
-    enough, and code is run. also: further folders, with
-    their facts, that hold tasks and held-out texts as a corpus does. samples: as `samples_of_text` counts them.
+    side: which items of the tasks; held-out text is scored on the test side alone, and only there code is run. also:
+    further folders, with their facts, that hold tasks and held-out texts as a corpus does. samples: as
+    `samples_of_text` counts them. enough: when enough items were asked; None: all are.
     """
     from accelerate import PartialState
 
@@ -38,7 +40,6 @@ def evaluate_on_corpus(
     from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
     from tasks.evaluation.running_code import running_of
-    from tasks.evaluation.stopping import Enough
     from tasks.sources.tokenization import load_tokenizer
 
     benchmarks: list[Any] = []
@@ -56,9 +57,7 @@ def evaluate_on_corpus(
             if about["kind"] != "harness"
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
-    wanted = settings.enough if side == "test" else None
     running = running_of(settings) if side == "test" else None
-    enough = None if wanted is None else Enough(**wanted.model_dump())
     folders = [] if settings.task_folder is None else [settings.task_folder]
     with own_cores():
         model = models.load_causal_lm(model_folder).to(PartialState().device)

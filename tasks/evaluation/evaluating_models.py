@@ -57,6 +57,8 @@ def evaluate_models(
     """
     found: dict[str, Scores] = {}
     together = on.enough is not None and on.enough.half_width is None
+    if on.enough is not None and together:
+        on = replace(on, enough=replace(on.enough, others=len(models) - 1))
     for group in [models] if together else [[model] for model in models]:
         began = time.monotonic()
         scores = _evaluated(group, on, report)

@@ -12,11 +12,19 @@ class EnoughSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    half_width: float = Field(
+    half_width: float | None = Field(
+        None,
         gt=0,
         lt=0.5,
         description="Half-width of the 95% interval of a benchmark's first score (.02: two points), valid at every "
         "look, at which no more items are asked.",
+    )
+    against: str | None = Field(
+        None,
+        min_length=1,
+        description="In place of a half-width: a model, such as seed, that is asked all items; each other is asked "
+        "until it is told to be better or worse, item by item, with 95% for all of them together. Snapshots are "
+        "asked all items.",
     )
     every: int = Field(50, ge=1, description="Items between looks.")
     about: Literal["benchmark", "population"] = Field(
@@ -25,6 +33,14 @@ class EnoughSettings(BaseModel):
         "takes more of them.",
     )
     order_seed: int = Field(0, description="Seed of the order in which items are asked.")
+
+    @model_validator(mode="after")
+    def _ends_one_way(self) -> "EnoughSettings":
+        if (self.half_width is None) == (self.against is None):
+            raise ValueError(
+                "half_width, against: one of the two says when it is enough; allowed: one of them"
+            )
+        return self
 
 
 class CodeSettings(BaseModel):
