@@ -17,10 +17,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from tasks.evaluation.prefix_reading import PrefixReading, ReadNodes
+from tasks.evaluation.prefix_tree import PrefixNode, prefix_tree
 
 GREEDY = {"do_sample", "temperature"}  # that is all that a greedy request says
 MOST_ROWS = 64
@@ -81,39 +91,110 @@ def write(
     requests: Sequence[WrittenRequest],
     batch_tokens: int,
     told: Callable[[Sequence[int], Sequence[str]], None],
+    share: bool = False,
 ) -> list[str]:
-    """The text of each request. told: called with those that each batch finishes. model: of transformers."""
-    texts = [""] * len(requests)
+    """The text of each request. told: called with those that each batch finishes. model: of transformers.
+
+    share: what several prompts begin with (few-shot examples; all, where several texts are drawn) is read once; only
+    for a model that `can_share`.
+    """
     alike: dict[tuple[tuple[str, ...], int, float], list[int]] = {}
     for place, request in enumerate(requests):
         alike.setdefault((request.stops, request.most, request.temperature), []).append(place)
+    writing = _Writing(model, tokenizer, requests, batch_tokens, told)
     for places in alike.values():
-        for batch in _batches(requests, places, batch_tokens * ROWS_READ, model._is_stateful):
-            found = _written(model, tokenizer, [requests[place] for place in batch])
-            told(batch, found)
-            for place, text in zip(batch, found, strict=True):
-                texts[place] = text
-    return texts
+        prompts = [requests[place].tokens for place in places]
+        if share:
+            nodes = _one_text_each(prefix_tree(prompts, writing.shortest), writing.shortest)
+        else:
+            nodes = [PrefixNode(np.array(prompt), 0, [row]) for row, prompt in enumerate(prompts)]
+        writing.places = places
+        with torch.no_grad():
+            writing.read(nodes, None)
+    return writing.texts
 
 
-def _batches(
-    requests: Sequence[WrittenRequest], places: Sequence[int], room: int, equal: bool
-) -> Iterator[list[int]]:
-    """The longest first: what does not fit shows at once. equal: only rows of one length, as a state has no padding."""
-    batch: list[int] = []
-    for place in sorted(places, key=lambda place: -len(requests[place].tokens)):
-        one = requests[place]
-        widest = len(requests[batch[0]].tokens) if batch else 0
-        is_full = len(batch) == MOST_ROWS or (len(batch) + 1) * (widest + one.most) > room
-        if batch and (is_full or (equal and len(one.tokens) != widest)):
+def _one_text_each(nodes: Sequence[PrefixNode], shortest: int) -> list[PrefixNode]:
+    """The same tree, in which every row ends in a leaf of its own.
+
+    Below a node that is read once whole, and is long enough to be gone on from, such leaves have no token of their own.
+    """
+    found = []
+    for node in nodes:
+        node.children = _one_text_each(node.children, shortest)
+        is_shared = (bool(node.children) or len(node.rows) > 1) and node.end > shortest
+        start = node.end if is_shared else node.start
+        alone = [PrefixNode(node.tokens, start, [row]) for row in node.rows]
+        node.rows = []
+        if is_shared:
+            node.children += alone
+            found.append(node)
+        else:
+            found += [node, *alone] if node.children else alone
+    return found
+
+
+class _Writing(PrefixReading):
+    """Goes on where prompts end. places: of the requests whose prompts the tree holds, by row."""
+
+    places: Sequence[int] = ()
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        requests: Sequence[WrittenRequest],
+        batch_tokens: int,
+        told: Callable[[Sequence[int], Sequence[str]], None],
+    ) -> None:
+        super().__init__(model, batch_tokens)
+        self.tokenizer, self.requests, self.told = tokenizer, requests, told
+        self.texts = [""] * len(requests)
+
+    def read_leaves(self, leaves: Sequence[PrefixNode], parents: ReadNodes | None) -> None:
+        for batch in self._written_together(leaves, parents):
+            cache = None if parents is None else self.cut(batch, parents, _width(batch[0]))
+            places = [self.places[node.rows[0]] for node in batch]
+            found = _written(self.model, self.tokenizer, [self.requests[place] for place in places], cache)
+            self.told(places, found)
+            for place, text in zip(places, found, strict=True):
+                self.texts[place] = text
+
+    def _written_together(
+        self, leaves: Sequence[PrefixNode], parents: ReadNodes | None
+    ) -> Iterator[list[PrefixNode]]:
+        """Those with the most tokens to read first: what does not fit shows at once.
+
+        A model with a state takes rows of one length, as a state has no padding; one with a cache keeps a part of each
+        row there, as long as it asks for.
+        """
+        room = self.batch_tokens * ROWS_READ
+        batch: list[PrefixNode] = []
+        for node in sorted(leaves, key=lambda node: (-_width(node), -node.end)):
+            longest = max([node.end, *(one.end for one in batch)])
+            most = self.requests[self.places[node.rows[0]]].most
+            is_full = len(batch) == MOST_ROWS or (len(batch) + 1) * (longest + most) > room
+            if batch and self.model._is_stateful:
+                is_full = is_full or node.end != longest or batch[0].end != longest
+            if batch and parents is not None:
+                is_full = is_full or node.end - _width(batch[0]) < self.shortest
+            if batch and is_full:
+                yield batch
+                batch = []
+            batch.append(node)
+        if batch:
             yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
-def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> list[str]:
+def _width(leaf: PrefixNode) -> int:
+    """How many tokens are read of a leaf: its last one at least, as what it predicts is asked for."""
+    return max(1, leaf.end - leaf.start)
+
+
+def _written(
+    model: Any, tokenizer: Any, requests: Sequence[WrittenRequest], cache: DynamicCache | None
+) -> list[str]:
+    """cache: of the prompts, padded on the left, but for their last columns, at least one; None: of nothing."""
     width = max(len(request.tokens) for request in requests)
     pad, stops = tokenizer.pad_token_id, list(requests[0].stops)
     input_ids = torch.full((len(requests), width), pad)
@@ -130,6 +211,7 @@ def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> 
         logits_processor=LogitsProcessorList([_Noise(requests)] if requests[0].temperature else []),
         pad_token_id=pad,
         use_cache=True,
+        **({} if cache is None else {"past_key_values": cache}),
         do_sample=False,
     )
     named = model.generation_config.eos_token_id
