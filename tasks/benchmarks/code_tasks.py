@@ -87,6 +87,9 @@ class CodeTask(ConfigurableTask):
         found = {f"{NAME}{k}": pass_at_k(len(written), passed, k) for k in self.running.pass_at}
         return {**found, **self.kind.score(doc, [reference])}
 
+    def higher_is_better(self) -> dict[str, bool]:
+        return {**super().higher_is_better(), **{f"{NAME}{k}": True for k in self.running.pass_at}}
+
     def _program(self, doc: Item, text: str) -> str:
         assert self.kind.code is not None
         return self.kind.code.program(doc, text)

@@ -20,7 +20,16 @@ from tasks.benchmarks.pass_at_k import NAME
 from tasks.evaluation.harness_scores import item_name
 
 # Means over items of values from 0 to 1; no other metric has an interval that may be looked at again and again.
-BOUNDED_BY_NAME = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "mc1", "mc2")
+BOUNDED_BY_NAME = (
+    "acc",
+    "pass_at_1",
+    "acc_norm",
+    "acc_bytes",
+    "acc_mutual_info",
+    "exact_match",
+    "mc1",
+    "mc2",
+)
 
 
 def is_bounded(metric: str) -> bool:
