@@ -31,6 +31,7 @@ from transformers import (
 
 from tasks.evaluation.prefix_reading import PrefixReading, ReadNodes
 from tasks.evaluation.prefix_tree import PrefixNode, prefix_tree
+from tasks.evaluation.roomy_cache import roomy_cache
 
 GREEDY = {"do_sample", "temperature"}  # that is all that a greedy request says
 MOST_ROWS = 64
@@ -104,6 +105,7 @@ def write(
     writing = _Writing(model, tokenizer, requests, batch_tokens, told)
     for places in alike.values():
         prompts = [requests[place].tokens for place in places]
+        writing.share = share
         if share:
             nodes = _one_text_each(prefix_tree(prompts, writing.shortest), writing.shortest)
         else:
@@ -135,9 +137,10 @@ def _one_text_each(nodes: Sequence[PrefixNode], shortest: int) -> list[PrefixNod
 
 
 class _Writing(PrefixReading):
-    """Goes on where prompts end. places: of the requests whose prompts the tree holds, by row."""
+    """Goes on where prompts end. places: of the requests whose prompts the tree holds, by row; share: as of `write`."""
 
     places: Sequence[int] = ()
+    share = False
 
     def __init__(
         self,
@@ -153,8 +156,11 @@ class _Writing(PrefixReading):
 
     def read_leaves(self, leaves: Sequence[PrefixNode], parents: ReadNodes | None) -> None:
         for batch in self._written_together(leaves, parents):
-            cache = None if parents is None else self.cut(batch, parents, _width(batch[0]))
             places = [self.places[node.rows[0]] for node in batch]
+            cache, width = None, _width(batch[0])
+            if self.share:
+                room = self.requests[places[0]].most
+                cache = roomy_cache(room) if parents is None else self.cut(batch, parents, width, room)
             found = _written(self.model, self.tokenizer, [self.requests[place] for place in places], cache)
             self.told(places, found)
             for place, text in zip(places, found, strict=True):
@@ -194,7 +200,7 @@ def _width(leaf: PrefixNode) -> int:
 def _written(
     model: Any, tokenizer: Any, requests: Sequence[WrittenRequest], cache: DynamicCache | None
 ) -> list[str]:
-    """cache: of the prompts, padded on the left, but for their last columns, at least one; None: of nothing."""
+    """cache: of the prompts, padded on the left, but for their last columns, at least one, or empty; None: as the model has it."""
     width = max(len(request.tokens) for request in requests)
     pad, stops = tokenizer.pad_token_id, list(requests[0].stops)
     input_ids = torch.full((len(requests), width), pad)

@@ -20,6 +20,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from tasks.evaluation.prefix_tree import PrefixNode
+from tasks.evaluation.roomy_cache import RoomyLayer
 
 MOST_LOGITS = 1 << 26  # of a batch: 256 MB in float32
 MOST_CACHED = 1 << 30  # bytes of a batch's KV cache
@@ -159,8 +160,8 @@ class PrefixReading:
         places = {id(child): place for place, node in enumerate(batch) for child in node.children}
         return ReadNodes(cache, past + width, places)
 
-    def cut(self, batch: Sequence[PrefixNode], parents: ReadNodes, width: int) -> DynamicCache:
-        """What is cached of each node's tokens but for its last `width`, at the right edge."""
+    def cut(self, batch: Sequence[PrefixNode], parents: ReadNodes, width: int, room: int = 0) -> DynamicCache:
+        """What is cached of each node's tokens but for its last `width`, at the right edge. room: for so many more."""
         rows = [parents.places[id(node)] for node in batch]
         held = np.array([node.end - width for node in batch])
         starts = np.array([node.start for node in batch])
@@ -174,7 +175,7 @@ class PrefixReading:
         cache = DynamicCache()
         layers: list[Any] = list(parents.cache.layers)
         for layer in layers:
-            cut = DynamicLayer()
+            cut = RoomyLayer(room)
             if layer.is_initialized:
                 cut.lazy_initialization(layer.keys, layer.values)
                 for name in ("keys", "values"):
