@@ -200,7 +200,7 @@ def _width(leaf: PrefixNode) -> int:
 def _written(
     model: Any, tokenizer: Any, requests: Sequence[WrittenRequest], cache: DynamicCache | None
 ) -> list[str]:
-    """cache: of the prompts, padded on the left, but for their last columns, at least one, or empty; None: as the model has it."""
+    """cache: empty, or of the prompts, padded on the left, but for their last columns; None: as the model has it."""
     width = max(len(request.tokens) for request in requests)
     pad, stops = tokenizer.pad_token_id, list(requests[0].stops)
     input_ids = torch.full((len(requests), width), pad)

@@ -1,4 +1,4 @@
-"""A KV cache with room for what is to come: new tokens are written behind those that are held, which stay where they are.
+"""A KV cache with room for what is to come: new tokens are written behind those that are held, which stay in place.
 
 transformers' own copies all that is held for every token that a model writes.
 """
@@ -6,6 +6,7 @@ transformers' own copies all that is held for every token that a model writes.
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from torch import Tensor
 from transformers import DynamicCache
@@ -44,5 +45,6 @@ class RoomyLayer(DynamicLayer):
 def roomy_cache(room: int) -> DynamicCache:
     """An empty one whose layers, made when they are first used, have room."""
     cache = DynamicCache()
-    cache.layer_class_to_replicate = functools.partial(RoomyLayer, room)
+    made: Any = functools.partial(RoomyLayer, room)
+    cache.layer_class_to_replicate = made
     return cache
