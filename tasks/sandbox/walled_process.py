@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 INNER_USER = 65534
-WORK = "/work"
+WORK = "/empty"
 DEVICES = ("null", "zero", "random", "urandom")
 # Linux' own numbers, the same on every machine that it runs on.
 NEW_NAMESPACES = 0x00020000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
