@@ -67,9 +67,9 @@ def check_from_page(e: Experiment, home: Home) -> None:
     trusted = what_is_trusted()
     for name, opens, value in _opening(e, ""):
         if opens == CODE[OPENS]:
+            what = "runs what models write" if value is True else "runs the code in that folder"
             raise ValueError(
-                f"{name}={value}: runs the code in that folder, and cannot be set from the page; allowed: "
-                "`mixstitch run` in a shell"
+                f"{name}={value}: {what}, and cannot be set from the page; allowed: `mixstitch run` in a shell"
             )
         if opens in (HOST[OPENS], RESULTS_HOST[OPENS]):
             _check_host(trusted, name, str(value), own=opens == HOST[OPENS])
@@ -90,14 +90,14 @@ def _opening(model: BaseModel, above: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The value, or what a list or a mapping holds, by name; nothing where it is empty."""
+    """The value, or what a list or a mapping holds, by name; nothing where it is empty or off."""
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield from _values(one, f"{name}.{key}")
     elif isinstance(value, tuple | list):
         for place, one in enumerate(value):
             yield from _values(one, f"{name}.{place}")
-    elif value is not None:
+    elif value is not None and value is not False:
         yield name, value
 
 

@@ -108,7 +108,8 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
     seed = seed_of(run, e, training, TrainingData(corpus, mixtures["seed"]))
     experts = experts_of(run, e, training, corpus, {name: mixtures[name] for name in trained}, seed)
     models = {"seed": seed, **experts}
-    scores = evaluate_models(run, models, corpus, e.evaluation)
+    others = len(experts) + len(e.stitching.composed()) + 1  # that are scored beside the seed
+    scores = evaluate_models(run, models, corpus, e.evaluation, others)
     check = e.experts.specialisation_check
     specialisation = check_specialisation(run, own_tasks, corpus, utility, mixtures, scores, check)
 
@@ -119,7 +120,7 @@ def pipeline(run: AnyRun, experiment: Experiment) -> None:
         for settings in e.stitching.composed()
     }
     combined["stitched"] = train_stitches(run, e.stitching, training, data, lineage)
-    scores |= evaluate_models(run, combined, corpus, e.evaluation)
+    scores |= evaluate_models(run, combined, corpus, e.evaluation, others, scores)
 
     models |= combined
     languages = asked_in_languages(run, e, models, corpus)
@@ -177,7 +178,14 @@ def checked(experiment: Experiment, home: Home) -> PlannedRun:
     if tasks.lm_eval_tasks and planned.stages[0].artifact.expected:
         from tasks.benchmarks.harness_tasks import check_names
 
-        check_names(tasks.lm_eval_tasks, tasks.task_folder)
+        check_names(tasks.lm_eval_tasks, tasks.task_folder, tasks.run_code)
+    if tasks.run_code:
+        from tasks.evaluation.running_code import running_of
+        from tasks.sandbox.sandbox import check_sandbox
+
+        running = running_of(tasks)
+        assert running is not None
+        check_sandbox(running.limits)
     return planned
 
 

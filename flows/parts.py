@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flows.settings import Experiment
@@ -10,7 +11,7 @@ from storage.artifact import Artifact
 from storage.unrecorded import AnyRun
 from tasks.evaluation.settings import EvaluationSettings
 from tasks.evaluation.snapshot_names import snapshot_name
-from tasks.evaluation.task import evaluate_model
+from tasks.evaluation.task import Compared, evaluate_model
 from tasks.languages.task import score_languages
 from tasks.mixture.learnt import LearntMixture
 from tasks.mixture.settings import MixtureSettings
@@ -67,11 +68,37 @@ def train_experts(
 
 
 def evaluate_models(
-    run: AnyRun, models: Mapping[str, Artifact], corpus: Artifact, settings: EvaluationSettings
+    run: AnyRun,
+    models: Mapping[str, Artifact],
+    corpus: Artifact,
+    settings: EvaluationSettings,
+    others: int | None = None,
+    scored: Mapping[str, Artifact] = MappingProxyType({}),
 ) -> dict[str, Artifact]:
-    """Scores of the models by name, as many at a time as the settings allow."""
-    calls = {name: (run, name, model, corpus, settings) for name, model in models.items()}
-    return in_parallel(run, evaluate_model, calls, settings.at_once)
+    """Scores of the models by name, as many at a time as the settings allow.
+
+    Where `evaluation.enough.against` names a model it is scored first, unless its scores are among those that `scored`
+    holds; others: how many are told from it in all, with those that are scored later. Raises ValueError for a model
+    that is not there.
+    """
+    against = None if settings.enough is None else settings.enough.against
+    found: dict[str, Artifact] = {}
+    compared = None
+    if against is not None:
+        if against in models:
+            found[against] = evaluate_model(run, against, models[against], corpus, settings)
+        elif against not in scored:
+            raise ValueError(
+                f"evaluation.enough.against={against}: is no model that is scored first; allowed: {', '.join(models)}"
+            )
+        compared = Compared(against, {**scored, **found}[against], others or len(models) - 1)
+    calls = {
+        name: (run, name, model, corpus, settings, None, None, compared)
+        for name, model in models.items()
+        if name not in found
+    }
+    rest = in_parallel(run, evaluate_model, calls, settings.at_once)
+    return {name: (found | rest)[name] for name in models}
 
 
 def asked_in_languages(

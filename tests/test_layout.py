@@ -24,8 +24,8 @@ FORBIDDEN = {
 }
 # Stages in the order in which they may import each other: a stage those before it.
 STAGES = (
-    "tables", "benchmarks", "sources", "training", "evaluation", "proxies", "utility", "mixture", "instructions",
-    "stitching", "preference", "report", "duels", "chat", "languages",
+    "tables", "sandbox", "benchmarks", "sources", "training", "evaluation", "proxies", "utility", "mixture",
+    "instructions", "stitching", "preference", "report", "duels", "chat", "languages",
 )  # fmt: skip
 MAY_IMPORT_PREFECT = ("task.py", "stage.py")
 MODULES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.console import NOTHING, aside, interval, number, print_json, say_written, show_rows
+from flows.commands.console import aside, print_json, say_written
+from flows.commands.evaluate_printing import print_compared
 
 if TYPE_CHECKING:
+    from tasks.benchmarks.code_tasks import CodeRunning
     from tasks.evaluation.stopping import Enough
 
 Models = Annotated[
@@ -92,6 +94,65 @@ OrderSeed = Annotated[
         "--order-seed", rich_help_panel=STOPPING, help="Seed of the order in which items are asked; 0."
     ),
 ]
+CODE = "Programs that models write (not run unless --run-code is given)"
+RunCode = Annotated[
+    bool,
+    typer.Option(
+        "--run-code",
+        rich_help_panel=CODE,
+        help="Run what models write for benchmarks of code, in a sandbox of this machine's kernel, and score pass@k.",
+    ),
+]
+Programs = Annotated[
+    int | None,
+    typer.Option(
+        "--programs",
+        min=1,
+        max=1000,
+        rich_help_panel=CODE,
+        help="Written for each item: 1, the likeliest (default), or more, drawn.",
+    ),
+]
+PassAt = Annotated[
+    list[int] | None,
+    typer.Option("--pass-at", min=1, rich_help_panel=CODE, help="k of pass@k, several times; default 1."),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        min=0.01,
+        max=10,
+        rich_help_panel=CODE,
+        help="Of what is drawn; default .8.",
+    ),
+]
+CodeTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--code-tokens", min=1, rich_help_panel=CODE, help="Tokens of a program at most; default 256."
+    ),
+]
+CodeSeconds = Annotated[
+    int | None,
+    typer.Option(
+        "--code-seconds",
+        min=1,
+        max=600,
+        rich_help_panel=CODE,
+        help="Seconds a program may run; default 10.",
+    ),
+]
+CodeMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--code-memory",
+        min=64,
+        max=65536,
+        rich_help_panel=CODE,
+        help="MB of memory it may take; default 512.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -111,6 +172,13 @@ def evaluate(
     every: Every = None,
     about: About = None,
     order_seed: OrderSeed = None,
+    run_code: RunCode = False,
+    programs: Programs = None,
+    pass_at: PassAt = None,
+    temperature: Temperature = None,
+    code_tokens: CodeTokens = None,
+    code_seconds: CodeSeconds = None,
+    code_memory: CodeMemory = None,
     json: Json = False,
 ) -> None:
     """Score models on benchmarks and text, with intervals, and each against the first, item by item."""
@@ -137,21 +205,30 @@ def evaluate(
         raise ValueError(
             "--half-width, --until-decided: there are no items without --benchmarks; text is read whole"
         )
+    asked = {
+        "programs": programs,
+        "pass_at": None if pass_at is None else tuple(pass_at),
+        "temperature": temperature,
+        "code_tokens": code_tokens,
+        "code_seconds": code_seconds,
+        "code_memory": code_memory,
+    }
+    running = _running(run_code, asked)
     check_empty(out)
     given = given_benchmarks(benchmarks or [], "--benchmarks", max_items)
     texts = {} if text is None else first_documents(given_sources(text, "--text"), text_bytes)
     check_configurations(named)
-    given.check()
+    given.check(running)
     for line in given.left_out:
         aside(line)
-    on = Scored(given, texts, max_items, Reading(batch_tokens, check=check), max_length, enough)
+    on = Scored(given, texts, max_items, Reading(batch_tokens, check=check), max_length, enough, running)
     scores = evaluate_models(named, on, out, aside)
     found = compared_models(out, scores, given.kinds)
     written = found.save(out)
     if json:
         print_json({**found.to_json(), "left_out": list(given.left_out), "written": written})
         return
-    _print(found.to_json())
+    print_compared(found.to_json())
     say_written(written)
 
 
@@ -175,54 +252,23 @@ def _enough(half_width: float | None, until_decided: bool, more: dict[str, Any])
     return Enough(half_width, **given)
 
 
-def _print(found: dict[str, Any]) -> None:
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    counts: dict[tuple[str, str], list[int]] = {}
-    for one in found["scores"]:
-        counts.setdefault((one["task"], one["metric"]), []).append(one["n"])
-    items = {key: " to ".join(map(str, sorted({min(of), max(of)}))) for key, of in counts.items()}
-    for one in found["scores"]:
-        row = rows.setdefault(
-            (one["task"], one["metric"]),
-            {
-                "task": one["task"],
-                "metric": one["metric"],
-                "items": items[one["task"], one["metric"]],
-                "guess": number(one["guess"], 3),
-            },
-        )
-        row[one["model"]] = f"{number(one['value'], 3)} [{interval((one['low'], one['high']), 3)}]"
-    models = dict.fromkeys(one["model"] for one in found["scores"])
-    shown = [{**row, **{name: row.get(name, NOTHING) for name in models}} for row in rows.values()]
-    show_rows("scores [95% interval]; bits per byte: lower is better", shown, models)
-    gains = [
-        {
-            "task": one["task"],
-            "metric": one["metric"],
-            "model": one["model"],
-            "difference": f"{one['difference']:+.3f} [{interval((one['low'], one['high']), 3)}]",
-            "items": one["n"],
-            "paired": one["paired"],
-        }
-        for one in found["differences"]
-    ]
-    if gains:
-        first = found["differences"][0]["against"]
-        show_rows(f"differences from {first} [95% interval], paired over items", gains)
-    stops = [
-        {
-            "task": one["task"],
-            "model": one["model"] if one["against"] is None else f"{one['model']} against {one['against']}",
-            "items": f"{one['asked']:,} of {one['of']:,}",
-            "metric": NOTHING if one["metric"] is None else one["metric"],
-            "95% at every look": NOTHING if one["low"] is None else interval((one["low"], one["high"]), 3),
-            "stopped because": one["because"],
-        }
-        for one in found.get("enough", ())
-    ]
-    if stops:
-        of = {
-            "benchmark": "the score on all items of the benchmark",
-            "population": "the mean over items like these",
-        }
-        show_rows(f"where asking ended; intervals are of {of[found['enough'][0]['about']]}", stops)
+def _running(run_code: bool, given: dict[str, Any]) -> CodeRunning | None:
+    """Raises ValueError for options that are none, and where no sandbox can be built."""
+    given = {name: value for name, value in given.items() if value is not None}
+    if not run_code:
+        if given:
+            raise ValueError(f"--{next(iter(given)).replace('_', '-')}: is for --run-code; allowed: with it")
+        return None
+    from tasks.benchmarks.code_tasks import CodeRunning
+    from tasks.sandbox.sandbox import Limits, check_sandbox
+
+    options = {
+        "code_tokens": "most_tokens",
+        "code_seconds": "seconds",
+        "code_memory": "memory_mb",
+    }
+    named = {options.get(name, name): value for name, value in given.items()}
+    limits = Limits(**{name: named.pop(name) for name in ("seconds", "memory_mb") if name in named})
+    running = CodeRunning(**named, limits=limits)
+    check_sandbox(limits)
+    return running

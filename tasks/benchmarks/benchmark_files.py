@@ -80,7 +80,7 @@ def _read_benchmark(
             taken.add(item_id)
             items.append({"id": item_id, **item})
     kept = lowest_by_content([item_text(kind, item) for item in items], max_items)
-    return Benchmark(name, kind, None, "acc", [items[i] for i in kept])
+    return Benchmark(name, kind, None, narrow.kind.metrics[0], [items[i] for i in kept])
 
 
 def _check_shape(row: Row, shape: RowShape) -> None:

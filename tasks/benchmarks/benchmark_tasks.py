@@ -12,9 +12,13 @@ from tasks.benchmarks.kinds.item_kind import ItemKind
 if TYPE_CHECKING:
     from lm_eval.api.task import ConfigurableTask, Task
 
+    from tasks.benchmarks.code_tasks import CodeRunning
 
-def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
+
+def benchmark_task(benchmark: Benchmark, running: CodeRunning | None = None) -> ConfigurableTask:
     """A harness task with the benchmark's items as its test split. Raises ValueError for one without items.
+
+    running: of code, whose items are then answered by programs; None: nothing that a model writes is run.
 
     Its metrics are those of the items' kind, and bits_per_byte of the right choice, of the continuation after the
     right context, of the first answer: it moves in models too small for accuracy to leave chance.
@@ -23,11 +27,14 @@ def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
     from lm_eval.api.metrics import bits_per_byte, mean
     from lm_eval.api.task import ConfigurableTask
 
+    from tasks.benchmarks.code_tasks import CodeTask
+
     if not benchmark.items:
         raise ValueError(f"benchmark {benchmark.name!r} has no items; allowed: at least one")
     kind = KINDS_BY_NAME[benchmark.kind]
     rows = Dataset.from_list([{field: item[field] for field in kind.fields} for item in benchmark.items])
-    return ConfigurableTask(
+    runs = kind.code is not None and running is not None
+    task = (CodeTask if runs else ConfigurableTask)(
         config={
             "task": benchmark.name,
             "custom_dataset": lambda **_: {"test": rows},
@@ -35,7 +42,7 @@ def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
             "output_type": "multiple_choice",
             "target_delimiter": "",
             "num_fewshot": 0,
-            "process_results": kind.score,
+            **({} if runs else {"process_results": kind.score}),
             "metric_list": [
                 {
                     "metric": name,
@@ -48,6 +55,9 @@ def benchmark_task(benchmark: Benchmark) -> ConfigurableTask:
             **kind.harness,
         }
     )
+    if isinstance(task, CodeTask) and running is not None:
+        task.kind, task.running = kind, running
+    return task
 
 
 def kind_of(task: Task) -> ItemKind | None:

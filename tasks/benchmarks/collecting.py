@@ -61,9 +61,14 @@ def harness_texts(settings: BenchmarkSettings) -> dict[str, dict[str, list[str]]
     """Dev and test texts of the tasks that lm-evaluation-harness brings along, by task."""
     if not settings.lm_eval_tasks and settings.task_folder is None:
         return {}
+    from tasks.benchmarks.code_tasks import CodeRunning
     from tasks.benchmarks.harness_tasks import lm_eval_items
 
     found = lm_eval_items(
-        settings.lm_eval_tasks, settings.task_folder, settings.dev_share, settings.max_items
+        settings.lm_eval_tasks,
+        settings.task_folder,
+        settings.dev_share,
+        settings.max_items,
+        CodeRunning() if settings.run_code else None,  # nothing runs yet, but such tasks may be there
     )
     return {items.task: {"dev": list(items.dev_texts), "test": list(items.test_texts)} for items in found}

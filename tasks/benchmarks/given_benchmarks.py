@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.benchmarks.benchmark_files import read_benchmark_folder
 from tasks.benchmarks.items import Benchmark, dev_texts, split_dev_test
+from tasks.benchmarks.kinds import KINDS_BY_NAME
+
+if TYPE_CHECKING:
+    from tasks.benchmarks.code_tasks import CodeRunning
 
 YAML_ENDINGS = (".yaml", ".yml")
 
@@ -35,6 +40,11 @@ class GivenBenchmarks:
         return [*self.files, *self.names, *self.folders]
 
     @property
+    def of_code(self) -> list[str]:
+        """Those read from files whose items are answered by programs."""
+        return [one.name for one in self.files if KINDS_BY_NAME[one.kind].code is not None]
+
+    @property
     def kinds(self) -> dict[str, dict[str, str]]:
         """Task -> its kind, of those read from files."""
         return {benchmark.name: {"kind": benchmark.kind} for benchmark in self.files}
@@ -53,12 +63,17 @@ class GivenBenchmarks:
                 found[items.task] = ItemTexts(list(items.dev_texts), list(items.test_texts))
         return found
 
-    def check(self) -> None:
-        """Raises ValueError for a task of lm-eval that is unknown or whose data is not there."""
+    def check(self, running: CodeRunning | None = None) -> None:
+        """Raises ValueError for a task of lm-eval that is unknown, or whose data is not there, or that runs code.
+
+        running: of code, which is then asked for; ValueError where no benchmark can be of code.
+        """
+        if running is not None and not (self.names or self.folders or self.of_code):
+            raise ValueError("none of the benchmarks is answered by code; allowed: with one that is")
         for names, folder in self._loads():
             from tasks.benchmarks.harness_tasks import load_tasks
 
-            load_tasks(names, folder)
+            load_tasks(names, folder, running)
 
     def _loads(self) -> list[tuple[tuple[str, ...], Path | None]]:
         """The calls that lm-eval's tasks are loaded by: names with the first folder, which may define them."""

@@ -21,6 +21,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from tasks.benchmarks.by_content import lowest_by_content, split_by_content
+from tasks.benchmarks.code_tasks import CodeRunning, harness_code_runs_in_sandbox, is_sandboxed
 from tasks.benchmarks.quiet_harness import quiet_harness
 
 EXPECTED = (
@@ -34,9 +35,12 @@ EXPECTED = (
     yaml.YAMLError,
 )
 RUNS_CODE = (
-    "lm-eval task {!r}: runs the code that a model writes, which Mixstitch does not do: it has no sandbox, and no "
-    "setting runs it without; allowed: tasks that run none. `mixstitch preference --scores` reads what lm-eval itself "
-    "scored elsewhere"
+    "lm-eval task {!r}: runs the code that a model writes, which is done only where asked for; allowed: tasks that run "
+    "none, or to run code in a sandbox: --run-code, in a recipe evaluation.run_code"
+)
+RUNS_CODE_ITSELF = (
+    "lm-eval task {!r}: runs the code that a model writes by a way of its own, outside of the sandbox; allowed: tasks "
+    "that run it by the metric `code_eval`. `mixstitch preference --scores` reads what lm-eval itself scored elsewhere"
 )
 
 
@@ -64,6 +68,7 @@ def lm_eval_items(
     task_folder: Path | None = None,
     dev_share: float = 0.3,
     max_items: int | None = None,
+    running: CodeRunning | None = None,
 ) -> list[LmEvalItems]:
     """The items of each named harness task and of all the folder's tasks, split by content.
 
@@ -71,7 +76,7 @@ def lm_eval_items(
     prompt (without few-shot examples) followed by the right answer.
     Raises ValueError for an unknown name, data that cannot be loaded, or a task with fewer than two items.
     """
-    loaded = load_tasks(names, task_folder)
+    loaded = load_tasks(names, task_folder, running)
     return [split_task(name, task, dev_share, max_items) for name, task in loaded.tasks.items()]
 
 
@@ -99,12 +104,15 @@ def _capped(name: str, task: Task, max_items: int | None) -> tuple[list[str], li
     return texts, lowest_by_content(texts, max_items)
 
 
-def load_tasks(specs: Sequence[str | dict[str, Any]], task_folder: Path | None) -> LoadedTasks:
+def load_tasks(
+    specs: Sequence[str | dict[str, Any]], task_folder: Path | None, running: CodeRunning | None = None
+) -> LoadedTasks:
     """Harness tasks by name (task, group or tag) or configuration, and all tasks of the folder.
 
-    Raises ValueError naming the task: one that is unknown, or whose data or configuration cannot be loaded.
+    running: of code; None: tasks that run it are refused. Raises ValueError naming the task: one that is unknown, or
+    whose data or configuration cannot be loaded, or that runs code where that is not asked for, or by itself.
     """
-    with quiet_harness():
+    with quiet_harness(), harness_code_runs_in_sandbox(running):
         folder = str(task_folder) if task_folder is not None else None
         own = _folder_manager(folder) if folder is not None else None
         found = own.all_subtasks if own is not None else []
@@ -117,29 +125,33 @@ def load_tasks(specs: Sequence[str | dict[str, Any]], task_folder: Path | None) 
             if isinstance(spec, str) and (own is None or spec not in own.all_tasks):
                 manager = _manager(folder, True)
                 _check_known(spec, manager)
-            if manager is not None:
+            if manager is not None and running is None:
                 _check_runs_no_code(name, manager)
             with loading(name):
                 loaded = (manager or _manager(None, False)).load([_with_data_beside(spec, manager)])
             for task_name, task in loaded["tasks"].items():
-                if getattr(task, "UNSAFE_CODE", False):
-                    raise ValueError(RUNS_CODE.format(task_name))
+                if getattr(task, "UNSAFE_CODE", False) and not (running and is_sandboxed(task, running)):
+                    raise ValueError((RUNS_CODE_ITSELF if running else RUNS_CODE).format(task_name))
                 tasks.setdefault(task_name, task)
             groups.update(loaded.get("groups", {}))
         return LoadedTasks(tasks, groups)
 
 
-def check_names(names: Sequence[str], task_folder: Path | None) -> None:
-    """ValueError for a name that neither lm-eval nor the folder has, similar ones with it; no data is loaded."""
+def check_names(names: Sequence[str], task_folder: Path | None, runs_code: bool = False) -> None:
+    """ValueError for a name that neither lm-eval nor the folder has, similar ones with it; no data is loaded.
+
+    runs_code: what a model writes; without, a task that does is refused.
+    """
     with quiet_harness():
         own = _folder_manager(str(task_folder)) if task_folder is not None else None
-        for name in own.all_subtasks if own is not None else ():
+        for name in own.all_subtasks if own is not None and not runs_code else ():
             _check_runs_no_code(name, own)
         for name in names:
             if own is None or name not in own.all_tasks:
                 manager = _manager(None if task_folder is None else str(task_folder), True)
                 _check_known(name, manager)
-                _check_runs_no_code(name, manager)
+                if not runs_code:
+                    _check_runs_no_code(name, manager)
 
 
 @contextmanager

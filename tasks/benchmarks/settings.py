@@ -63,6 +63,12 @@ class BenchmarkSettings(BaseModel):
         description="Folder of lm-evaluation-harness task YAMLs with local data; all its tasks are scored.",
         json_schema_extra=CODE,
     )
+    run_code: bool = Field(
+        False,
+        description="Run what models write for benchmarks of code, in a sandbox of this machine's kernel, and score "
+        "pass@k; where no sandbox can be built the run is refused.",
+        json_schema_extra=CODE,
+    )
     dev_share: float = Field(
         0.3, gt=0, lt=1, description="Share of each task's items, chosen by content, that utility may see."
     )

@@ -13,6 +13,7 @@ from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:
     from tasks.evaluation.scores import Scores
+    from tasks.evaluation.stopping import Enough
 
 
 def evaluate_on_corpus(
@@ -25,19 +26,20 @@ def evaluate_on_corpus(
     also: Sequence[tuple[Path, dict[str, Any]]] = (),
     samples: int = 0,
     reading: Reading = Reading(),
+    enough: Enough | None = None,
 ) -> tuple[Scores, list[dict[str, str]]]:
     """Scores of the model in `model_folder` on the corpus that lies in `corpus` and has the given facts, and samples.
 
-    side: which items of the tasks; held-out text is scored on the test side alone, and only there not all items may be
-    enough. also: further folders, with
-    their facts, that hold tasks and held-out texts as a corpus does. samples: as `samples_of_text` counts them.
+    side: which items of the tasks; held-out text is scored on the test side alone, and only there code is run. also:
+    further folders, with their facts, that hold tasks and held-out texts as a corpus does. samples: as
+    `samples_of_text` counts them. enough: when enough items were asked; None: all are.
     """
     from accelerate import PartialState
 
     import models
     from tasks.evaluation.continuing import samples_of_text
     from tasks.evaluation.evaluating import ChosenItems, evaluate
-    from tasks.evaluation.stopping import Enough
+    from tasks.evaluation.running_code import running_of
     from tasks.sources.tokenization import load_tokenizer
 
     benchmarks: list[Any] = []
@@ -55,8 +57,7 @@ def evaluate_on_corpus(
             if about["kind"] != "harness"
         ]
         heldout |= heldout_texts(folder, told, settings.bits_per_byte_bytes) if side == "test" else {}
-    wanted = settings.enough if side == "test" else None
-    enough = None if wanted is None else Enough(**wanted.model_dump())
+    running = running_of(settings) if side == "test" else None
     folders = [] if settings.task_folder is None else [settings.task_folder]
     with own_cores():
         model = models.load_causal_lm(model_folder).to(PartialState().device)
@@ -70,6 +71,7 @@ def evaluate_on_corpus(
             reading=reading,
             max_length=settings.max_length,
             chosen=ChosenItems(settings.dev_share, settings.max_items, side, enough),
+            running=running,
         )
         return scores, samples_of_text(model, tokenizer, corpus, facts, samples)
 

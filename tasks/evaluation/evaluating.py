@@ -13,6 +13,7 @@ from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate as run_harness
 
 from tasks.benchmarks.benchmark_tasks import benchmark_task
+from tasks.benchmarks.code_tasks import CodeRunning
 from tasks.benchmarks.harness_tasks import LoadedTasks, capped_items, load_tasks, split_task
 from tasks.benchmarks.items import Benchmark
 from tasks.evaluation.harness_model import HarnessModel, harness_model
@@ -62,19 +63,22 @@ def evaluate(
     reading: Reading = Reading(),
     max_length: int | None = None,
     chosen: ChosenItems = ChosenItems(),
+    running: CodeRunning | None = None,
 ) -> Scores:
     """Scores of a causal language model on tasks, and its bits per byte of held-out text by source.
 
     A task is a `Benchmark`, all of whose items are scored (give the test side); a name of lm-eval (task,
     group, tag); a configuration of lm-eval; or a Path, a folder of lm-eval YAMLs. chosen: which items of
-    lm-eval tasks are scored.
+    lm-eval tasks are scored. running: of code that the model writes; None: none is run.
     A context longer than `max_length` tokens (default: the model's) loses its beginning. Every score has its
     standard error over items. The model's mode and the process' random states are left as they were.
     Raises ValueError for a task that is unknown, cannot be loaded, or is named twice, and for a tokenizer or
     length that does not fit the model.
     """
     one = ModelToScore(name, model, tokenizer, reading)
-    return evaluate_together([one], tasks, heldout=heldout, max_length=max_length, chosen=chosen)[name]
+    return evaluate_together(
+        [one], tasks, heldout=heldout, max_length=max_length, chosen=chosen, running=running
+    )[name]
 
 
 def evaluate_together(
@@ -84,6 +88,7 @@ def evaluate_together(
     heldout: Mapping[str, Sequence[str]] | None = None,
     max_length: int | None = None,
     chosen: ChosenItems = ChosenItems(),
+    running: CodeRunning | None = None,
 ) -> dict[str, Scores]:
     """Model -> its scores, as `evaluate` gives them; with `chosen.enough` each may end when the others are so far."""
     if not tasks and not heldout:
@@ -97,7 +102,7 @@ def evaluate_together(
         prepared = {}
         for name in wrapped:
             seed_everything()  # the same draws for each
-            prepared[name] = _prepared(tasks, chosen)
+            prepared[name] = _prepared(tasks, chosen, running)
         if any(loaded.tasks for loaded, _ in prepared.values()):
             scored = (
                 _asked_all(wrapped, prepared)
@@ -115,9 +120,11 @@ def evaluate_together(
 Prepared = tuple[LoadedTasks, dict[str, list[int]]]
 
 
-def _prepared(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], chosen: ChosenItems) -> Prepared:
+def _prepared(
+    tasks: Sequence[Benchmark | str | dict[str, Any] | Path], chosen: ChosenItems, running: CodeRunning | None
+) -> Prepared:
     """The tasks, and which of their items count; of a task that is not named, all."""
-    loaded = _load(tasks)
+    loaded = _load(tasks, running)
     for task in loaded.tasks.values():
         if task.config.num_fewshot is None:
             task.set_config(key="num_fewshot", value=0)
@@ -126,7 +133,9 @@ def _prepared(tasks: Sequence[Benchmark | str | dict[str, Any] | Path], chosen: 
     return loaded, _indices(loaded, own, chosen)
 
 
-def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path]) -> LoadedTasks:
+def _load(
+    tasks: Sequence[Benchmark | str | dict[str, Any] | Path], running: CodeRunning | None
+) -> LoadedTasks:
     found: dict[str, Task] = {}
     groups: dict[str, Group] = {}
 
@@ -138,11 +147,11 @@ def _load(tasks: Sequence[Benchmark | str | dict[str, Any] | Path]) -> LoadedTas
 
     for task in tasks:
         if isinstance(task, Benchmark):
-            add({task.name: benchmark_task(task)})
+            add({task.name: benchmark_task(task, running)})
     specs = [task for task in tasks if isinstance(task, str | dict)]
     folders = [task for task in tasks if isinstance(task, Path)]
     for position, folder in enumerate(folders or ([None] if specs else [])):
-        loaded = load_tasks(specs if position == 0 else [], folder)
+        loaded = load_tasks(specs if position == 0 else [], folder, running)
         add(loaded.tasks)
         groups.update(loaded.groups)
     return LoadedTasks(found, groups)
@@ -199,5 +208,12 @@ def _asked_enough(
 
 def _harness_results(model: Any, loaded: LoadedTasks, indices: dict[str, list[int]]) -> dict[str, Any]:
     task_dict: Any = {"tasks": loaded.tasks, "groups": loaded.groups, "group_map": {}}
-    results: Any = run_harness(model, task_dict, samples=indices or None, bootstrap_iters=0, log_samples=True)
+    results: Any = run_harness(
+        model,
+        task_dict,
+        samples=indices or None,
+        bootstrap_iters=0,
+        log_samples=True,
+        confirm_run_unsafe_code=True,  # in the sandbox: what runs code otherwise was refused when it was loaded
+    )
     return dict(results)

@@ -18,6 +18,7 @@ from tasks.evaluation.stopping import Enough
 from tasks.side_by_side import own_cores
 
 if TYPE_CHECKING:
+    from tasks.benchmarks.code_tasks import CodeRunning
     from tasks.evaluation.scores import Scores
 
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Scored:
     """What models are scored on, and how. max_length: tokens that a model is shown at most; None: its own.
 
-    enough: when enough items of a benchmark were asked; None: all are.
+    enough: when enough items of a benchmark were asked; None: all are. running: of code that models write; None: none
+    is run.
     """
 
     benchmarks: GivenBenchmarks
@@ -34,6 +36,7 @@ class Scored:
     reading: Reading = field(default_factory=Reading)
     max_length: int | None = None
     enough: Enough | None = None
+    running: CodeRunning | None = None
 
 
 def check_empty(out: Path) -> None:
@@ -54,6 +57,8 @@ def evaluate_models(
     """
     found: dict[str, Scores] = {}
     together = on.enough is not None and on.enough.half_width is None
+    if on.enough is not None and together:
+        on = replace(on, enough=replace(on.enough, others=len(models) - 1))
     for group in [models] if together else [[model] for model in models]:
         began = time.monotonic()
         scores = _evaluated(group, on, report)
@@ -91,6 +96,7 @@ def _evaluated(group: Sequence[GivenModel], on: Scored, report: Callable[[str], 
             heldout=on.texts,
             max_length=on.max_length,
             chosen=ChosenItems(max_items=on.max_items, enough=on.enough),
+            running=on.running,
         )
 
 

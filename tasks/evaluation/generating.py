@@ -4,19 +4,34 @@ The texts are those of lm-evaluation-harness' own code for one request at a time
 for in the last tokens decoded (those of the string and two more), cut at each string's first place. In its batches a
 text goes on until one string has ended all of them, so that what follows an end of text that the model's configuration
 does not name depends on the other texts; here it does not.
+A request may ask for a draw (`draw`, which one, and `temperature`): tokens are then drawn from what the model predicts,
+as the highest of log-probabilities / temperature + Gumbel noise, which comes from the draw's number and the prompt, so
+that a text is the same in any batch and run.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from torch import Tensor
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from tasks.evaluation.prefix_reading import PrefixReading, ReadNodes
+from tasks.evaluation.prefix_tree import PrefixNode, prefix_tree
+from tasks.evaluation.roomy_cache import roomy_cache
 
 GREEDY = {"do_sample", "temperature"}  # that is all that a greedy request says
 MOST_ROWS = 64
@@ -25,15 +40,24 @@ ROWS_READ = 8  # times the tokens that are scored at a time, which keep the logi
 
 @dataclass(frozen=True)
 class WrittenRequest:
-    """tokens: what the model goes on from; stops: strings; most: new tokens."""
+    """tokens: what the model goes on from; stops: strings; most: new tokens.
+
+    temperature: 0 for the likeliest text; else draw is the number of the text that is drawn.
+    """
 
     tokens: tuple[int, ...]
     stops: tuple[str, ...]
     most: int
+    temperature: float = 0.0
+    draw: int = 0
 
     def question(self) -> str:
         """What decides the text besides the tokens."""
-        return json.dumps([self.stops, self.most])
+        drawn = [self.temperature, self.draw] if self.temperature else []
+        return json.dumps([self.stops, self.most, *drawn])
+
+    def noise_seed(self) -> int:
+        return int.from_bytes(hashlib.sha256(repr((self.draw, self.tokens)).encode()).digest()[:7])
 
 
 def written_request(model: Any, request: Any) -> WrittenRequest | None:
@@ -51,11 +75,15 @@ def written_request(model: Any, request: Any) -> WrittenRequest | None:
             f"task {request.task_name!r} lets the model write {most} tokens; allowed: 1 to {model.max_length - 1}, one "
             "less than the model is shown at most; max_gen_toks of the task's generation_kwargs says how many"
         )
-    if kwargs.get("do_sample") or kwargs.keys() - GREEDY:
+    draw = kwargs.pop("draw", None)
+    if kwargs.keys() - GREEDY or (kwargs.get("do_sample") and draw is None):
         return None
     encoded, _ = model.tok_batch_encode([context], left_truncate_len=model.max_length - most)
     tokens = tuple(encoded[0].tolist())
-    return WrittenRequest(tokens, tuple(stops), most) if tokens else None
+    if not tokens:
+        return None
+    temperature = 0.0 if draw is None else float(kwargs["temperature"])
+    return WrittenRequest(tokens, tuple(stops), most, temperature, draw or 0)
 
 
 def write(
@@ -64,39 +92,115 @@ def write(
     requests: Sequence[WrittenRequest],
     batch_tokens: int,
     told: Callable[[Sequence[int], Sequence[str]], None],
+    share: bool = False,
 ) -> list[str]:
-    """The text of each request. told: called with those that each batch finishes. model: of transformers."""
-    texts = [""] * len(requests)
-    alike: dict[tuple[tuple[str, ...], int], list[int]] = {}
+    """The text of each request. told: called with those that each batch finishes. model: of transformers.
+
+    share: what several prompts begin with (few-shot examples; all, where several texts are drawn) is read once; only
+    for a model that `can_share`.
+    """
+    alike: dict[tuple[tuple[str, ...], int, float], list[int]] = {}
     for place, request in enumerate(requests):
-        alike.setdefault((request.stops, request.most), []).append(place)
+        alike.setdefault((request.stops, request.most, request.temperature), []).append(place)
+    writing = _Writing(model, tokenizer, requests, batch_tokens, told)
     for places in alike.values():
-        for batch in _batches(requests, places, batch_tokens * ROWS_READ, model._is_stateful):
-            found = _written(model, tokenizer, [requests[place] for place in batch])
-            told(batch, found)
-            for place, text in zip(batch, found, strict=True):
-                texts[place] = text
-    return texts
+        prompts = [requests[place].tokens for place in places]
+        writing.share = share
+        if share:
+            nodes = _one_text_each(prefix_tree(prompts, writing.shortest), writing.shortest)
+        else:
+            nodes = [PrefixNode(np.array(prompt), 0, [row]) for row, prompt in enumerate(prompts)]
+        writing.places = places
+        with torch.no_grad():
+            writing.read(nodes, None)
+    return writing.texts
 
 
-def _batches(
-    requests: Sequence[WrittenRequest], places: Sequence[int], room: int, equal: bool
-) -> Iterator[list[int]]:
-    """The longest first: what does not fit shows at once. equal: only rows of one length, as a state has no padding."""
-    batch: list[int] = []
-    for place in sorted(places, key=lambda place: -len(requests[place].tokens)):
-        one = requests[place]
-        widest = len(requests[batch[0]].tokens) if batch else 0
-        is_full = len(batch) == MOST_ROWS or (len(batch) + 1) * (widest + one.most) > room
-        if batch and (is_full or (equal and len(one.tokens) != widest)):
+def _one_text_each(nodes: Sequence[PrefixNode], shortest: int) -> list[PrefixNode]:
+    """The same tree, in which every row ends in a leaf of its own.
+
+    Below a node that is read once whole, and is long enough to be gone on from, such leaves have no token of their own.
+    """
+    found = []
+    for node in nodes:
+        node.children = _one_text_each(node.children, shortest)
+        is_shared = (bool(node.children) or len(node.rows) > 1) and node.end > shortest
+        start = node.end if is_shared else node.start
+        alone = [PrefixNode(node.tokens, start, [row]) for row in node.rows]
+        node.rows = []
+        if is_shared:
+            node.children += alone
+            found.append(node)
+        else:
+            found += [node, *alone] if node.children else alone
+    return found
+
+
+class _Writing(PrefixReading):
+    """Goes on where prompts end. places: of the requests whose prompts the tree holds, by row; share: as of `write`."""
+
+    places: Sequence[int] = ()
+    share = False
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        requests: Sequence[WrittenRequest],
+        batch_tokens: int,
+        told: Callable[[Sequence[int], Sequence[str]], None],
+    ) -> None:
+        super().__init__(model, batch_tokens)
+        self.tokenizer, self.requests, self.told = tokenizer, requests, told
+        self.texts = [""] * len(requests)
+
+    def read_leaves(self, leaves: Sequence[PrefixNode], parents: ReadNodes | None) -> None:
+        for batch in self._written_together(leaves, parents):
+            places = [self.places[node.rows[0]] for node in batch]
+            cache, width = None, _width(batch[0])
+            if self.share:
+                room = self.requests[places[0]].most
+                cache = roomy_cache(room) if parents is None else self.cut(batch, parents, width, room)
+            found = _written(self.model, self.tokenizer, [self.requests[place] for place in places], cache)
+            self.told(places, found)
+            for place, text in zip(places, found, strict=True):
+                self.texts[place] = text
+
+    def _written_together(
+        self, leaves: Sequence[PrefixNode], parents: ReadNodes | None
+    ) -> Iterator[list[PrefixNode]]:
+        """Those with the most tokens to read first: what does not fit shows at once.
+
+        A model with a state takes rows of one length, as a state has no padding; one with a cache keeps a part of each
+        row there, as long as it asks for.
+        """
+        room = self.batch_tokens * ROWS_READ
+        batch: list[PrefixNode] = []
+        for node in sorted(leaves, key=lambda node: (-_width(node), -node.end)):
+            longest = max([node.end, *(one.end for one in batch)])
+            most = self.requests[self.places[node.rows[0]]].most
+            is_full = len(batch) == MOST_ROWS or (len(batch) + 1) * (longest + most) > room
+            if batch and self.model._is_stateful:
+                is_full = is_full or node.end != longest or batch[0].end != longest
+            if batch and parents is not None:
+                is_full = is_full or node.end - _width(batch[0]) < self.shortest
+            if batch and is_full:
+                yield batch
+                batch = []
+            batch.append(node)
+        if batch:
             yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
 
 
-def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> list[str]:
+def _width(leaf: PrefixNode) -> int:
+    """How many tokens are read of a leaf: its last one at least, as what it predicts is asked for."""
+    return max(1, leaf.end - leaf.start)
+
+
+def _written(
+    model: Any, tokenizer: Any, requests: Sequence[WrittenRequest], cache: DynamicCache | None
+) -> list[str]:
+    """cache: empty, or of the prompts, padded on the left, but for their last columns; None: as the model has it."""
     width = max(len(request.tokens) for request in requests)
     pad, stops = tokenizer.pad_token_id, list(requests[0].stops)
     input_ids = torch.full((len(requests), width), pad)
@@ -110,8 +214,10 @@ def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> 
         attention_mask=mask.to(model.device),
         max_length=width + requests[0].most,
         stopping_criteria=StoppingCriteriaList([ends]),
+        logits_processor=LogitsProcessorList([_Noise(requests)] if requests[0].temperature else []),
         pad_token_id=pad,
         use_cache=True,
+        **({} if cache is None else {"past_key_values": cache}),
         do_sample=False,
     )
     named = model.generation_config.eos_token_id
@@ -124,6 +230,19 @@ def _written(model: Any, tokenizer: Any, requests: Sequence[WrittenRequest]) -> 
             postprocess_generated_text(tokenizer.decode(whole[:end], skip_special_tokens=True), stops, None)
         )
     return texts
+
+
+class _Noise(LogitsProcessor):
+    """Makes the likeliest token one drawn at the temperature; each row has a generator of its own."""
+
+    def __init__(self, requests: Sequence[WrittenRequest]) -> None:
+        self._temperature = requests[0].temperature
+        self._generators = [torch.Generator().manual_seed(request.noise_seed()) for request in requests]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        width = scores.shape[-1]
+        waits = torch.stack([torch.empty(width).exponential_(generator=one) for one in self._generators])
+        return scores.float() / self._temperature - waits.log().to(scores.device)
 
 
 class _Ends(StoppingCriteria):

@@ -21,8 +21,9 @@ from storage.kept_scores import question_of
 from tasks.benchmarks.quiet_harness import quiet_harness
 from tasks.evaluation.generating import WrittenRequest, write, written_request
 from tasks.evaluation.model_reading import Reading, compared, drawn_items
+from tasks.evaluation.prefix_reading import can_share
 from tasks.evaluation.random_states import kept_random_states
-from tasks.evaluation.shared_prefixes import Answered, Row, can_share, shared_loglikelihoods, told_nobody
+from tasks.evaluation.shared_prefixes import Answered, Row, shared_loglikelihoods, told_nobody
 
 MOST_LOGITS = 1 << 28  # 1 GB in float32, of which the harness holds several copies
 WRITTEN_AT_ONCE = 16  # texts
@@ -117,9 +118,8 @@ class HarnessModel(HFLM):
             if store is not None:
                 store.keep_texts(told)
 
-        write(
-            self.model, self.tokenizer, [questions[key] for key in open_ones], self.reading.batch_tokens, keep
-        )
+        asked = [questions[key] for key in open_ones]
+        write(self.model, self.tokenizer, asked, self.reading.batch_tokens, keep, self.shares_prefixes)
         return texts
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = True) -> list[float]:

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
 PATTERN = "results*.json"
 # Where a task has several metrics, the first of these stands for it: what leaderboards print.
-PREFERRED = ("acc_norm", "exact_match", "acc", "mc2", "f1", "pass@1", "word_perplexity", "bits_per_byte")
+PREFERRED = (
+    "acc_norm",
+    "exact_match",
+    "acc",
+    "mc2",
+    "f1",
+    "pass@1",
+    "pass_at_1",
+    "word_perplexity",
+    "bits_per_byte",
+)
 
 
 def write_harness_results(folder: Path, name: str, scores: Scores, config: Mapping[str, Any]) -> None:

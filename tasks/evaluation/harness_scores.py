@@ -69,13 +69,17 @@ def _error(task: Task, metric: str, values: list[Any]) -> float:
     return jackknife_error(aggregate, values)
 
 
+def item_name(doc: Any, place: int) -> str:
+    return str(doc["id"]) if isinstance(doc, dict) and "id" in doc else str(place)
+
+
 def _sample(task: Task, metric: str, sample: dict[str, Any]) -> dict[str, Any]:
     value, doc = sample[metric], sample["doc"]
     if metric == "bits_per_byte":
         value = bits_of(value) / value[1]
     prediction, target = _answers(task, metric, sample)
     return {
-        "item": str(doc["id"]) if isinstance(doc, dict) and "id" in doc else str(sample["doc_id"]),
+        "item": item_name(doc, sample["doc_id"]),
         "value": float(value) if isinstance(value, int | float | np.number) else math.nan,
         "prediction": prediction,
         "target": target,

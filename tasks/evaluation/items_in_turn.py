@@ -16,8 +16,24 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 
+from tasks.benchmarks.pass_at_k import NAME
+from tasks.evaluation.harness_scores import item_name
+
 # Means over items of values from 0 to 1; no other metric has an interval that may be looked at again and again.
-BOUNDED = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "mc1", "mc2")
+BOUNDED_BY_NAME = (
+    "acc",
+    "pass_at_1",
+    "acc_norm",
+    "acc_bytes",
+    "acc_mutual_info",
+    "exact_match",
+    "mc1",
+    "mc2",
+)
+
+
+def is_bounded(metric: str) -> bool:
+    return metric in BOUNDED_BY_NAME or metric.startswith(NAME)
 
 
 class ItemsInTurn:
@@ -40,6 +56,17 @@ class ItemsInTurn:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the items, in the task's own order."""
+        return [item_name(doc, self._indices[place]) for place, doc in self._docs.items()]
+
+    @property
+    def order(self) -> list[int]:
+        """Which of them are asked, one after another."""
+        places = {place: number for number, place in enumerate(self._docs)}
+        return [places[place] for place in self._order]
 
     def ask(self, count: int) -> None:
         """Ask on until so many items were asked."""
@@ -64,7 +91,7 @@ class ItemsInTurn:
             results: Any = [request.filtered_resps[chosen] for request in requests]
             told: Any = self.task.process_results(self._docs[place], results)
             for metric, value in told.items():
-                if metric in BOUNDED and self.task.aggregation().get(metric, mean) is mean:
+                if is_bounded(metric) and self.task.aggregation().get(metric, mean) is mean:
                     self.values.setdefault((metric, chosen), []).append(float(value))
 
     def left_to_the_harness(self) -> tuple[list[int], dict[int, list[Any]]]:

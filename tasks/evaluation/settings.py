@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.benchmarks.settings import BenchmarkSettings
 
@@ -12,11 +12,19 @@ class EnoughSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    half_width: float = Field(
+    half_width: float | None = Field(
+        None,
         gt=0,
         lt=0.5,
         description="Half-width of the 95% interval of a benchmark's first score (.02: two points), valid at every "
         "look, at which no more items are asked.",
+    )
+    against: str | None = Field(
+        None,
+        min_length=1,
+        description="In place of a half-width: a model, such as seed, that is asked all items; each other is asked "
+        "until it is told to be better or worse, item by item, with 95% for all of them together. Snapshots are "
+        "asked all items.",
     )
     every: int = Field(50, ge=1, description="Items between looks.")
     about: Literal["benchmark", "population"] = Field(
@@ -25,6 +33,42 @@ class EnoughSettings(BaseModel):
         "takes more of them.",
     )
     order_seed: int = Field(0, description="Seed of the order in which items are asked.")
+
+    @model_validator(mode="after")
+    def _ends_one_way(self) -> "EnoughSettings":
+        if (self.half_width is None) == (self.against is None):
+            raise ValueError(
+                "half_width, against: one of the two says when it is enough; allowed: one of them"
+            )
+        return self
+
+
+class CodeSettings(BaseModel):
+    """How many programs a model writes for an item of code, and what running one may take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    programs: int = Field(
+        1, ge=1, le=1000, description="Written for each item: 1 is the likeliest, more are drawn."
+    )
+    pass_at: tuple[int, ...] = Field(
+        (1,), min_length=1, description="k of pass@k, each at most the number of programs."
+    )
+    temperature: float = Field(0.8, gt=0, le=10, description="Of programs that are drawn.")
+    most_tokens: int = Field(256, ge=1, description="Tokens of a program at most.")
+    seconds: int = Field(10, ge=1, le=600, description="Seconds that a program may run.")
+    memory_mb: int = Field(
+        512, ge=64, le=1 << 16, description="MB of memory of a program, each of its processes for itself."
+    )
+
+    @model_validator(mode="after")
+    def _k_is_of_the_programs(self) -> "CodeSettings":
+        wrong = [k for k in self.pass_at if not 1 <= k <= self.programs]
+        if wrong:
+            raise ValueError(
+                f"pass_at: {wrong[0]} of {self.programs} programs for each item; allowed: 1 to {self.programs}"
+            )
+        return self
 
 
 class EvaluationSettings(BenchmarkSettings):
@@ -64,12 +108,21 @@ class EvaluationSettings(BenchmarkSettings):
         None,
         description="When enough items of a benchmark were asked; empty: all are. Held-out text is read whole.",
     )
+    code: CodeSettings | None = Field(
+        None, description="With run_code: how many programs are written, and what each may take."
+    )
     samples: int = Field(
         3,
         ge=0,
         le=100,
         description="Sources whose first held-out document each model continues, for people to read.",
     )
+
+    @model_validator(mode="after")
+    def _code_is_run(self) -> "EvaluationSettings":
+        if self.code is not None and not self.run_code:
+            raise ValueError("code: has no effect without run_code; allowed: with run_code: true")
+        return self
 
     @property
     def at_once(self) -> int:

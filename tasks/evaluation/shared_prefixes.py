@@ -1,35 +1,21 @@
 """Log-likelihoods of continuations in which what several rows begin with is read once, from the model's own KV cache.
 
-The rows fed to the model (context and continuation but for its last token) form a tree of common beginnings
-(`prefix_tree`): a few-shot block, under it questions, under them choices. Its nodes are read level by level, many at
-a time: a batch holds rows of like length, up to so many tokens, each going on from its parent's cached states.
-In a batch every row ends at the right edge, its cached part directly before the tokens that are read now, so that
-models that keep notes on the text in their caches meet nothing else than in generation. A row that has fewer tokens
-to read than the longest of its batch reads the last ones of its cached part again.
+The rows fed to the model (context and continuation but for its last token) form a tree of common beginnings: a few-shot
+block, under it questions, under them choices (`prefix_reading`).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from tasks.evaluation.prefix_reading import PrefixReading
 from tasks.evaluation.prefix_tree import PrefixNode, prefix_tree
-
-MOST_LOGITS = 1 << 26  # of a batch: 256 MB in float32
-MOST_CACHED = 1 << 30  # bytes of a batch's KV cache
-MOST_PADDED = 64  # tokens of a batch: about what one call more costs a small model
-ASKED = ("attention_mask", "position_ids", "past_key_values", "use_cache", "logits_to_keep")
-ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
-
 
 Answered = Callable[[Sequence[int], Sequence[float], Sequence[bool]], None]
 
@@ -45,44 +31,6 @@ class Row(NamedTuple):
     targets: Sequence[int]
 
 
-@dataclass(frozen=True)
-class _Read:
-    """Nodes that were read: their cache, whose columns end with each one's last token, and each child's row there."""
-
-    cache: DynamicCache
-    width: int
-    places: dict[int, int]
-
-
-class _Size(NamedTuple):
-    """Of a batch: tokens read of each row, rows, tokens that are padding, places whose logits are kept, longest row."""
-
-    width: int = 0
-    rows: int = 0
-    padded: int = 0
-    wanted: int = 0
-    longest: int = 0
-
-    def joined(self, row: _Size) -> _Size:
-        """With one more row, no wider than those before."""
-        width = self.width or row.width
-        return _Size(
-            width,
-            self.rows + 1,
-            self.padded + width - row.width,
-            max(self.wanted, row.wanted),
-            max(self.longest, row.longest),
-        )
-
-
-def can_share(model: Any) -> bool:
-    """Whether the model can go on from a cache of keys and values by token; a recurrent state cannot be cut."""
-    asked = inspect.signature(model.forward).parameters
-    config = getattr(model.config, "base_config", model.config)
-    kinds = set(getattr(config, "layer_types", None) or ATTENTION)
-    return all(name in asked for name in ASKED) and not model._is_stateful and kinds <= ATTENTION
-
-
 def shared_loglikelihoods(
     model: Any,
     rows: Sequence[Row],
@@ -94,143 +42,34 @@ def shared_loglikelihoods(
     Log-probabilities are computed in float32. model: one that `can_share`, in evaluation mode. batch_tokens: read at
     a time, at least one row. answered: called with the rows that each batch finishes, and their answers.
     """
-    shortest = max(1, getattr(model, "tokens_read_whole", 0))
-    scoring = _Scoring(model, rows, batch_tokens, shortest, answered)
+    scoring = _Scoring(model, rows, batch_tokens, answered)
     with torch.no_grad():
-        scoring.read(prefix_tree([row.tokens for row in rows], shortest), None)
+        scoring.read(prefix_tree([row.tokens for row in rows], scoring.shortest), None)
     return scoring.nats, scoring.greedy
 
 
-class _Scoring:
+class _Scoring(PrefixReading):
     """One pass over a tree, and the sums so far."""
 
-    def __init__(
-        self, model: Any, rows: Sequence[Row], batch_tokens: int, shortest: int, answered: Answered
-    ) -> None:
-        self.model, self.rows = model, rows
-        self.batch_tokens, self.shortest, self.answered = batch_tokens, shortest, answered
-        self.vocabulary = model.get_input_embeddings().weight.shape[0]
-        self.cache_bytes = 0  # a token; known after the first batch that is kept
+    def __init__(self, model: Any, rows: Sequence[Row], batch_tokens: int, answered: Answered) -> None:
+        super().__init__(model, batch_tokens)
+        self.rows, self.answered = rows, answered
         self.firsts = [
             len(row.tokens) - len(row.targets) for row in rows
         ]  # place that predicts the first target
         self.nats = np.zeros(len(rows))
         self.greedy = np.ones(len(rows), bool)
 
-    def read(self, nodes: Sequence[PrefixNode], parents: _Read | None) -> None:
-        """Read nodes whose parents' caches are `parents`, and all below them."""
-        inner = [node for node in nodes if node.children]
-        for batch in self._batches([node for node in nodes if not node.children], parents):
-            self._forward(batch, parents, keep=False)
-        for batch in self._batches(inner, parents):
-            self.read(
-                [child for node in batch for child in node.children], self._forward(batch, parents, True)
-            )
-
-    def _batches(self, nodes: Sequence[PrefixNode], parents: _Read | None) -> Iterator[list[PrefixNode]]:
-        """Nodes with like numbers of tokens to read together, the most first: what does not fit shows at once."""
-        batch: list[PrefixNode] = []
-        size = _Size()
-        for node in sorted(nodes, key=lambda node: node.start - node.end):
-            one = _Size(node.end - node.start, 1, 0, self._wanted(node), node.end)
-            both = size.joined(one)
-            # Each row keeps a part that is cached, as long as the model asks for.
-            keeps_cached = parents is None or node.end - both.width >= self.shortest
-            if batch and not (keeps_cached and self._fits(both)):
-                yield batch
-                batch, both = [], one
-            batch.append(node)
-            size = both
-        if batch:
-            yield batch
-
-    def _fits(self, size: _Size) -> bool:
-        return (
-            size.rows * size.width <= self.batch_tokens
-            and size.padded <= MOST_PADDED
-            and size.rows * size.wanted * self.vocabulary <= MOST_LOGITS
-            and size.rows * size.longest * self.cache_bytes <= MOST_CACHED
-        )
-
-    def _wanted(self, node: PrefixNode) -> int:
+    def wanted(self, node: PrefixNode) -> int:
         """How many of the node's last places predict a target of a row below it."""
         first = min(self.firsts[row] for row in node.below)
         return max(0, node.end - max(node.start, first))
 
-    def _forward(self, batch: Sequence[PrefixNode], parents: _Read | None, keep: bool) -> _Read | None:
-        """Read the batch's nodes, score what they predict, and keep their states where wanted."""
-        width = max(node.end - node.start for node in batch)
-        wanted = max(self._wanted(node) for node in batch)
-        input_ids = np.zeros((len(batch), width), np.int64)
-        real = np.ones((len(batch), width), bool)
-        for place, node in enumerate(batch):
-            given = node.tokens[-width:]
-            input_ids[place, width - len(given) :] = given
-            real[place, : width - len(given)] = False
-        positions = np.array([node.end for node in batch])[:, None] + np.arange(-width, 0)
-        device = self.model.device
-        cache = DynamicCache() if parents is None else self._cut(batch, parents, width)
-        past = cache.get_seq_length()
-        if past:
-            cached = positions[:, :1] + np.arange(-past, 0) >= 0
-            real = np.concatenate([cached, real], axis=1)
-        output = self.model(
-            input_ids=torch.from_numpy(input_ids).to(device),
-            attention_mask=None if real.all() else torch.from_numpy(real.astype(np.int64)).to(device),
-            position_ids=torch.from_numpy(positions.clip(0)).to(device),
-            past_key_values=cache if keep or past else None,
-            use_cache=bool(keep or past),
-            logits_to_keep=max(wanted, 1),
-        )
-        if wanted:
-            self._score(batch, output.logits)
+    def note(self, batch: Sequence[PrefixNode], logits: Tensor | None) -> None:
+        if logits is not None:
+            self._score(batch, logits)
         if ended := [row for node in batch for row in node.rows]:
             self.answered(ended, self.nats[ended].tolist(), self.greedy[ended].tolist())
-        if not keep:
-            return None
-        layers: list[Any] = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
-        states = [layer for layer in layers if layer.is_initialized]
-        self.cache_bytes = sum(
-            tensor[0].numel() * tensor.element_size()
-            for layer in states
-            for tensor in (layer.keys, layer.values)
-        ) // (past + width)
-        places = {id(child): place for place, node in enumerate(batch) for child in node.children}
-        return _Read(cache, past + width, places)
-
-    def _cut(self, batch: Sequence[PrefixNode], parents: _Read, width: int) -> DynamicCache:
-        """What is cached of each node's tokens but for its last `width`, at the right edge."""
-        rows = [parents.places[id(node)] for node in batch]
-        held = np.array([node.end - width for node in batch])
-        starts = np.array([node.start for node in batch])
-        longest = int(held.max())
-        columns = (parents.width - starts - longest + held)[:, None] + np.arange(longest)
-        first = int(columns[0, 0])
-        alike = bool((columns[:, 0] == first).all()) and first >= 0
-        device = self.model.device
-        at = torch.tensor(rows, device=device)
-        picked = torch.from_numpy(columns.clip(0)).to(device)
-        cache = DynamicCache()
-        layers: list[Any] = list(parents.cache.layers)
-        for layer in layers:
-            cut = DynamicLayer()
-            if layer.is_initialized:
-                cut.lazy_initialization(layer.keys, layer.values)
-                for name in ("keys", "values"):
-                    states = getattr(layer, name)
-                    if alike:
-                        states = states[:, :, first : first + longest]
-                        one = len(set(rows)) == 1
-                        states = (
-                            states[rows[:1]].expand(len(rows), -1, -1, -1)
-                            if one
-                            else states.index_select(0, at)
-                        )
-                    else:
-                        states = states.transpose(1, 2)[at[:, None], picked].transpose(1, 2)
-                    setattr(cut, name, states)
-            cache.layers.append(cut)
-        return cache
 
     def _score(self, batch: Sequence[PrefixNode], logits: Tensor) -> None:
         """Add up what the last places of the batch's rows say of the targets that they predict."""

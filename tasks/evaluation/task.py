@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.artifact import Artifact
 from storage.artifacts import environment
@@ -16,10 +18,13 @@ from storage.unrecorded import AnyRun
 from tasks.evaluation.metrics import bits_per_byte_by_source, headline
 from tasks.evaluation.model_reading import Reading
 from tasks.evaluation.scoring_cost import scoring_cost
-from tasks.evaluation.settings import EvaluationSettings, SpecialisationSettings
+from tasks.evaluation.settings import CodeSettings, EvaluationSettings, SpecialisationSettings
 from tasks.evaluation.snapshot_names import model_or_snapshot
 from tasks.evaluation.specialisation import specialisation
 from tasks.stage import Progress, show_table, stage_task
+
+if TYPE_CHECKING:
+    from tasks.evaluation.stopping import ToldFrom
 
 VERSION = 8
 SCORING_FIELDS = {
@@ -31,6 +36,31 @@ SCORING_FIELDS = {
 }
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What models are told from: a model's name and its scores on all items; others: how many models are, in all."""
+
+    name: str
+    scores: Artifact
+    others: int
+
+    def told_from(self) -> ToldFrom:
+        import pandas as pd
+
+        from tasks.evaluation.stopping import ToldFrom
+
+        samples = pd.read_parquet(
+            self.scores.path / "samples.parquet", columns=["task", "metric", "item", "value"]
+        )
+        return ToldFrom(
+            self.name,
+            {
+                (str(task), str(metric)): (part["item"].tolist(), part["value"].to_numpy(float))
+                for (task, metric), part in samples.groupby(["task", "metric"], sort=False)
+            },
+        )
+
+
 @stage_task(name="evaluation", task_run_name="evaluate-{name}")
 def evaluate_model(
     run: AnyRun,
@@ -40,9 +70,11 @@ def evaluate_model(
     settings: EvaluationSettings,
     probes: Artifact | None = None,
     snapshot: int | None = None,
+    compared: Compared | None = None,
 ) -> Artifact:
     """Scores of one model on the test items of every task, and its bits per byte on every source.
 
+    compared: where `evaluation.enough.against` is set, what the model is told from; without, it is asked all items.
     probes: further tasks and texts, laid out as a corpus has its own. snapshot: the model after so many steps of its
     training is scored, as <name>@<step>; raises ValueError where there is none of that step.
     """
@@ -57,11 +89,20 @@ def evaluate_model(
     identity = {**settings.model_dump(mode="json", include=SCORING_FIELDS), "samples": samples}
     if snapshot is not None:
         identity["snapshot"] = snapshot
-    if settings.enough is not None:
-        identity["enough"] = settings.enough.model_dump(mode="json")
+    if settings.run_code:
+        identity["code"] = (settings.code or CodeSettings()).model_dump(mode="json")
+    wanted = settings.enough
+    if wanted is not None and wanted.against is not None and compared is None:
+        wanted = None
+    if wanted is not None:
+        identity["enough"] = wanted.model_dump(mode="json", exclude_none=True)
+    if wanted is not None and compared is not None:
+        inputs["told from"] = compared.scores.digest
+        identity["others"] = compared.others
 
     def build(folder: Path) -> dict:
         from tasks.evaluation.corpus import evaluate_on_corpus
+        from tasks.evaluation.stopping import Enough
 
         progress.say("scoring")
         packages = {name: environment()["packages"][name] for name in ("torch", "transformers")}
@@ -70,6 +111,11 @@ def evaluate_model(
             settings.batch_tokens, settings.shared_prefixes, settings.check_items, progress.say, answers
         )
         told = () if probes is None else ((probes.path, probes.facts),)
+        enough = None
+        if wanted is not None:
+            enough = Enough(**wanted.model_dump(exclude={"against"}))
+            if compared is not None:
+                enough = replace(enough, told_from=compared.told_from(), others=compared.others)
         with closing(answers):
             scores, written = evaluate_on_corpus(
                 model.path / place,
@@ -80,6 +126,7 @@ def evaluate_model(
                 also=told,
                 samples=samples,
                 reading=reading,
+                enough=enough,
             )
         scores.save(folder)
         return {

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.benchmarks.pass_at_k import NAME as PASS_AT
 from tasks.evaluation.metrics import BITS_PER_BYTE
 from tasks.evaluation.standard_errors import share_interval
 from tasks.report.differences import Score, chance_levels, difference, not_zero, read_scores
@@ -82,6 +83,8 @@ def with_intervals(
 ) -> list[dict[str, Any]]:
     """Score rows with `low` and `high`: Wilson's of a share of items, else normal; None where the error is unknown.
 
+    Of pass@k from several programs an item it is Wilson's of as many items as give a share that error, p (1 - p) / e^2.
+
     folder: with the samples behind them, as `Scores.save` writes it. asked: by (model, task, metric), where the
     score was looked at again and again: the interval is then one that holds at all looks together.
     """
@@ -102,6 +105,9 @@ def with_intervals(
             ends = asked[key].interval()
         elif count is not None and abs(count / row["n"] - row["value"]) < 1e-9:
             ends = share_interval(count, row["n"], CONFIDENCE)
+        elif row["metric"].startswith(PASS_AT) and row["stderr"] and 0 < row["value"] < 1:
+            many = row["value"] * (1 - row["value"]) / row["stderr"] ** 2
+            ends = share_interval(row["value"] * many, many, CONFIDENCE)
         else:
             ends = _normal(row["value"], row["stderr"])
         found.append({**row, "low": ends[0], "high": ends[1]})

@@ -251,6 +251,7 @@ def _scores(
     chance: Mapping[str, float],
     kept: list[findings.Kept],
 ) -> dict[str, Any]:
+    stops = [a.facts.get("enough", []) for a in data.scores.values()]
     benchmark_rows, heldout_rows = score_tables.score_rows(scores, headline, chance)
     panels: tuple[list[Any], list[Any]] = ([], [])
     for task, picture in score_pictures(headline, scores, data.looks).items():
@@ -262,7 +263,8 @@ def _scores(
         "benchmark_panels": panels[0],
         "heldout_panels": panels[1],
         "open_panels": OPEN_PANELS,
-        "partly_asked": words.on_partly_asked([a.facts.get("enough", []) for a in data.scores.values()]),
+        "partly_asked": words.on_partly_asked(stops),
+        "told_apart": words.on_told_apart(stops),
         "kept": score_tables.kept_rows(kept),
         "is_paired": all(part.gain.paired and part.moved.paired for part in kept),
     }

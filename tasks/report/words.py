@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.evaluation.snapshot_names import without_snapshots
+from tasks.evaluation.stopping import DECIDED
 from tasks.preference.engine.intervals import guaranteed
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
@@ -57,6 +58,32 @@ def on_partly_asked(stops: Sequence[Sequence[Mapping[str, Any]]]) -> str:
     return (
         f"{len(shares)} of {len(rows)} scores of models on benchmarks are of {span} of their items "
         "(evaluation.enough); models are compared on those that both were asked."
+    )
+
+
+def on_told_apart(stops: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Which models are told to be better or worse than the one that they are told from; empty where none are."""
+    rows = [row for of_model in stops for row in of_model if row.get("against") is not None]
+    if not rows:
+        return ""
+    decided = [row for row in rows if row["because"] == DECIDED]
+    told = []
+    for word, is_so in (("better", lambda row: row["low"] > 0), ("worse", lambda row: row["high"] < 0)):
+        for model in dict.fromkeys(row["model"] for row in decided):
+            tasks = [row["task"] for row in decided if row["model"] == model and is_so(row)]
+            told += [f"{model} is {word} on {listed(tasks, 4)}"] if tasks else []
+    models = len({row["model"] for row in rows})
+    together = f", for all {models} models together" if models > 1 else ""
+    about = "all items of the benchmark" if rows[0]["about"] == "benchmark" else "items like these"
+    return (
+        f"Against {rows[0]['against']}, on {about}, at 95%{together} and at every look: "
+        + "; ".join(
+            [
+                *told,
+                f"{len(rows) - len(decided)} of {len(rows)} comparisons took all items without a decision",
+            ]
+        )
+        + "."
     )
 
 

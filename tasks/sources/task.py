@@ -22,7 +22,7 @@ from tasks.sources.settings import SourceSettings, SourcesSettings, StatedSize
 from tasks.sources.token_files import count_tokens
 from tasks.stage import Progress, show_table, stage_task
 
-VERSION = 9
+VERSION = 10
 ITEM_FIELDS = {
     "made",
     "made_from_each",

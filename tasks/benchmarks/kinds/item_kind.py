@@ -15,6 +15,14 @@ Results = Sequence[
 
 
 @dataclass(frozen=True)
+class WrittenCode:
+    """Of items whose answer is a program: the strings that end it, and (item, what is written) to the program."""
+
+    stops: Callable[[Item], list[str]]
+    program: Callable[[Item, str], str]
+
+
+@dataclass(frozen=True)
 class ItemKind:
     """A kind of item as it is once it is read; it is scored by the log-likelihoods of its alternatives.
 
@@ -22,7 +30,8 @@ class ItemKind:
     text that each of them follows or precedes. text: the item with its right answer, as a document would hold it.
     harness: `doc_to_text`, `doc_to_choice` and `doc_to_target` of lm-evaluation-harness. score: (item, results) to
     values by metric, of `bits_per_byte` (nats, bytes). answered: (item, results, metric) to what the model chose or
-    wrote, and what is right. guess: accuracy of guessing among so many alternatives; None: nobody guesses it.
+    wrote, and what is right. guess: accuracy of guessing among so many alternatives; None: nobody guesses it. code: of
+    items that a program answers, what is run where that is asked for.
     """
 
     name: str
@@ -36,6 +45,7 @@ class ItemKind:
     metrics: tuple[str, ...]
     answered: Callable[[Item, Results, str], tuple[str, str]]
     guess: Callable[[int], float] | None = None
+    code: WrittenCode | None = None
 
     def options(self, item: Item) -> list[str]:
         """The alternatives of an item."""

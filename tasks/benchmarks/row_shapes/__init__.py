@@ -12,6 +12,8 @@ from tasks.benchmarks.row_shapes import (  # isort: skip
     numbered_choices,
     yes_no,
     next_words,
+    code_with_tests,
+    code_to_complete,
 )
 from tasks.benchmarks.row_shapes.row_shape import NarrowerShape, RowShape
 from tasks.method import by_name, listed

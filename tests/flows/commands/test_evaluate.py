@@ -17,6 +17,7 @@ from tasks.evaluation.harness_results import read_harness_results
 from tasks.evaluation.scores import Scores
 from tasks.sources.settings import TokenizerSettings
 from tasks.sources.tokenization import make_tokenizer
+from tests.tasks.sandbox.test_sandbox import pytestmark as sandboxed
 
 ROWS = [
     {
@@ -107,6 +108,24 @@ def test_items_are_capped_for_files_and_for_the_harness_alike(tmp_path):
     assert "asked" in shown and "sums" in shown
 
 
+@sandboxed
+def test_programs_are_drawn_run_and_scored_with_an_interval(place, tmp_path):
+    row = {"question": "Add.", "canonical_solution": "def f(n):\n    return n", "tests": ["assert f(1) == 1"]}
+    (tmp_path / "code").mkdir()
+    rows = [json.dumps({**row, "question": f"Add {n}."}) for n in range(3)]
+    (tmp_path / "code" / "adding.jsonl").write_text("\n".join(rows))
+    given = ("one", "--benchmarks", str(tmp_path / "code"), "--json", "--out")
+    plain = json.loads(invoke(*given, str(tmp_path / "plain")))["scores"]
+    assert [one["metric"] for one in plain] == ["bits_per_byte"]
+    drawn = ("--run-code", "--programs", "2", "--pass-at", "1", "--pass-at", "2", "--code-tokens", "4")
+    told = json.loads(invoke(*given, str(tmp_path / "drawn"), *drawn))["scores"]
+    found = {one["metric"]: one for one in told}
+    assert [found[name]["value"] for name in ("pass@1", "pass@2")] == [0, 0]  # four tokens are no program
+    assert 0 == found["pass@1"]["low"] < found["pass@1"]["high"] < 1 and found["bits_per_byte"] == plain[0]
+    frame, _ = read_harness_results(tmp_path / "drawn")
+    assert (frame["benchmark"].item(), frame["score"].item()) == ("adding", 0)
+
+
 def test_asking_ends_where_it_is_enough(tmp_path):
     """Eight items, a look after each: at the latest all are asked, and then the score is known."""
     out = tmp_path / "out"
@@ -161,6 +180,13 @@ def test_asking_ends_where_it_is_enough(tmp_path):
             ("one", "--benchmarks", "sums", "--half-width", ".1", "--about", "me"),
             "--about me: allowed: benchmark",
         ),
+        (("one", "--benchmarks", "sums", "--programs", "2"), "--programs: is for --run-code"),
+        pytest.param(
+            ("one", "--benchmarks", "sums", "--run-code"),
+            "none of the benchmarks is answered by code",
+            marks=sandboxed,
+        ),
+        (("one", "--benchmarks", "sums", "--run-code", "--pass-at", "2"), "pass@2: 1 written for each item"),
         (("one",), "nothing to score on: give --benchmarks, --text, or both"),
         (("none/here", "--benchmarks", "sums"), "MODEL none/here: is not there"),
         (("one", "--benchmarks", "./none"), "--benchmarks=none: no such folder"),

@@ -138,7 +138,8 @@ def test_an_unknown_shape_is_skipped_and_the_fields_are_named(tmp_path: Path) ->
         "odd.jsonl: skipped: its rows have no known shape; looked for: choices (list of strings) + answer_idx "
         "(integer) with one of question, context, premise, sentence (string); sentence_good + sentence_bad "
         "(strings); question (string) + answer (string, number or boolean) without choices or options; "
-        "context + target (strings); found: prompt (string), tests (list)",
+        "context + target (strings); question (string) + canonical_solution (string) + tests (list of strings); "
+        "prompt + canonical_solution + test + entry_point (strings); found: prompt (string), tests (list)",
     ]
 
 

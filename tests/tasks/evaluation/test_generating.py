@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
+from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
@@ -148,3 +150,68 @@ def test_more_than_the_model_has_room_for_is_refused() -> None:
         ),
     ):
         wrapped.generate_until(asked)
+
+
+def test_texts_are_drawn_at_the_temperature_and_the_same_in_any_batch() -> None:
+    """First tokens against the model's own distribution, longer texts one at a time against many."""
+    model, temperature = MODELS["llama"](), 0.05
+
+    def drawn(draws: Sequence[int], batch: int, most: int) -> list[str]:
+        how = {"until": [], "max_gen_toks": most, "do_sample": True, "temperature": temperature}
+        asked = [("ab", {**how, "draw": draw}) for draw in draws]
+        instances = [
+            Instance("generate_until", {}, pair, n, metadata=("t", n, 1)) for n, pair in enumerate(asked)
+        ]
+        return texts(model, instances, Reading(batch))
+
+    found = drawn(range(2000), 2048, 1)
+    tokenizer = pieces()
+    with torch.no_grad():
+        logits = model(torch.tensor([tokenizer("ab")["input_ids"]])).logits[0, -1]
+    shares = (logits / temperature).softmax(-1).tolist()
+    assert 0.1 < max(shares) < 0.9
+    for token, share in enumerate(shares[:-1]):  # the last ends a text
+        error = math.sqrt(share * (1 - share) / 2000)
+        assert found.count(tokenizer.decode([token])) / 2000 == pytest.approx(share, abs=4 * error + 1e-9)
+    many = drawn(range(9), 2048, 8)
+    assert drawn([7, 3], 1, 8) == [many[7], many[3]] and len(set(many)) > 4
+
+
+def shared_requests() -> list[Instance]:
+    """Two few-shot blocks with questions of many lengths, one of which goes on with another; one asked twice."""
+    draw = random.Random(1)
+
+    def word(low: int, high: int) -> str:
+        return "".join(draw.choice("abcdefgh ") for _ in range(draw.randint(low, high)))
+
+    blocks = [word(40, 40), word(33, 33)]
+    contexts = [block + word(1, 14) for block in blocks for _ in range(7)] + [word(2, 30) for _ in range(3)]
+    contexts += [contexts[0] + "ab", contexts[0], blocks[1], "a", "a"]
+    how = {"until": ["\n\n", "zz"], "max_gen_toks": 12, "do_sample": False}
+    return [
+        Instance(
+            "generate_until",
+            {},
+            (context, {**how, "max_gen_toks": 12 + (n % 2 if n > 19 else 0)}),
+            n,
+            ("t", n, 1),
+        )
+        for n, context in enumerate(contexts)
+    ]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_what_prompts_begin_with_is_read_once_for_the_same_texts(kind: str) -> None:
+    model = MODELS[kind]()
+    expected = harness_texts(model, shared_requests())
+    read: list[int] = []
+    handle = model.register_forward_pre_hook(
+        lambda _, args, given: read.append((given["input_ids"] if "input_ids" in given else args[0]).numel()),
+        with_kwargs=True,
+    )
+    assert texts(model, shared_requests()) == expected
+    shared, read[:] = sum(read), []
+    assert texts(model, shared_requests(), Reading(shared_prefixes=False)) == expected
+    assert shared < 0.8 * sum(read)
+    handle.remove()
+    assert texts(model, shared_requests(), Reading(batch_tokens=20)) == expected

@@ -22,8 +22,9 @@ from storage.home import Home
 from storage.kept_scores import AnswerStore
 from tasks.evaluation.harness_model import harness_model
 from tasks.evaluation.model_reading import Reading
+from tasks.evaluation.prefix_reading import can_share
 from tasks.evaluation.prefix_tree import prefix_tree
-from tasks.evaluation.shared_prefixes import Row, can_share, shared_loglikelihoods
+from tasks.evaluation.shared_prefixes import Row, shared_loglikelihoods
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 LENGTH = 96

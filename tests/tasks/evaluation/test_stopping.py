@@ -9,13 +9,22 @@ from contextlib import closing
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 
 from storage.home import Home
 from storage.kept_scores import AnswerStore
 from tasks.evaluation.evaluating import ChosenItems, ModelToScore, evaluate, evaluate_together
 from tasks.evaluation.model_reading import Reading
-from tasks.evaluation.stopping import ALL_SEEN, DECIDED, REACHED, UNBOUNDED, Enough
+from tasks.evaluation.stopping import (
+    ALL_SEEN,
+    DECIDED,
+    REACHED,
+    UNBOUNDED,
+    Enough,
+    ToldFrom,
+    ask_until_enough,
+)
 from tests.tasks.evaluation.test_evaluate import ABC, WORDS, BigramModel, tiny_llama
 
 TASK = """task: letters
@@ -95,6 +104,66 @@ def test_two_models_are_asked_until_one_is_told_from_the_other(folder) -> None:
     twins = [ModelToScore(name, BigramModel(), ABC) for name in ("one", "two")]
     [stop] = evaluate_together(twins, [folder], chosen=enough(None))["two"].stops
     assert (stop["because"], stop["asked"], stop["low"], stop["high"]) == (ALL_SEEN, ITEMS, 0, 0)
+
+
+def told_from(scores, name: str = "one") -> ToldFrom:
+    rows = scores.samples
+    return ToldFrom(name, {("letters", "acc"): (rows["item"].tolist(), rows["value"].to_numpy())})
+
+
+def test_a_model_that_was_asked_all_is_what_others_are_told_from(folder) -> None:
+    """As when both are asked together; with more models each is asked more, as fewer may be wrong."""
+    other = BigramModel()
+    other.table.weight.data.neg_()
+    models = [ModelToScore(name, m, ABC) for name, m in (("one", BigramModel()), ("two", other))]
+    [expected] = evaluate_together(models, [folder], chosen=enough(None))["two"].stops
+    base = told_from(evaluate(BigramModel(), ABC, [folder]))
+    [stop] = evaluate(other, ABC, [folder], name="two", chosen=enough(None, told_from=base)).stops
+    assert stop == expected
+    many = enough(None, told_from=base, others=1000)
+    [stop] = evaluate(other, ABC, [folder], name="two", chosen=many).stops
+    assert (stop["because"], stop["confidence"]) == (DECIDED, pytest.approx(0.99995))
+    assert expected["asked"] < stop["asked"] < ITEMS and stop["high"] < 0
+    fewer = evaluate(BigramModel(), ABC, [folder], chosen=ChosenItems(max_items=100))
+    with pytest.raises(
+        ValueError, match="one, which models are told from, was asked 100 items by acc, and not the 400"
+    ):
+        evaluate(other, ABC, [folder], chosen=enough(None, told_from=told_from(fewer)))
+
+
+class Drawn:
+    """Items of a model that is as good as the one it is told from: each is right on about half of them."""
+
+    def __init__(self, generator: np.random.Generator, count: int) -> None:
+        self.right = generator.random(count) < 0.5
+        self.names, self.order = [str(n) for n in range(count)], generator.permutation(count)
+        self.asked, self.values = 0, {}
+
+    def __len__(self) -> int:
+        return len(self.right)
+
+    def ask(self, count: int) -> None:
+        self.asked, self.values = (
+            count,
+            {("acc", "none"): self.right[self.order[:count]].astype(float).tolist()},
+        )
+
+
+def test_with_many_models_no_more_than_alpha_are_told_apart_wrongly(monkeypatch) -> None:
+    """Four models, none of them better or worse: how often any is said to be, at one confidence for all and each."""
+    monkeypatch.setattr("tasks.evaluation.stopping.CONFIDENCE", 0.2)
+    generator, wrong = np.random.default_rng(0), {4: 0, 1: 0}
+    for _ in range(60):
+        items = {str(n): Drawn(generator, 160) for n in range(4)}
+        right = (generator.random(160) < 0.5).astype(float)
+        base = ToldFrom("base", {("t", "acc"): (items["0"].names, right)})
+        for others in wrong:
+            until = Enough(every=20, about="population", told_from=base, others=others)
+            stops = ask_until_enough({name: {"t": one} for name, one in items.items()}, until)
+            wrong[others] += any(stop.because == DECIDED for stop in stops)
+            for one in items.values():
+                one.asked = 0
+    assert 0 < wrong[4] <= 0.8 * 60 < wrong[1]
 
 
 def test_a_group_weighs_its_tasks_by_all_their_items(folder) -> None:

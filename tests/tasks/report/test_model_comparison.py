@@ -34,6 +34,15 @@ def test_shares_have_wilsons_interval_and_the_level_of_guessing(compared):
     assert row["guess"] == 0.5
 
 
+def test_pass_at_k_of_several_programs_has_an_interval_inside_0_and_1(tmp_path):
+    own = scores("a", [0.5, 0, 0, 0])
+    own.frame["metric"] = own.samples["metric"] = "pass@1"
+    own.save(tmp_path / "a")
+    [row] = compared_models(tmp_path, {"a": own}, {}).scores
+    # The error is .125, that of a share of 1/8 of .125 * .875 / .125^2 = 7 items.
+    assert (row["low"], row["high"]) == (pytest.approx(0.0204, abs=1e-4), pytest.approx(0.4954, abs=1e-4))
+
+
 def test_differences_are_paired_over_items(compared):
     more, same = compared[0].differences
     # One of four items differs: its deviations .75, -.25 three times; sqrt(.75 / 3 / 4) = .25.

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tasks.evaluation.stopping import ALL_SEEN, DECIDED
 from tasks.report.differences import Difference
 from tasks.report.findings import BenchmarkMeans, Kept
 from tasks.report.formatting import (
@@ -28,6 +29,7 @@ from tasks.report.words import (
     on_preference,
     on_specialisation,
     on_stitching,
+    on_told_apart,
 )
 
 
@@ -194,3 +196,21 @@ def test_it_is_said_how_much_of_the_benchmarks_was_asked() -> None:
         "2 of 3 scores of models on benchmarks are of 25% to 50% of their items"
     )
     assert on_partly_asked([[{"asked": 5, "of": 5}], []]) == ""
+
+
+def test_it_is_said_which_models_are_told_from_which() -> None:
+    def row(model: str, task: str, low: float, high: float, because: str = DECIDED) -> dict:
+        told = {"model": model, "task": task, "low": low, "high": high, "because": because}
+        return {**told, "against": "seed", "about": "benchmark"}
+
+    rows = (
+        [],
+        [row("math", "sums", 0.1, 0.3), row("math", "words", -0.3, -0.1)],
+        [row("docs", "sums", 0.1, 0.1, ALL_SEEN), row("docs", "words", 0.02, 0.3)],
+    )
+    assert on_told_apart(rows) == (
+        "Against seed, on all items of the benchmark, at 95%, for all 2 models together and at every look: math is "
+        "better on sums; docs is better on words; math is worse on words; 1 of 4 comparisons took all items without a "
+        "decision."
+    )
+    assert on_told_apart([[{"model": "math", "against": None}], []]) == ""
