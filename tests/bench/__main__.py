@@ -24,6 +24,7 @@ GENERAL = (
     "kept_gains",
     "memory",
     "stability",
+    "recovery",
     "evaluation_speed",
     "sequential_stopping",
 )
