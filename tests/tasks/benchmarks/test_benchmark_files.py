@@ -273,7 +273,9 @@ def test_every_shape_of_the_real_folder_is_known() -> None:
         "copa_val": "choice",
         "gsm8k_test": "answer",
         "hellaswag_val": "choice",
+        "humaneval": "code",
         "lambada": "answer",
+        "mbpp": "code",
         "mgsm": "answer",
         "mmlu_dev": "choice",
         "mmlu_test": "choice",
@@ -284,4 +286,4 @@ def test_every_shape_of_the_real_folder_is_known() -> None:
         "xcopa_test": "choice",
     }
     skipped = [warning.split(".jsonl")[0] for warning in warnings]
-    assert skipped == ["humaneval", "mbpp", "prompts_mt_bench", "truthfulqa"]
+    assert skipped == ["prompts_mt_bench", "truthfulqa"]
