@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import models
+from tasks.training.estimates import training_cost
 from tasks.training.loop import train
 from tasks.training.settings import TrainingSettings
 from tasks.training.stability.alarm import after_look, as_json, begin, from_json, onset_of
@@ -22,6 +23,7 @@ from tasks.training.stability.settings import (
 )
 from tasks.training.stability.spikes import spiked_steps
 from tasks.training.token_order import TokenOrder
+from tasks.training.training_memory import Shape
 
 RECOVERY = RecoverySettings(
     when="always", every=4, ring=3, window=8, sigmas=6, spiked_steps=2, skip=3, retries=1, escalation=("rate", "clear")
@@ -196,3 +198,14 @@ def test_what_only_watches_leaves_every_bit_of_the_weights(order, tmp_path):
     looks = [json.loads(line) for line in (tmp_path / "watched" / "stability.jsonl").read_text().splitlines()]
     assert [look["step"] for look in looks] == list(range(2, 41, 2))
     assert "rewind" not in {event["event"] for event in outcome.events}
+
+
+def test_a_plan_says_what_the_ring_takes_of_the_disk():
+    shape = Shape(parameters=10**9, trained=10**9, flops_per_token=6e9, active=10**9)
+    config = models.seed_config(64, 32, 1, 2, max_length=LENGTH)
+    settings = TrainingSettings(sequence_length=LENGTH, batch_size=BATCH)
+    long = settings.stability.recovery.long_steps * LENGTH * BATCH
+    assert training_cost(shape, long - 1, config, settings).basis == ""
+    assert (
+        "4 checkpoints to go back to take up to 84 GB" in training_cost(shape, long, config, settings).basis
+    )
