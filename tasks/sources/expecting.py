@@ -63,6 +63,8 @@ def expected_corpus(
         }
     for source in sources:
         facts[source.name]["language"] = source.language
+        if settings.fuzzy_duplicates is not None:
+            facts[source.name]["near_duplicates"] = 0
         if source.size is not None:
             counts, name = facts[source.name], source.name
             samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
