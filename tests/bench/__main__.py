@@ -26,6 +26,7 @@ GENERAL = (
     "stability",
     "evaluation_speed",
     "sequential_stopping",
+    "sampling_speed",
 )
 FAMILIES = ("moe_efficiency",)
 HOURS = ("cached_runs", "many_stages")
