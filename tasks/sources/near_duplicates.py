@@ -22,6 +22,7 @@ SCHEME = "affine32"
 WIDTH = 4  # bytes of a MinHash of this scheme
 NO_WORDS = np.iinfo(np.uint32).max
 BLOCK = 256
+PAIR_WEIGHTS = (0.1, 0.9)  # of pairs compared in vain, and passed over
 SignatureOf = Callable[[np.ndarray], np.ndarray]  # positions (n,) -> MinHashes (n, permutations)
 BAND = np.dtype([("band", ">u8"), ("high", ">u8"), ("low", ">u8"), ("position", ">u8")])
 
@@ -37,10 +38,13 @@ def check_fuzzy_duplicates() -> None:
 
 @cache
 def bands_of(threshold: float, permutations: int) -> tuple[int, int]:
-    """(bands, MinHashes in each) with the fewest pairs passed over or compared in vain around the threshold."""
+    """(bands, MinHashes in each) for a threshold, as datasketch finds them best.
+
+    A pair passed over weighs nine times one that is compared in vain, since every pair found is compared.
+    """
     from datasketch import MinHashLSH
 
-    found = MinHashLSH(threshold=threshold, num_perm=permutations)
+    found = MinHashLSH(threshold=threshold, num_perm=permutations, weights=PAIR_WEIGHTS)
     return found.b, found.r
 
 

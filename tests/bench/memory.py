@@ -61,7 +61,10 @@ def _main(folder: Path, megabytes: int) -> None:
         write_text(path, megabytes)
         source = SourceSettings(name="text", reader="jsonl", path=str(path))
         settings = SourcesSettings(
-            listed=(source,), tokenizer_sample_bytes=1_000_000, tokenizer=TokenizerSettings(vocab_size=2048)
+            listed=(source,),
+            workers=1,
+            tokenizer_sample_bytes=1_000_000,
+            tokenizer=TokenizerSettings(vocab_size=2048),
         )
         prepare([source], settings, lambda heldout: [], {}, 0.3, folder / str(megabytes), lambda text: None)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
