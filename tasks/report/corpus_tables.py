@@ -103,6 +103,7 @@ def source_rows(sources: Mapping[str, dict]) -> list[dict]:
                 "tokens": compact(told["tokens"]),
                 "bytes_per_token": f"{told['bytes'] / told['tokens']:.2f}" if told["tokens"] else "–",
                 "duplicates": count(told["duplicates"]),
+                "near_duplicates": count(told["near_duplicates"]) if "near_duplicates" in told else "",
                 "heldout": count(told["heldout_documents"]),
                 "removed": count(told["removed"]) if "removed" in told else "",
                 "by_task": listed(by_task, 4) if by_task else "",

@@ -31,6 +31,7 @@ UNKNOWN_BYTES = 10**12
 REQUESTS_AN_ITEM, REQUEST_BYTES = 4, 400  # of tasks that are not made yet
 HARNESS_ITEMS = 1_000  # of a harness task without evaluation.max_items
 SECONDS_A_MEGABYTE = 0.5  # reading, decontaminating and tokenising text on one core
+FUZZY_SECONDS_A_MEGABYTE = 0.25  # more, where near duplicates are looked for
 BPE_BYTES = 0.28  # bytes a token of a byte-level BPE per bit of its vocabulary: 3.1 at 2,048, 4.2 at 32,768
 
 
@@ -63,6 +64,8 @@ def expected_corpus(
         }
     for source in sources:
         facts[source.name]["language"] = source.language
+        if settings.fuzzy_duplicates is not None:
+            facts[source.name]["near_duplicates"] = 0
         if source.size is not None:
             counts, name = facts[source.name], source.name
             samples[name] = {"documents": counts["documents"], "bytes": counts["bytes"]}
@@ -83,10 +86,12 @@ def corpus_cost(facts: Mapping[str, Any]) -> Cost:
     samples = facts["read_as_samples"]
     kept = [count for name, count in facts["sources"].items() if name not in samples]
     num_bytes = sum(count["bytes"] for count in (*kept, *samples.values()))
+    fuzzy = any("near_duplicates" in count for count in facts["sources"].values())
+    each = SECONDS_A_MEGABYTE + FUZZY_SECONDS_A_MEGABYTE * fuzzy
     return Cost(
         disk=token_dtype(facts["vocab_size"]).itemsize * sum(count["tokens"] for count in kept),
-        seconds=SECONDS_A_MEGABYTE * num_bytes / 1e6,
-        basis=f"sizes of files, their first rows and limits; {SECONDS_A_MEGABYTE:g} s a megabyte of text",
+        seconds=each * num_bytes / 1e6,
+        basis=f"sizes of files, their first rows and limits; {each:g} s a megabyte of text on one core",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.sources.decontamination import ItemIndex
-from tasks.sources.deduplication import document_hash
+from tasks.sources.document_hashes import document_hash
 from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.readers import READER_OF, read_documents, source_of_file, sources_of_folder
 from tasks.sources.settings import MAX_SOURCE_NAME, SourceSettings

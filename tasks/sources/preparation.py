@@ -2,45 +2,44 @@
 
 The order avoids two circles: tasks are made from held-out documents before anything is decontaminated against
 them, and the tokenizer is trained on what is left after that. Between the passes documents lie in a spool on
-disk, so memory does not grow with the corpus.
+disk, so memory does not grow with the corpus; each pass is a step (`shard_steps.py`) over chunks of it, shared out to
+workers.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.benchmarks.items import Benchmark, dev_texts, read_items, requests_of, split_dev_test, write_items
-from tasks.sources.decontamination import ItemIndex
-from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
 from tasks.sources.language_checks import language_told
-from tasks.sources.lowest_hashes import LowestHashes
-from tasks.sources.readers import read_documents
+from tasks.sources.passes import (
+    Report,
+    Spooled,
+    clean_documents,
+    find_duplicates,
+    read_sources,
+    split_heldout,
+    write_token_files,
+)
 from tasks.sources.settings import SourceSettings, SourcesSettings
+from tasks.sources.shard_workers import Workers
+from tasks.sources.sharding import units_of, workers_worth
+from tasks.sources.source_counts import Counts
+from tasks.sources.spool import FOLDERS
 from tasks.sources.stated_sizes import check_sample, sample_facts, sampled_bytes_per_token, whole_of
-from tasks.sources.tokenization import make_tokenizer, token_dtype, write_tokens
+from tasks.sources.tokenization import make_tokenizer, token_dtype
 
-Report = Callable[[str], None]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 MakeBenchmarks = Callable[[Mapping[str, list[str]]], list[Benchmark]]
 FILE_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f]+")
 MAX_FILE_NAME_BYTES = 200
-
-
-@dataclass
-class Counts:
-    """What became of a source's documents; language: of its text, as a code."""
-
-    documents: int = 0
-    bytes: int = 0
-    tokens: int = 0
-    duplicates: int = 0
-    heldout_documents: int = 0
-    contaminated: dict[str, int] = field(default_factory=dict)
-    removed: int = 0
-    language: str | None = None
 
 
 def prepare(
@@ -60,49 +59,44 @@ def prepare(
     """
     spool = folder / "progress"
     _refuse_names_of_no_file(harness_texts)
-    for name in ("progress/raw", "progress/clean", "heldout", "samples", "tasks", "tokens"):
+    shutil.rmtree(spool, ignore_errors=True)
+    for name in (*(f"progress/{inside}" for inside in FOLDERS), "heldout", "samples", "tasks", "tokens"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    counts = {source.name: Counts(language=source.language) for source in sources}
-    heldout = _read_and_split(sources, settings, spool, counts, report)
-    for name, rows in heldout.items():
-        write_items(folder / "heldout" / f"{name}.jsonl", rows)
-    tasks, item_texts = _write_tasks(
-        make_benchmarks({name: [row["text"] for row in rows] for name, rows in heldout.items()}),
-        harness_texts,
-        dev_share,
-        folder,
-    )
-    index = ItemIndex(item_texts, settings.decontamination_words)
-    sample = _decontaminate(counts, index, settings, spool, folder, report)
-    for name, count in counts.items():
-        if count.language is not None:
-            texts = [row["text"] for row in read_items(folder / "samples" / f"{name}.jsonl")]
-            count.language = language_told(texts, count.language, f"source {name!r}")
-    report("making the tokenizer")
-    tokenizer = make_tokenizer(settings.tokenizer, sample)
-    tokenizer.save_pretrained(folder / "tokenizer")
-    samples = {}
-    for source in sources:
-        name, count = source.name, counts[source.name]
-        if source.size is not None:
-            samples[name] = {"documents": count.documents, "bytes": count.bytes}
-            rows = read_items(folder / "samples" / f"{name}.jsonl")
-            per_token = sampled_bytes_per_token(tokenizer, [row["text"] for row in rows])
-            whole = whole_of(source, count.documents, count.bytes, per_token)
-            check_sample(source, whole, count.bytes)
-            count.documents, count.bytes, count.tokens = whole.documents, whole.bytes, whole.tokens
-            report(
-                f"{name}: {count.tokens:,} tokens as stated, {samples[name]['documents']:,} documents read"
-            )
-            continue
-        path = folder / "tokens" / f"{name}.bin"
-        count.tokens = write_tokens(tokenizer, _spooled(_clean(spool, name)), path)
-        report(f"{name}: {count.tokens:,} tokens")
+    near = None if settings.fuzzy_duplicates is None else 0
+    counts = {source.name: Counts(language=source.language, near_duplicates=near) for source in sources}
+    units = {source.name: units_of(source) for source in sources}
+    workers = workers_worth(settings.workers, [unit for found in units.values() for unit in found])
+    with Workers(workers) as at_work:
+        read = read_sources(sources, units, Spooled(spool, at_work, settings, {}))
+        find_duplicates(read, report)
+        heldout = split_heldout(read, counts, report)
+        for name, rows in heldout.items():
+            write_items(folder / "heldout" / f"{name}.jsonl", rows)
+        tasks, item_texts = _write_tasks(
+            make_benchmarks({name: [row["text"] for row in rows] for name, rows in heldout.items()}),
+            harness_texts,
+            dev_share,
+            folder,
+        )
+        too_short = clean_documents(read, counts, item_texts, folder, report)
+        for name, count in counts.items():
+            if count.language is not None:
+                rows = read_items(folder / "samples" / f"{name}.jsonl")
+                count.language = language_told(
+                    [row["text"] for row in rows], count.language, f"source {name!r}"
+                )
+        report("making the tokenizer")
+        tokenizer = make_tokenizer(settings.tokenizer, _equal_bytes(counts, read))
+        tokenizer.save_pretrained(folder / "tokenizer")
+        samples = _size_samples(sources, counts, tokenizer, folder, report)
+        write_token_files(
+            read, [name for name in counts if name not in samples], counts, tokenizer, folder, report
+        )
     facts = {
         **sample_facts(samples),
-        "sources": {name: vars(count) for name, count in counts.items()},
+        "sources": {name: count.facts() for name, count in counts.items()},
         "tasks": tasks,
-        "items_too_short_to_look_for": index.num_too_short,
+        "items_too_short_to_look_for": too_short,
         "vocab_size": len(tokenizer),
         "token_dtype": token_dtype(len(tokenizer)).str,
         "metrics": {f"tokens/{name}": count.tokens for name, count in counts.items()},
@@ -118,37 +112,6 @@ def _refuse_names_of_no_file(harness_texts: Mapping[str, object]) -> None:
                 f"evaluation: lm-eval task {name!r} cannot name a file; allowed: at most {MAX_FILE_NAME_BYTES} "
                 "bytes, no slash and no dot in front"
             )
-
-
-def _read_and_split(
-    sources: Sequence[SourceSettings],
-    settings: SourcesSettings,
-    spool: Path,
-    counts: dict[str, Counts],
-    report: Report,
-) -> dict[str, list[dict]]:
-    """Spool the training documents and return the held-out rows by source."""
-    heldout = {}
-    seen_path = spool / "seen.db"
-    seen_path.unlink(missing_ok=True)
-    with SeenDocuments(seen_path) as seen:
-        for source in sources:
-            count = counts[source.name]
-            kept = LowestHashes(settings.max_heldout_documents, settings.sample_characters)
-            with _raw(spool, source.name).open("w", encoding="utf-8") as stream:
-                for text in read_documents(source):
-                    digest = document_hash(text)
-                    if not seen.add(digest):
-                        count.duplicates += 1
-                    elif is_heldout(digest, settings.heldout_share):
-                        count.heldout_documents += 1
-                        kept.add(digest, text)
-                    else:
-                        stream.write(json.dumps(text) + "\n")
-            heldout[source.name] = kept.rows()
-            report(f"{source.name}: read, {count.heldout_documents} documents held out")
-    seen_path.unlink()
-    return heldout
 
 
 def _write_tasks(
@@ -196,56 +159,44 @@ def _write_tasks(
     return tasks, texts
 
 
-def _decontaminate(
+def _size_samples(
+    sources: Sequence[SourceSettings],
     counts: dict[str, Counts],
-    index: ItemIndex,
-    settings: SourcesSettings,
-    spool: Path,
+    tokenizer: PreTrainedTokenizerBase,
     folder: Path,
     report: Report,
-) -> Iterator[str]:
-    """Spool the clean documents and write the utility samples; returns texts to train a tokenizer on."""
-    for name, count in counts.items():
-        sample = LowestHashes(settings.sample_documents, settings.sample_characters)
-        with _clean(spool, name).open("w", encoding="utf-8") as stream:
-            for text in _spooled(_raw(spool, name)):
-                found = index.tasks_in(text)
-                if found:
-                    count.removed += 1
-                    for task in found:
-                        count.contaminated[task] = count.contaminated.get(task, 0) + 1
-                    continue
-                count.documents += 1
-                count.bytes += len(text.encode())
-                sample.add(document_hash(text), text)
-                stream.write(json.dumps(text) + "\n")
-        _raw(spool, name).unlink()
-        if count.documents == 0:
-            raise ValueError(
-                f"source {name!r}: no training document is left ({count.duplicates} duplicates, "
-                f"{count.heldout_documents} held out, {count.removed} with evaluation items); allowed: a source "
-                "with documents of its own"
-            )
-        write_items(folder / "samples" / f"{name}.jsonl", sample.rows())
-        report(f"{name}: {count.documents:,} documents, {count.removed} removed for evaluation items")
-    return _equal_bytes(counts, settings, spool)
+) -> dict[str, dict]:
+    """Count sources that state their size as such; what was read of each of them."""
+    samples = {}
+    for source in sources:
+        if source.size is None:
+            continue
+        name, count = source.name, counts[source.name]
+        samples[name] = {"documents": count.documents, "bytes": count.bytes}
+        rows = read_items(folder / "samples" / f"{name}.jsonl")
+        per_token = sampled_bytes_per_token(tokenizer, [row["text"] for row in rows])
+        whole = whole_of(source, count.documents, count.bytes, per_token)
+        check_sample(source, whole, count.bytes)
+        count.documents, count.bytes, count.tokens = whole.documents, whole.bytes, whole.tokens
+        report(f"{name}: {count.tokens:,} tokens as stated, {samples[name]['documents']:,} documents read")
+    return samples
 
 
-def _equal_bytes(counts: dict[str, Counts], settings: SourcesSettings, spool: Path) -> Iterator[str]:
+def _equal_bytes(counts: dict[str, Counts], read: Spooled) -> Iterator[str]:
     """Documents of every source, as many bytes as `shares_of_bytes` says.
 
     They are spread over the whole source: a document is taken whenever less than its share has been taken.
     """
     sizes = {name: count.bytes for name, count in counts.items()}
     groups = {
-        name: str(count.language) if settings.tokenizer_balance == "languages" else name
+        name: str(count.language) if read.settings.tokenizer_balance == "languages" else name
         for name, count in counts.items()
     }
-    shares = shares_of_bytes(sizes, groups, settings.tokenizer_sample_bytes)
+    shares = shares_of_bytes(sizes, groups, read.settings.tokenizer_sample_bytes)
     for name, count in counts.items():
         share = shares[name]
         passed = taken = 0
-        for text in _spooled(_clean(spool, name)):
+        for text in read.clean(name):
             size = len(text.encode())
             if taken * count.bytes <= passed * share:
                 piece = text.encode()[: share - taken].decode(errors="ignore")
@@ -266,17 +217,3 @@ def shares_of_bytes(sizes: Mapping[str, int], groups: Mapping[str, str], limit: 
         totals[groups[name]] = totals.get(groups[name], 0) + size
     share = min(limit, *totals.values())
     return {name: share * size // totals[groups[name]] for name, size in sizes.items()}
-
-
-def _raw(spool: Path, source: str) -> Path:
-    return spool / "raw" / f"{source}.jsonl"
-
-
-def _clean(spool: Path, source: str) -> Path:
-    return spool / "clean" / f"{source}.jsonl"
-
-
-def _spooled(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            yield json.loads(line)

@@ -100,6 +100,23 @@ def read_documents(source: SourceSettings) -> Iterator[str]:
 
     Raises ValueError where it yields none.
     """
+    num_documents = 0
+    for text in some_documents(source):
+        num_documents += 1
+        yield text
+    check_not_empty(source, num_documents)
+
+
+def check_not_empty(source: SourceSettings, num_documents: int) -> None:
+    """ValueError where a source has no document."""
+    if num_documents == 0:
+        raise ValueError(
+            f"source {source.name!r}: empty: no document with text in {source.path or source.reader}"
+        )
+
+
+def some_documents(source: SourceSettings) -> Iterator[str]:
+    """What `read_documents` yields, which may be nothing."""
     num_documents = num_bytes = 0
     for text in _unlimited(source):
         if not text.strip():
@@ -111,10 +128,6 @@ def read_documents(source: SourceSettings) -> Iterator[str]:
             return
         if source.max_bytes and num_bytes >= source.max_bytes:
             return
-    if num_documents == 0:
-        raise ValueError(
-            f"source {source.name!r}: empty: no document with text in {source.path or source.reader}"
-        )
 
 
 def _unlimited(source: SourceSettings) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tasks.sources.language_checks import DETECT, check_detection
 from tasks.sources.language_codes import checked_code, code_of
+from tasks.sources.near_duplicates import check_fuzzy_duplicates
 from tasks.sources.readers import labelled_documents, sources_of_folder
 from tasks.sources.settings import SourceSettings, SourcesSettings
 
@@ -14,6 +15,8 @@ def resolve_sources(settings: SourcesSettings) -> tuple[SourceSettings, ...]:
     Files that are left out are said. Raises ValueError for a folder that is missing or holds none, and for names that
     collide.
     """
+    if settings.fuzzy_duplicates is not None:
+        check_fuzzy_duplicates()
     listed = tuple(one for source in settings.listed for one in _by_language(source))
     found = () if settings.folder is None else sources_of_folder(settings.folder)
     places = {source.name: source.path for source in found}

@@ -184,6 +184,26 @@ def builtin_sources() -> tuple[SourceSettings, ...]:
     )
 
 
+class FuzzyDuplicates(BaseModel):
+    """How alike two documents are of which one goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float = Field(
+        0.8,
+        ge=0.5,
+        le=1,
+        description="Jaccard similarity of their sets of n-grams from which on two documents are near duplicates.",
+    )
+    ngram: int = Field(5, ge=1, le=50, description="Words of an n-gram.")
+    permutations: int = Field(
+        128,
+        ge=16,
+        le=1024,
+        description="MinHashes a document; the similarity is estimated as their equal share.",
+    )
+
+
 class SourcesSettings(BaseModel):
     """What text there is and how it is prepared."""
 
@@ -226,6 +246,19 @@ class SourcesSettings(BaseModel):
         le=50,
         description="A training document with so many words in a row of an item is removed (two characters of "
         "Chinese or Japanese, four of Thai, Lao, Burmese or Khmer count as a word).",
+    )
+
+    fuzzy_duplicates: FuzzyDuplicates | None = Field(
+        None,
+        description="Near duplicates go, too: of documents so alike the one with the lowest hash stays (MinHash, by "
+        "datasketch, of the extra `fuzzy`). Empty: only identical documents go.",
+    )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Processes that read and prepare the files; empty: one a core. Little text takes one in any case. "
+        "It changes no result.",
     )
 
     @field_validator("listed")

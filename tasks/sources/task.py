@@ -142,7 +142,9 @@ def sources_identity(
     random_seed: int,
 ) -> tuple[dict, dict]:
     """(settings, inputs) that identify the prepared corpus; where files lie does not count, what they hold does."""
-    kept = settings.model_dump(mode="json", exclude={"listed", "folder"})
+    kept = settings.model_dump(mode="json", exclude={"listed", "folder", "workers"})
+    if settings.fuzzy_duplicates is None:  # as before there was the setting
+        del kept["fuzzy_duplicates"]
     kept["sources"] = [source.model_dump(mode="json", exclude={"path"}) for source in sources]
     kept["evaluation"] = evaluation.model_dump(mode="json", include=ITEM_FIELDS)
     kept["random_seed"] = random_seed

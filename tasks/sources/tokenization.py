@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,14 +90,62 @@ def token_dtype(vocab_size: int) -> np.dtype:
 
 def write_tokens(tokenizer: PreTrainedTokenizerBase, documents: Iterable[str], path: Path) -> int:
     """Tokenise documents into one file, each followed by the end-of-text token; returns the token count."""
-    dtype = token_dtype(len(tokenizer))
+
+    def encode(batch: Sequence[str]) -> list[list[int]]:
+        return tokenizer(
+            list(batch), add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
+        )["input_ids"]
+
+    return _write(encode, tokenizer.eos_token_id, token_dtype(len(tokenizer)), documents, path)
+
+
+def save_encoder(tokenizer: PreTrainedTokenizerBase, path: Path) -> Path | None:
+    """Write what of a tokenizer cuts text, for `SavedEncoder`; None where it has nothing but Python for that."""
+    if not tokenizer.is_fast:
+        return None
+    path.write_text(tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
+    return path
+
+
+class SavedEncoder:
+    """Cuts text as a tokenizer does, where it can in a process that has not loaded transformers."""
+
+    def __init__(self, place: Path, end: int, vocab_size: int) -> None:
+        """place: file that `save_encoder` wrote, or the tokenizer's folder. end: the end-of-text token."""
+        self.end, self.dtype = end, token_dtype(vocab_size)
+        self._tokenizer = None if place.is_file() else load_tokenizer(place)
+        if self._tokenizer is None:
+            from tokenizers import Tokenizer
+
+            self._encoder = Tokenizer.from_file(str(place))
+            self._encoder.no_truncation()
+            self._encoder.no_padding()
+            self._encoder.encode_special_tokens = True
+
+    def __call__(self, batch: Sequence[str]) -> list[list[int]]:
+        if self._tokenizer is not None:
+            return self._tokenizer(list(batch), add_special_tokens=False, split_special_tokens=True)[
+                "input_ids"
+            ]
+        return [found.ids for found in self._encoder.encode_batch_fast(batch, add_special_tokens=False)]
+
+
+def write_encoded(encoder: SavedEncoder, documents: Iterable[str], path: Path) -> int:
+    """As `write_tokens`."""
+    return _write(encoder, encoder.end, encoder.dtype, documents, path)
+
+
+def _write(
+    encode: Callable[[Sequence[str]], list[list[int]]],
+    end: int,
+    dtype: np.dtype,
+    documents: Iterable[str],
+    path: Path,
+) -> int:
     total = 0
     with path.open("wb") as stream:
         for batch in _batches(documents):
-            encoded = tokenizer(
-                batch, add_special_tokens=False, split_special_tokens=True, return_attention_mask=False
-            )["input_ids"]
-            flat = [token for ids in encoded for token in (*ids, tokenizer.eos_token_id)]
+            flat = [token for ids in encode(batch) for token in (*ids, end)]
             stream.write(np.asarray(flat, dtype=dtype).tobytes())
             total += len(flat)
     return total

@@ -27,6 +27,7 @@ GENERAL = (
     "recovery",
     "evaluation_speed",
     "sequential_stopping",
+    "sampling_speed",
 )
 FAMILIES = ("moe_efficiency",)
 HOURS = ("cached_runs", "many_stages")

@@ -37,9 +37,10 @@ def _peak(folder: str, megabytes: int) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def _write_text(path: Path, megabytes: int) -> None:
+def write_text(path: Path, megabytes: float, random_seed: int = 0) -> None:
     """Documents of a few kB of made-up words, none twice."""
-    draw = random.Random(0)
+    draw = random.Random(random_seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(WORDS)]
     written = 0
     with path.open("w", encoding="utf-8") as stream:
@@ -57,10 +58,13 @@ def _main(folder: Path, megabytes: int) -> None:
 
     if megabytes:
         path = folder / f"{megabytes}.jsonl"
-        _write_text(path, megabytes)
+        write_text(path, megabytes)
         source = SourceSettings(name="text", reader="jsonl", path=str(path))
         settings = SourcesSettings(
-            listed=(source,), tokenizer_sample_bytes=1_000_000, tokenizer=TokenizerSettings(vocab_size=2048)
+            listed=(source,),
+            workers=1,
+            tokenizer_sample_bytes=1_000_000,
+            tokenizer=TokenizerSettings(vocab_size=2048),
         )
         prepare([source], settings, lambda heldout: [], {}, 0.3, folder / str(megabytes), lambda text: None)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

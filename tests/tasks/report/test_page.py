@@ -189,3 +189,12 @@ def test_settings_of_a_manifest_are_shown(make_run: MakeRun, tmp_path: Path) -> 
 def test_curves_of_any_length_are_drawn(make_run: MakeRun, tmp_path: Path, steps: int) -> None:
     page = read(make_run(steps=steps), tmp_path)
     assert any("training loss" in svg for svg in pictures(page))
+
+
+def test_page_counts_near_duplicates_where_they_were_looked_for(make_run: MakeRun, tmp_path: Path) -> None:
+    data = make_run()
+    assert "near duplicates dropped" not in read(data, tmp_path).text
+    data.corpus.facts["sources"]["docs"]["near_duplicates"] = 4711
+    page = read(data, tmp_path)
+    assert "near duplicates dropped" in page.text
+    assert "4,711" in page.text

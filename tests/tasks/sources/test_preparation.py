@@ -9,7 +9,7 @@ import pytest
 
 from tasks.benchmarks.items import Benchmark, read_items
 from tasks.sources.decontamination import ItemIndex
-from tasks.sources.deduplication import SeenDocuments, document_hash, is_heldout
+from tasks.sources.document_hashes import document_hash, is_heldout
 from tasks.sources.lowest_hashes import LowestHashes
 from tasks.sources.preparation import prepare
 from tasks.sources.settings import SourceSettings, SourcesSettings, TokenizerSettings
@@ -211,13 +211,6 @@ def test_a_sample_holds_the_lowest_hashes_whatever_the_order():
         backward.add(document_hash(text), text)
     assert forward.rows() == backward.rows()
     assert {row["text"] for row in forward.rows()} == set(sorted(texts, key=document_hash)[:10])
-
-
-def test_seen_documents_are_known_again(tmp_path):
-    with SeenDocuments(tmp_path / "seen.db") as seen:
-        digests = [document_hash(str(number)) for number in range(25_000)]
-        assert all(seen.add(digest) for digest in digests)
-        assert not any(seen.add(digest) for digest in digests)
 
 
 def test_large_vocabularies_take_four_bytes():
