@@ -66,7 +66,7 @@ def _code(path: Path) -> bytes:
 
 @functools.cache
 def _is_list(path: Path) -> bool:
-    return path.name == "__init__.py" and "= listed(globals()" in path.read_text(encoding="utf-8")
+    return path.name == "__init__.py" and "listed(globals()," in path.read_text(encoding="utf-8")
 
 
 def _listed_by(files: set[Path]) -> set[Path]:

@@ -142,23 +142,34 @@ def print_solved(mixture: Mixture) -> None:
             f"KKT residual {facts['kkt_residual']:.1e}"
         )
     if "says" in facts:
-        _say_sure(facts)
+        _say_sure(facts, mixture.weights)
     say(f"effective sources {facts['effective_sources']:.2f}")
     if facts["binding"]:
         say(f"at their cap: {', '.join(facts['binding'])}")
 
 
-def _say_sure(facts: Mapping[str, Any]) -> None:
+def _say_sure(facts: Mapping[str, Any], weights: Mapping[str, float]) -> None:
     """What the default method tells: the gain over UniMax, from what, and what to learn next."""
+    from tasks.mixture.returns.choosing import LEAST_WORTH, MOST_OF_USELESS
+
     say("; from ".join([facts["says"], *facts["evidence"]]))
     if facts["useless"]:
-        say(f"of no use to any task, 1% at most: {', '.join(facts['useless'])}")
-    if facts["ask_next"]:
-        told = ", ".join(f"{row['source']} ({row['worth']:.2%})" for row in facts["ask_next"])
-        say(f"worth most to know better, by what it may still lower the loss: {told}")
+        more = {name: weights[name] for name in facts["useless"] if weights[name] > MOST_OF_USELESS + 1e-9}
+        told = [f"{name} ({more[name]:.1%})" if name in more else name for name in facts["useless"]]
+        why = (
+            "; more than 1% as the caps of the others leave no other choice: a smaller budget" if more else ""
+        )
+        say(f"of no use to any task: {', '.join(told)}{why}")
+    worth = [row for row in facts["ask_next"] if row["worth"] >= LEAST_WORTH]
+    if worth:
+        told = [f"{row['source']} ({row['worth']:.2%})" for row in worth]
+        say(f"worth most to know better, by what it may still lower the loss: {', '.join(told)}")
     if facts["gain"] is not None:
-        worst = f"the worst {facts['worst_share']:.0%} of {facts['draws']} draws"
-        say(f"no mixture's mean gain in {worst} is higher by {facts['gap']:.1e}")
+        share = facts["worst_share"]
+        of = "all" if share == 1 else f"the worst {share:.0%} of"
+        say(
+            f"certificate: in {of} {facts['draws']} draws no mixture gains more by {facts['gap']:.1e}, on average"
+        )
 
 
 def print_path(told: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The stitch layers' mixture of UtiliMax and of the default: spread over the text of every expert.
 
 The tasks of an expert count as one, and so do all that no expert serves: stitches must see the text of every
-expert, however many benchmarks ask for it. The risk is the one that gives the wanted effective number of sources.
+expert, however many benchmarks ask for it. The risk is the one that gives the wanted effective number of sources; what
+is of no use to any task gets 1% at most, as in the default.
 """
 
 from __future__ import annotations
@@ -40,16 +41,21 @@ def solve_stitches(settings: StitchSettings, question: Question) -> Mixture:
     """The mixture at the wanted effective number of sources, on what the lineage left."""
     from tasks.mixture.effective_sources import with_effective_sources
     from tasks.mixture.mixture import planned
-    from tasks.mixture.portfolio import aligned
+    from tasks.mixture.portfolio import aligned, aligned_errors
+    from tasks.mixture.returns.choosing import useless_by_utility, with_useless_held
     from tasks.training.token_plans import capacity, check_budget, check_sizes, upper_bounds
 
     assert question.utility is not None
     sizes, budget = check_sizes(question.tokens), check_budget(question.budget)
     wanted = settings.stitch_effective_sources or max(1.0, STITCH_EFFECTIVE_SHARE * len(sizes))
-    values = _by_expert(aligned("utility", question.utility, sizes), question.experts)
+    utility = aligned("utility", question.utility, sizes)
+    errors = 0 * utility if question.errors is None else aligned_errors(question.errors, utility)
+    useless = useless_by_utility(utility.to_numpy(float), errors.to_numpy(float))
     limit = capacity(sizes, budget, settings.epoch_cap, question.used)
-    solved = with_effective_sources(values, upper_bounds(sizes, limit, budget), wanted)
-    facts = {"method": settings.method, "epoch_cap": settings.epoch_cap, **solved.facts}
+    upper = with_useless_held(upper_bounds(sizes, limit, budget), useless)
+    solved = with_effective_sources(_by_expert(utility, question.experts), upper, wanted)
+    named = [name for name, is_useless in zip(sizes, useless, strict=True) if is_useless]
+    facts = {"method": "utilimax", "epoch_cap": settings.epoch_cap, "useless": named, **solved.facts}
     return planned(solved.solution.w, sizes, budget, limit, question.used, facts)
 
 

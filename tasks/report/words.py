@@ -8,6 +8,7 @@ from typing import Any
 
 from tasks.evaluation.snapshot_names import without_snapshots
 from tasks.evaluation.stopping import DECIDED
+from tasks.mixture.returns.choosing import LEAST_WORTH, MOST_OF_USELESS
 from tasks.preference.engine.intervals import guaranteed
 from tasks.report.differences import DISTINGUISHABLE, Difference
 from tasks.report.findings import BenchmarkMeans, Kept
@@ -40,8 +41,10 @@ def on_mixture(
         return f"{told}; what it gains over a rule that needs no tool is not estimated)."
     told += "".join(f", from {words}" for words in certificate["evidence"]) + f"): {certificate['says']}."
     if certificate["useless"]:
-        told += f" Of no use to any benchmark: {listed(certificate['useless'], 4)}."
-    if certificate["ask_next"] and certificate["ask_next"][0]["worth"] > 0:
+        told += f" Of no use to any benchmark: {listed(certificate['useless'], 4)}"
+        forced = any(weights[name] > MOST_OF_USELESS + 1e-9 for name in certificate["useless"])
+        told += ", and in it as the caps of the others leave no other choice." if forced else "."
+    if certificate["ask_next"] and certificate["ask_next"][0]["worth"] >= LEAST_WORTH:
         best = certificate["ask_next"][0]
         told += f" To know more of {best['source']} is worth most: it may lower the loss by {best['worth']:.2%} more"
         told += f", where as much again would take {significant(flops)} FLOPs." if flops else "."

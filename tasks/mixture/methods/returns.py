@@ -91,7 +91,7 @@ def _of_losses(question: Question, names: list[str]) -> tuple[Curves | None, str
     values, spread = _cells("losses", losses, errors, names)
     if not (values > 0).all():
         return None, "the proxies' losses are not all above 0: their utilities count"
-    return curves_of_losses(values, spread), f"one proxy a source, losses on {values.shape[1]} tasks"
+    return curves_of_losses(values, spread), f"one proxy a source, losses on {_tasks(values)}"
 
 
 def _of_utility(question: Question, names: list[str]) -> tuple[Curves | None, str]:
@@ -100,7 +100,11 @@ def _of_utility(question: Question, names: list[str]) -> tuple[Curves | None, st
     if question.utility is None:
         return None, ""
     values, errors = _cells("utility", question.utility, question.errors, names)
-    return curves_of_utilities(values, errors), f"utilities for {values.shape[1]} tasks"
+    return curves_of_utilities(values, errors), f"utilities for {_tasks(values)}"
+
+
+def _tasks(values: Array) -> str:
+    return f"{values.shape[1]} task" + ("s" if values.shape[1] > 1 else "")
 
 
 def _cells(

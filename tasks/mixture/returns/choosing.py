@@ -27,6 +27,7 @@ INTERVAL = (0.05, 0.95)
 THIRDS = 3
 MOST_ASKED = 12
 ENOUGH_ASKED = 3
+LEAST_WORTH = 5e-5  # of the loss; less to be learnt is not spoken of
 
 
 def useless_by_utility(values: Array, errors: Array) -> NDArray[np.bool_]:
@@ -68,7 +69,7 @@ def choose(
         "unimax": dict(zip(names, reference.tolist(), strict=True)),
         "useless": [name for name, is_useless in zip(names, useless, strict=True) if is_useless],
     }
-    held = _held(upper, useless)
+    held = with_useless_held(upper, useless)
     if curves is None:
         told: dict[str, Any] = {"gain": None, "says": "no evidence: UniMax", "ask_next": []}
         return planned(fill(reference, held), sizes, budget, limit, used, facts | told)
@@ -105,7 +106,7 @@ def said(gain: Mapping[str, float]) -> str:
     )
 
 
-def _held(upper: Array, useless: NDArray[np.bool_]) -> Array:
+def with_useless_held(upper: Array, useless: NDArray[np.bool_]) -> Array:
     """The bounds, with the useless sources' at 1%, or as little above it as lets the bounds sum to 1."""
     if not useless.any():
         return upper
