@@ -157,7 +157,9 @@ def _say_sure(facts: Mapping[str, Any], weights: Mapping[str, float]) -> None:
         more = {name: weights[name] for name in facts["useless"] if weights[name] > MOST_OF_USELESS + 1e-9}
         told = [f"{name} ({more[name]:.1%})" if name in more else name for name in facts["useless"]]
         why = (
-            "; more than 1% as the caps of the others leave no other choice: a smaller budget" if more else ""
+            "; more than 1% as the caps of the others leave no other choice; a smaller budget would need none"
+            if more
+            else ""
         )
         say(f"of no use to any task: {', '.join(told)}{why}")
     worth = [row for row in facts["ask_next"] if row["worth"] >= LEAST_WORTH]

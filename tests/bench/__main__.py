@@ -31,7 +31,8 @@ GENERAL = (
 )
 FAMILIES = ("moe_efficiency",)
 HOURS = ("cached_runs", "many_stages")
-BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE, *HOURS)
+CORPORA = ("near_copies_found",)
+BENCHES = (*GENERAL, *FAMILIES, *MIXTURE, *STITCH, *PREFERENCE, *HOURS, *CORPORA)
 
 
 def main() -> None:
