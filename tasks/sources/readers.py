@@ -182,7 +182,7 @@ def _text_of(source: SourceSettings, row: dict, where: str) -> tuple[str, object
         found = "not a string" if text is not None else "null" if source.text_field in row else "missing"
         raise ValueError(
             f"source {source.name!r}: {where}: field {source.text_field!r} is {found}; the fields are "
-            f"{sorted(row)}; set text_field"
+            f"{sorted(row)}; allowed: text in every row, or set text_field to the field that holds it"
         )
     language = None
     if source.language_field is not None and not isinstance(language := row.get(source.language_field), str):

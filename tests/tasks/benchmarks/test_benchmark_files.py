@@ -133,14 +133,18 @@ def test_an_unknown_shape_is_skipped_and_the_fields_are_named(tmp_path: Path) ->
     written(tmp_path, "empty.jsonl")
     benchmarks, warnings = read_benchmark_folder(tmp_path)
     assert [b.name for b in benchmarks] == ["good"]
-    assert warnings == [
-        "empty.jsonl: skipped: it has no rows",
-        "odd.jsonl: skipped: its rows have no known shape; looked for: choices (list of strings) + answer_idx "
-        "(integer) with one of question, context, premise, sentence (string); sentence_good + sentence_bad "
-        "(strings); question (string) + answer (string, number or boolean) without choices or options; "
-        "context + target (strings); question (string) + canonical_solution (string) + tests (list of strings); "
-        "prompt + canonical_solution + test + entry_point (strings); found: prompt (string), tests (list)",
-    ]
+    empty, odd = warnings
+    assert empty == "empty.jsonl: skipped: it has no rows"
+    assert odd.startswith(
+        "odd.jsonl: skipped: its rows have no known shape; looked for: choices (list of strings) + "
+    )
+    for shape in (
+        "sentence_good + sentence_bad (strings)",
+        "question (string) + answer (string, number or boolean) without choices or options",
+        "question (string) + canonical_solution (string) + tests (list of strings)",
+    ):
+        assert shape in odd
+    assert odd.endswith("; found: prompt (string), tests (list)")
 
 
 @pytest.mark.parametrize(
