@@ -40,6 +40,7 @@ def on_mixture(
     if "says" not in certificate:
         return f"{told}; what it gains over a rule that needs no tool is not estimated)."
     told += "".join(f", from {words}" for words in certificate["evidence"]) + f"): {certificate['says']}."
+    told += " UniMax needs no evidence: as much of every source, under a cap on how often its text is read."
     if certificate["useless"]:
         told += f" Of no use to any benchmark: {listed(certificate['useless'], 4)}"
         forced = any(weights[name] > MOST_OF_USELESS + 1e-9 for name in certificate["useless"])

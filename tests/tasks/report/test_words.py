@@ -182,7 +182,8 @@ def test_the_first_sentence_says_what_to_train_on_why_and_how_sure():
     }
     assert on_mixture(weights, certificate, "Sure returns") == (
         "Train on 62.0% code, 37.5% web and 0.5% logs (by Sure returns, from utilities for 3 tasks): expected to "
-        "lower the mean loss by 1.0% beside UniMax (90% interval 0.4% to 2.0%). Of no use to any benchmark: logs. "
+        "lower the mean loss by 1.0% beside UniMax (90% interval 0.4% to 2.0%). UniMax needs no evidence: "
+        "as much of every source, under a cap on how often its text is read. Of no use to any benchmark: logs. "
         "To know more of web is worth most: it may lower the loss by 0.12% more."
     )
     told = on_mixture(weights, certificate, "Sure returns", 3.1e12)
