@@ -11,7 +11,7 @@ from storage.unrecorded import AnyRun
 from tasks.report.run_results import PAGE, RunResults
 from tasks.stage import Progress, show_text, stage_task
 
-VERSION = 14
+VERSION = 15
 
 
 @stage_task(name="report", task_run_name="report")
