@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -25,15 +24,6 @@ BLOCK = 256
 PAIR_WEIGHTS = (0.1, 0.9)  # of pairs compared in vain, and passed over
 SignatureOf = Callable[[np.ndarray], np.ndarray]  # positions (n,) -> MinHashes (n, permutations)
 BAND = np.dtype([("band", ">u8"), ("high", ">u8"), ("low", ">u8"), ("position", ">u8")])
-
-
-def check_fuzzy_duplicates() -> None:
-    """ValueError where near duplicates cannot be looked for, as the package is not there."""
-    if find_spec("datasketch") is None:
-        raise ValueError(
-            "sources.fuzzy_duplicates: near duplicates are found by the package datasketch, which is not there; "
-            "allowed: pip install 'mixstitch[fuzzy]', or without the setting"
-        )
 
 
 @cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from tasks.sources.language_checks import DETECT, check_detection
 from tasks.sources.language_codes import checked_code, code_of
-from tasks.sources.near_duplicates import check_fuzzy_duplicates
 from tasks.sources.readers import labelled_documents, sources_of_folder
 from tasks.sources.settings import SourceSettings, SourcesSettings
 
@@ -71,3 +72,12 @@ def source_languages(source: SourceSettings) -> list[str]:
         return sorted(source.languages)
     where = f"source {source.name!r}: language_field {source.language_field!r}"
     return sorted({checked_code(one, where) for one in told})
+
+
+def check_fuzzy_duplicates() -> None:
+    """ValueError where near duplicates cannot be looked for, as the package is not there."""
+    if find_spec("datasketch") is None:
+        raise ValueError(
+            "sources.fuzzy_duplicates: near duplicates are found by the package datasketch, which is not there; "
+            "allowed: pip install 'mixstitch[fuzzy]', or without the setting"
+        )

@@ -14,7 +14,6 @@ from storage.stages import Cost
 from tasks.training.architecture import pretrained_architecture, read_config, seed_architecture
 from tasks.training.parameter_counts import said_parameters
 from tasks.training.settings import ModelSettings, TrainingSettings
-from tasks.training.stability.recovery import ring_told
 from tasks.training.training_memory import BYTES_PER_FROZEN_WEIGHT, Shape, training_bytes
 from tasks.training.training_run import Training
 
@@ -93,7 +92,7 @@ def training_cost(
         flops=tokens * shape.flops_per_token,
         memory=training_bytes(shape, config, training, num_streams if tokens else 0),
         disk=BYTES_PER_FROZEN_WEIGHT * shape.parameters * copies,
-        basis=ring_told(shape.trained, recovery) if steps and recovery.applies(steps) else "",
+        basis=recovery.ring_told(shape.trained) if steps and recovery.applies(steps) else "",
     )
 
 

@@ -117,22 +117,9 @@ def clears(num_decisions: int, decisions: Sequence[Decision]) -> bool:
     return any(decision.escalation == "clear" for decision in decisions[num_decisions:])
 
 
-def ring_bytes(num_weights: int, settings: RecoverySettings) -> int:
-    """What a run's checkpoints take: the ring, the two beside it and one that is written; weights, m, v in fp32."""
-    return (settings.ring + 3) * 3 * 4 * num_weights
-
-
-def ring_told(num_weights: int, settings: RecoverySettings) -> str:
-    """In words, what of the disk is taken until the run ends."""
-    return (
-        f"while it trains, the {settings.ring} checkpoints to go back to take up to "
-        f"{ring_bytes(num_weights, settings) / 1e9:.3g} GB more"
-    )
-
-
 def check_disk(progress: Path, num_weights: int, settings: RecoverySettings) -> None:
     """Raise ValueError where the ring, and the two checkpoints beside it, are larger than what the disk has left."""
-    needed = ring_bytes(num_weights, settings)
+    needed = settings.ring_bytes(num_weights)
     free = shutil.disk_usage(next(p for p in (progress, *progress.parents) if p.exists())).free
     if needed > free:
         raise ValueError(

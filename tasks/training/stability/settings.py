@@ -92,6 +92,17 @@ class RecoverySettings(BaseModel):
     def applies(self, num_steps: int) -> bool:
         return self.when == "always" or (self.when == "long" and num_steps >= self.long_steps)
 
+    def ring_bytes(self, num_weights: int) -> int:
+        """What a run's checkpoints take: the ring, two beside it and one that is written; weights, m, v in fp32."""
+        return (self.ring + 3) * 3 * 4 * num_weights
+
+    def ring_told(self, num_weights: int) -> str:
+        """In words, what of the disk is taken until the run ends."""
+        return (
+            f"while it trains, the {self.ring} checkpoints to go back to take up to "
+            f"{self.ring_bytes(num_weights) / 1e9:.3g} GB more"
+        )
+
 
 class StabilitySettings(BaseModel):
     """Training that watches itself."""
