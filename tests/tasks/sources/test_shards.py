@@ -247,7 +247,7 @@ def test_of_near_duplicates_the_one_with_the_lowest_hash_stays(tmp_path):
 
 
 def test_near_duplicates_without_the_package_are_refused_before_anything_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(near_duplicates, "find_spec", lambda name: None)
+    monkeypatch.setattr("tasks.sources.resolving.find_spec", lambda name: None)
     absent = SourceSettings(name="a", reader="jsonl", path=str(tmp_path / "none.jsonl"), language_field="l")
     with pytest.raises(ValueError, match=r"sources.fuzzy_duplicates: .* pip install 'mixstitch\[fuzzy\]'"):
         resolve_sources(SourcesSettings(listed=(absent,), fuzzy_duplicates=FuzzyDuplicates()))
